@@ -1,0 +1,73 @@
+"""What turns a job spec into files.
+
+An engine knows nothing of leases or of the control plane. `run` is an async generator: it yields progress and
+previews while it works and one `Output` per file, and whoever iterates it stops it by closing it (`aclose`, or
+cancelling the task), after which the engine must be idle within `INTERRUPT_SECONDS` and leave no file behind
+that it did not announce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from control_plane.wire.job import JobSpec, Progress
+from control_plane.wire.worker import Capability, FailCause
+
+INTERRUPT_SECONDS = 2.0
+
+
+class Preview(msgspec.Struct, frozen=True):
+    image: bytes
+    """A small WebP, JPEG or PNG, at most `PREVIEW_BYTES_MAX`."""
+
+
+class Output(msgspec.Struct, frozen=True):
+    index: int
+    path: Path
+    mime_type: str
+
+
+
+
+class EngineError(Exception):
+    """The run failed; `cause` decides whether it is worth trying again elsewhere."""
+
+    def __init__(self, cause: FailCause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.message = message
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slot can do with this engine."""
+
+    capabilities: list[Capability]
+    vram_gib: int
+    device: str
+    """For people: `NVIDIA RTX 4090`, `CPU`."""
+
+
+class Engine(Protocol):
+    name: str
+
+    async def start(self) -> None:
+        """Get ready; raises `EngineError` when that is impossible."""
+        ...
+
+    async def offer(self) -> Offer: ...
+
+    def run(self, spec: JobSpec, folder: Path) -> AsyncGenerator[Progress | Preview | Output, None]:
+        """Make the files of `spec` inside `folder`, an empty directory of this run's own."""
+        ...
+
+    def loaded(self) -> Capability | None:
+        """The model that is ready to run without loading, for affinity."""
+        ...
+
+    async def stop(self) -> None:
+        """End child processes; no file or process stays."""
+        ...

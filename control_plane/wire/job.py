@@ -1,0 +1,184 @@
+"""Jobs as the public sees them: the order (`SubmitRequest`), its validated form (`JobSpec`), the view (`JobView`)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta
+
+from control_plane.wire import Message, Request
+
+JobKind = Literal["image", "video"]
+
+JobStatus = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled", "expired"]
+"""What HTTP calls `status`; everything inside says `state` and knows no `canceling` (a wish is a timestamp)."""
+
+WaitingReason = Literal[
+    "no_worker_for_model",
+    "all_workers_busy",
+    "workers_draining",
+    "retry_backoff",
+    "lane_paused",
+    "starting",
+]
+
+PROMPT_LENGTH_MAX = 4_000
+METADATA_BYTES_MAX = 1_024
+SIDE_MIN, SIDE_MAX = 64, 4_096
+"""Pixels. A plan or a model may allow less."""
+SEED_MAX = 2**53 - 1
+"""The largest integer that JavaScript reads exactly, so that a seed survives every client."""
+
+_NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL text cannot hold U+0000; refused at the door, where the sender can still be told."""
+
+Prompt = Annotated[str, Meta(min_length=1, max_length=PROMPT_LENGTH_MAX, pattern=_NO_NUL)]
+NegativePrompt = Annotated[str, Meta(max_length=PROMPT_LENGTH_MAX, pattern=_NO_NUL)]
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*\Z")]
+Side = Annotated[int, Meta(ge=SIDE_MIN, le=SIDE_MAX, multiple_of=8)]
+Steps = Annotated[int, Meta(ge=1, le=150)]
+Guidance = Annotated[float, Meta(ge=0, le=30)]
+Seed = Annotated[int, Meta(ge=0, le=SEED_MAX)]
+Count = Annotated[int, Meta(ge=1, le=4)]
+Strength = Annotated[float, Meta(ge=0, le=1)]
+Frames = Annotated[int, Meta(ge=1, le=480)]
+FramesPerSecond = Annotated[int, Meta(ge=1, le=60)]
+MaxWait = Annotated[int, Meta(ge=1, le=7 * 86_400)]
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
+MetadataValue = Annotated[str, Meta(max_length=512, pattern=_NO_NUL)]
+
+
+class SubmitRequest(Request, kw_only=True):
+    """An order for one job. What is absent takes the model's default."""
+
+    prompt: Prompt
+    kind: JobKind = "image"
+    model: Name | None = None
+    """Absent: the operator's first model of this kind."""
+    negative_prompt: NegativePrompt = ""
+    width: Side | None = None
+    height: Side | None = None
+    steps: Steps | None = None
+    guidance: Guidance | None = None
+    sampler: Name | None = None
+    seed: Seed | None = None
+    """Drawn at submit when absent, so that every result can be repeated."""
+    count: Count = 1
+    """How many artifacts: pictures, or videos."""
+    input_image: Name | None = None
+    strength: Strength | None = None
+    frames: Frames | None = None
+    fps: FramesPerSecond | None = None
+    metadata: dict[MetadataKey, MetadataValue] = {}
+    """Echoed, never interpreted; at most 1 KiB as JSON."""
+    max_wait: MaxWait | None = None
+    """Seconds in the queue after which the job becomes `expired` instead of starting."""
+    priority: Literal["normal", "urgent"] = "normal"
+    """`urgent` is the operator's bounded head start; it needs the `admin` scope."""
+
+
+class JobSpec(Message, kw_only=True):
+    """A validated order with every default filled in: what an engine turns into files."""
+
+    kind: JobKind
+    model: str
+    prompt: str
+    negative_prompt: str = ""
+    width: int
+    height: int
+    steps: int
+    guidance: float = 7.0
+    sampler: str | None = None
+    seed: int
+    count: int = 1
+    input_image: str | None = None
+    strength: float | None = None
+    frames: int | None = None
+    """Video only: number of frames of each artifact."""
+    fps: int | None = None
+
+
+class Eta(Message, kw_only=True):
+    """Seconds until the job is expected to have finished, as the median and the pessimistic tenth."""
+
+    p50_seconds: float
+    p90_seconds: float
+
+
+class Waiting(Message, kw_only=True):
+    reason: WaitingReason
+    position: str | None = None
+    """Place in its lane: `"1"` is next; exact to 1,000, then `"1000+"`. Absent in backoff and while starting."""
+    eta: Eta | None = None
+    """Absent while nothing like this job has ever finished."""
+
+
+class Progress(Message, kw_only=True):
+    value: float
+    """The whole job as one number, 0 to 1."""
+    step: int = 0
+    steps: int = 0
+
+
+class ArtifactView(Message, kw_only=True):
+    index: int
+    url: str
+    """Signed and expiring; fetched without credentials, supports `Range`."""
+    mime_type: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+
+
+class Cost(Message, kw_only=True):
+    """Tokens. `held` while the job is open, `charged` once it has succeeded."""
+
+    held: int
+    charged: int
+
+
+class JobError(Message, kw_only=True):
+    code: str
+    message: str
+
+
+class JobUrls(Message, kw_only=True):
+    self: str
+    events: str
+    cancel: str
+
+
+class JobView(Message, kw_only=True):
+    id: UUID
+    status: JobStatus
+    kind: JobKind
+    model: str
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    steps: int
+    guidance: float
+    seed: int
+    count: int
+    frames: int | None
+    fps: int | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    waiting: Waiting | None
+    progress: Progress | None
+    artifacts: list[ArtifactView]
+    cost: Cost
+    error: JobError | None
+    metadata: dict[str, str]
+    urls: JobUrls
+
+
+class JobList(Message, kw_only=True):
+    data: list[JobView]
+    has_more: bool
+    next_cursor: str | None

@@ -1,0 +1,204 @@
+"""The worker protocol: how an agent enrols, claims, keeps and reports work. Agents always call us, never the reverse.
+
+A *fence* is (job id, attempt number, lease token). It travels with every write; a stale one is answered with
+the problem `lease-lost` (409) and changes nothing. In calls about one job the path names job and attempt and the
+token travels in the header `Tessera-Lease-Token`, never in a URL; a heartbeat speaks for many leases in its body.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta
+
+from control_plane.wire import Message
+from control_plane.wire.job import JobKind, JobSpec, Progress
+
+LEASE_TOKEN_HEADER = "Tessera-Lease-Token"
+ARTIFACT_SHA256_HEADER = "Tessera-Content-SHA256"
+
+SLOTS_MAX = 16
+LANES_PER_SLOT_MAX = 64
+LEASES_PER_SLOT_MAX = 2
+"""One running, one prefetched."""
+LEASES_PER_HEARTBEAT_MAX = SLOTS_MAX * LEASES_PER_SLOT_MAX
+PREVIEW_BYTES_MAX = 64 * 1024
+ARTIFACT_BYTES_MAX = 2 * 1024**3
+POLL_SECONDS_MAX = 25.0
+HOLD_SECONDS_MAX = 10.0
+
+Phase = Literal["offered", "held", "started"]
+"""Of a lease: given but not yet acknowledged, acknowledged, running on the engine."""
+
+FailCause = Literal["oom", "engine_crash", "invalid_input", "missing_model", "timeout", "upload", "moderation"]
+ReleaseReason = Literal["canceled", "drain", "shutdown", "not_started"]
+SkipReason = Literal["no_job", "revoked", "draining", "paused", "quarantined", "slot_full", "lane_unknown"]
+
+Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
+Message2k = Annotated[str, Meta(max_length=2_000, pattern=r"^[^\x00]*$")]
+SlotNumber = Annotated[int, Meta(ge=0, lt=SLOTS_MAX)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+class Intervals(Message, kw_only=True):
+    """Every interval of the protocol, in seconds, decided by the server and told at enrolment and start."""
+
+    lease: float = 60.0
+    """A lease not renewed for this long is reaped."""
+    offer: float = 10.0
+    """An offered lease not acknowledged for this long goes back and counts in no budget."""
+    grace: float = 15.0
+    """What is left of a lease once the connection of a held heartbeat has broken."""
+    heartbeat: float = 10.0
+    hold: float = HOLD_SECONDS_MAX
+    """How long a heartbeat may be held open while nothing happens."""
+    self_fence: float = 45.0
+    """An agent stops its own work when its last confirmed heartbeat is older than this."""
+    poll: float = POLL_SECONDS_MAX
+    progress: float = 0.5
+    """Least time between two early heartbeats for the progress of a watched job."""
+    prefetch: float = 15.0
+    """An agent asks for the next lease when its running job has this long to go, or less."""
+
+
+class EnrollRequest(Message, kw_only=True):
+    """A one-time token for a credential of one's own: the agent makes the secret and tells us only its hash."""
+
+    token: Annotated[str, Meta(min_length=8, max_length=200)]
+    secret_sha256: Sha256
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]*$")]
+    agent_version: Text = ""
+
+
+class Enrolled(Message, kw_only=True):
+    worker_id: UUID
+    name: str
+    protocol_min: int
+    protocol_max: int
+    intervals: Intervals
+
+
+class Capability(Message, kw_only=True):
+    """One thing that a slot can do."""
+
+    kind: JobKind
+    model: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class SlotClaim(Message, kw_only=True):
+    """One free place of a slot: what it can run, and what it has loaded."""
+
+    slot: SlotNumber
+    capabilities: Annotated[list[Capability], Meta(max_length=LANES_PER_SLOT_MAX)]
+    vram_gib: Annotated[int, Meta(ge=0, le=4_096)] = 0
+    loaded: Capability | None = None
+
+
+class ClaimRequest(Message, kw_only=True):
+    """`claim_id` is made by the agent and repeated until answered: the same id returns the same live leases."""
+
+    claim_id: UUID
+    protocol: int
+    slots: Annotated[list[SlotClaim], Meta(min_length=1, max_length=SLOTS_MAX)]
+    wait: Annotated[float, Meta(ge=0, le=POLL_SECONDS_MAX)] = 0.0
+    """Seconds to hold the poll open when there is nothing to do."""
+
+
+class Lease(Message, kw_only=True):
+    """The right to work on a job for a while."""
+
+    job_id: UUID
+    attempt: int
+    token: UUID
+    slot: int
+    expires_in: float
+    spec: JobSpec
+
+
+class Claimed(Message, kw_only=True):
+    leases: list[Lease]
+    skipped: dict[str, int] = {}
+    """Why a slot got nothing: reason → number of slots."""
+    messages: list[str] = []
+    """From the operator, to be shown to the GPU owner."""
+
+
+class LeaseReport(Message, kw_only=True):
+    job_id: UUID
+    attempt: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    token: UUID
+    phase: Literal["held", "started"]
+    progress: Progress | None = None
+    preview: Annotated[bytes, Meta(max_length=PREVIEW_BYTES_MAX)] | None = None
+    """The latest preview as a small WebP, JPEG or PNG; only the last one is kept."""
+
+
+class SlotReport(Message, kw_only=True):
+    slot: SlotNumber
+    healthy: bool = True
+    loaded: Capability | None = None
+    gpu: dict[str, float] = {}
+    """Free-form gauges: `vram_used_gib`, `utilisation`, `temperature_c` …"""
+
+
+class HeartbeatRequest(Message, kw_only=True):
+    leases: Annotated[list[LeaseReport], Meta(max_length=LEASES_PER_HEARTBEAT_MAX)]
+    slots: Annotated[list[SlotReport], Meta(max_length=SLOTS_MAX)] = []
+    hold: Annotated[float, Meta(ge=0, le=HOLD_SECONDS_MAX)] = 0.0
+    """Seconds this heartbeat may be held open; leases are renewed on arrival all the same."""
+    draining: bool = False
+    """The agent takes no more work (drain, pause or shutdown on its side)."""
+
+
+class Renewal(Message, kw_only=True):
+    job_id: UUID
+    attempt: int
+    expires_in: float
+
+
+class HeartbeatAnswer(Message, kw_only=True):
+    renewed: list[Renewal]
+    cancel: list[UUID]
+    """Jobs whose customer wants them stopped: interrupt, then release with reason `canceled`."""
+    revoke: list[UUID]
+    """Jobs whose lease is lost: stop, delete, report nothing."""
+    watched: list[UUID]
+    """Jobs that somebody is looking at: report progress early."""
+    drain: bool
+    intervals: Intervals
+    server_time: datetime
+
+
+class CompleteRequest(Message, kw_only=True):
+    artifacts: Annotated[int, Meta(ge=1, le=64)]
+    """How many were uploaded under this attempt; all must be there."""
+    claim: ClaimRequest | None = None
+    """Asks for the next lease in the same round trip. Its `wait` is ignored."""
+
+
+class FailRequest(Message, kw_only=True):
+    cause: FailCause
+    message: Message2k = ""
+
+
+class ReleaseRequest(Message, kw_only=True):
+    reason: ReleaseReason
+
+
+class Reported(Message, kw_only=True):
+    """The answer to complete, fail and release; the same report by the same fence gets the same answer."""
+
+    state: str
+    """Of the job now: `succeeded`, `failed`, `canceled` or `queued`."""
+    claimed: Claimed | None = None
+
+
+class Uploaded(Message, kw_only=True):
+    index: int
+    mime_type: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
