@@ -31,8 +31,6 @@ class Output(msgspec.Struct, frozen=True):
     mime_type: str
 
 
-
-
 class EngineError(Exception):
     """The run failed; `cause` decides whether it is worth trying again elsewhere."""
 

@@ -50,7 +50,7 @@ MetadataKey = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
 MetadataValue = Annotated[str, Meta(max_length=512, pattern=_NO_NUL)]
 
 
-class SubmitRequest(Request, kw_only=True):
+class SubmitRequest(Request, frozen=True, kw_only=True):
     """An order for one job. What is absent takes the model's default."""
 
     prompt: Prompt
@@ -79,7 +79,7 @@ class SubmitRequest(Request, kw_only=True):
     """`urgent` is the operator's bounded head start; it needs the `admin` scope."""
 
 
-class JobSpec(Message, kw_only=True):
+class JobSpec(Message, frozen=True, kw_only=True):
     """A validated order with every default filled in: what an engine turns into files."""
 
     kind: JobKind
@@ -100,14 +100,14 @@ class JobSpec(Message, kw_only=True):
     fps: int | None = None
 
 
-class Eta(Message, kw_only=True):
+class Eta(Message, frozen=True, kw_only=True):
     """Seconds until the job is expected to have finished, as the median and the pessimistic tenth."""
 
     p50_seconds: float
     p90_seconds: float
 
 
-class Waiting(Message, kw_only=True):
+class Waiting(Message, frozen=True, kw_only=True):
     reason: WaitingReason
     position: str | None = None
     """Place in its lane: `"1"` is next; exact to 1,000, then `"1000+"`. Absent in backoff and while starting."""
@@ -115,14 +115,14 @@ class Waiting(Message, kw_only=True):
     """Absent while nothing like this job has ever finished."""
 
 
-class Progress(Message, kw_only=True):
+class Progress(Message, frozen=True, kw_only=True):
     value: float
     """The whole job as one number, 0 to 1."""
     step: int = 0
     steps: int = 0
 
 
-class ArtifactView(Message, kw_only=True):
+class ArtifactView(Message, frozen=True, kw_only=True):
     index: int
     url: str
     """Signed and expiring; fetched without credentials, supports `Range`."""
@@ -133,25 +133,25 @@ class ArtifactView(Message, kw_only=True):
     sha256: str
 
 
-class Cost(Message, kw_only=True):
+class Cost(Message, frozen=True, kw_only=True):
     """Tokens. `held` while the job is open, `charged` once it has succeeded."""
 
     held: int
     charged: int
 
 
-class JobError(Message, kw_only=True):
+class JobError(Message, frozen=True, kw_only=True):
     code: str
     message: str
 
 
-class JobUrls(Message, kw_only=True):
+class JobUrls(Message, frozen=True, kw_only=True):
     self: str
     events: str
     cancel: str
 
 
-class JobView(Message, kw_only=True):
+class JobView(Message, frozen=True, kw_only=True):
     id: UUID
     status: JobStatus
     kind: JobKind
@@ -178,7 +178,7 @@ class JobView(Message, kw_only=True):
     urls: JobUrls
 
 
-class JobList(Message, kw_only=True):
+class JobList(Message, frozen=True, kw_only=True):
     data: list[JobView]
     has_more: bool
     next_cursor: str | None

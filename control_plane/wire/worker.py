@@ -32,7 +32,9 @@ HOLD_SECONDS_MAX = 10.0
 Phase = Literal["offered", "held", "started"]
 """Of a lease: given but not yet acknowledged, acknowledged, running on the engine."""
 
-FailCause = Literal["oom", "engine_crash", "invalid_input", "missing_model", "timeout", "upload", "moderation"]
+FailCause = Literal[
+    "oom", "engine_crash", "invalid_input", "missing_model", "timeout", "upload", "moderation"
+]
 ReleaseReason = Literal["canceled", "drain", "shutdown", "not_started"]
 SkipReason = Literal["no_job", "revoked", "draining", "paused", "quarantined", "slot_full", "lane_unknown"]
 
@@ -42,7 +44,7 @@ SlotNumber = Annotated[int, Meta(ge=0, lt=SLOTS_MAX)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
-class Intervals(Message, kw_only=True):
+class Intervals(Message, frozen=True, kw_only=True):
     """Every interval of the protocol, in seconds, decided by the server and told at enrolment and start."""
 
     lease: float = 60.0
@@ -63,7 +65,7 @@ class Intervals(Message, kw_only=True):
     """An agent asks for the next lease when its running job has this long to go, or less."""
 
 
-class EnrollRequest(Message, kw_only=True):
+class EnrollRequest(Message, frozen=True, kw_only=True):
     """A one-time token for a credential of one's own: the agent makes the secret and tells us only its hash."""
 
     token: Annotated[str, Meta(min_length=8, max_length=200)]
@@ -72,7 +74,7 @@ class EnrollRequest(Message, kw_only=True):
     agent_version: Text = ""
 
 
-class Enrolled(Message, kw_only=True):
+class Enrolled(Message, frozen=True, kw_only=True):
     worker_id: UUID
     name: str
     protocol_min: int
@@ -80,14 +82,14 @@ class Enrolled(Message, kw_only=True):
     intervals: Intervals
 
 
-class Capability(Message, kw_only=True):
+class Capability(Message, frozen=True, kw_only=True):
     """One thing that a slot can do."""
 
     kind: JobKind
     model: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class SlotClaim(Message, kw_only=True):
+class SlotClaim(Message, frozen=True, kw_only=True):
     """One free place of a slot: what it can run, and what it has loaded."""
 
     slot: SlotNumber
@@ -96,7 +98,7 @@ class SlotClaim(Message, kw_only=True):
     loaded: Capability | None = None
 
 
-class ClaimRequest(Message, kw_only=True):
+class ClaimRequest(Message, frozen=True, kw_only=True):
     """`claim_id` is made by the agent and repeated until answered: the same id returns the same live leases."""
 
     claim_id: UUID
@@ -106,7 +108,7 @@ class ClaimRequest(Message, kw_only=True):
     """Seconds to hold the poll open when there is nothing to do."""
 
 
-class Lease(Message, kw_only=True):
+class Lease(Message, frozen=True, kw_only=True):
     """The right to work on a job for a while."""
 
     job_id: UUID
@@ -117,7 +119,7 @@ class Lease(Message, kw_only=True):
     spec: JobSpec
 
 
-class Claimed(Message, kw_only=True):
+class Claimed(Message, frozen=True, kw_only=True):
     leases: list[Lease]
     skipped: dict[str, int] = {}
     """Why a slot got nothing: reason → number of slots."""
@@ -125,7 +127,7 @@ class Claimed(Message, kw_only=True):
     """From the operator, to be shown to the GPU owner."""
 
 
-class LeaseReport(Message, kw_only=True):
+class LeaseReport(Message, frozen=True, kw_only=True):
     job_id: UUID
     attempt: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     token: UUID
@@ -135,7 +137,7 @@ class LeaseReport(Message, kw_only=True):
     """The latest preview as a small WebP, JPEG or PNG; only the last one is kept."""
 
 
-class SlotReport(Message, kw_only=True):
+class SlotReport(Message, frozen=True, kw_only=True):
     slot: SlotNumber
     healthy: bool = True
     loaded: Capability | None = None
@@ -143,7 +145,7 @@ class SlotReport(Message, kw_only=True):
     """Free-form gauges: `vram_used_gib`, `utilisation`, `temperature_c` …"""
 
 
-class HeartbeatRequest(Message, kw_only=True):
+class HeartbeatRequest(Message, frozen=True, kw_only=True):
     leases: Annotated[list[LeaseReport], Meta(max_length=LEASES_PER_HEARTBEAT_MAX)]
     slots: Annotated[list[SlotReport], Meta(max_length=SLOTS_MAX)] = []
     hold: Annotated[float, Meta(ge=0, le=HOLD_SECONDS_MAX)] = 0.0
@@ -152,13 +154,13 @@ class HeartbeatRequest(Message, kw_only=True):
     """The agent takes no more work (drain, pause or shutdown on its side)."""
 
 
-class Renewal(Message, kw_only=True):
+class Renewal(Message, frozen=True, kw_only=True):
     job_id: UUID
     attempt: int
     expires_in: float
 
 
-class HeartbeatAnswer(Message, kw_only=True):
+class HeartbeatAnswer(Message, frozen=True, kw_only=True):
     renewed: list[Renewal]
     cancel: list[UUID]
     """Jobs whose customer wants them stopped: interrupt, then release with reason `canceled`."""
@@ -171,23 +173,23 @@ class HeartbeatAnswer(Message, kw_only=True):
     server_time: datetime
 
 
-class CompleteRequest(Message, kw_only=True):
+class CompleteRequest(Message, frozen=True, kw_only=True):
     artifacts: Annotated[int, Meta(ge=1, le=64)]
     """How many were uploaded under this attempt; all must be there."""
     claim: ClaimRequest | None = None
     """Asks for the next lease in the same round trip. Its `wait` is ignored."""
 
 
-class FailRequest(Message, kw_only=True):
+class FailRequest(Message, frozen=True, kw_only=True):
     cause: FailCause
     message: Message2k = ""
 
 
-class ReleaseRequest(Message, kw_only=True):
+class ReleaseRequest(Message, frozen=True, kw_only=True):
     reason: ReleaseReason
 
 
-class Reported(Message, kw_only=True):
+class Reported(Message, frozen=True, kw_only=True):
     """The answer to complete, fail and release; the same report by the same fence gets the same answer."""
 
     state: str
@@ -195,7 +197,7 @@ class Reported(Message, kw_only=True):
     claimed: Claimed | None = None
 
 
-class Uploaded(Message, kw_only=True):
+class Uploaded(Message, frozen=True, kw_only=True):
     index: int
     mime_type: str
     width: int
