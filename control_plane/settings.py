@@ -1,0 +1,260 @@
+"""Every setting of the control plane, read once.
+
+A field `lease_seconds` is the variable `TESSERA_LEASE_SECONDS` and the key `lease_seconds` of the TOML file that
+`TESSERA_CONFIG` names; the environment wins. A secret may stand in a file instead: `TESSERA_DATABASE_URL_FILE`
+names it. Nothing else reads the environment, so this file is the complete list. Everything wrong is told at once,
+by variable and with what is allowed; a variable that looks like a misspelt one is an error, not a silent default.
+The agent, the bots and the customer's command line have variables of their own, which are ignored here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Meta
+from msgspec.inspect import FloatType, IntType, LiteralType, type_info
+
+PREFIX = "TESSERA_"
+CONFIG_VARIABLE = "TESSERA_CONFIG"
+FOREIGN_PREFIXES = (
+    "TESSERA_URL",
+    "TESSERA_API_KEY",
+    "TESSERA_AGENT_",
+    "TESSERA_TEST_",
+    "TESSERA_BOTS_",
+)
+SECRETS = ("database_url", "owner_database_url")
+"""Fields that may come from a `…_FILE` and whose values are never printed."""
+TYPO_LIKENESS = 0.75
+EX_CONFIG = 78
+"""sysexits(3): something in the configuration is wrong."""
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Bytes = Annotated[int, Meta(ge=0, le=2**50)]
+AbsoluteUrl = Annotated[str, Meta(pattern=r"^https?://[^/\s]+[^\s]*\Z", max_length=500)]
+PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://[^\s]*\Z", max_length=2_000)]
+
+
+class ConfigurationError(Exception):
+    """The settings cannot be used; the message says which, why and what is allowed."""
+
+    exit_code = EX_CONFIG
+
+
+class Networks(tuple[IPv4Network | IPv6Network, ...]):
+    """Addresses or networks in CIDR notation: `10.0.0.0/8, ::1`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ", ".join(str(network) for network in self)
+
+
+LOOPBACK = Networks((IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")))
+
+
+def _default_data_dir() -> Path:
+    return Path.home() / ".local" / "share" / "tessera"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    database_url: PostgresUrl | None = None
+    """The PostgreSQL that holds everything, as the application's role; unset = the embedded one in `data_dir`."""
+    owner_database_url: PostgresUrl | None = None
+    """The same database as the role that owns the schema, for `tessera migrate`; unset = `database_url`."""
+    data_dir: Path = msgspec.field(default_factory=_default_data_dir)
+    """Holds everything embedded: the database, artifacts, the local agent."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    """Port to listen on; 0 = any free one."""
+    public_url: AbsoluteUrl | None = None
+    """How customers and agents reach this service; the only source of absolute URLs. Unset = `http://host:port`."""
+    trusted_proxies: Networks = Networks()
+    """The only senders whose `Forwarded` and `X-Forwarded-*` headers count."""
+    metrics_networks: Networks = LOOPBACK
+    """Senders that may read `/metrics` without a scope."""
+
+    lease_seconds: Seconds = 60.0
+    """A lease not renewed for this long is reaped."""
+    offer_seconds: Seconds = 10.0
+    """An offered lease not acknowledged for this long goes back and counts in no budget."""
+    grace_seconds: Seconds = 15.0
+    """What is left of a lease once the connection of a held heartbeat has broken."""
+    heartbeat_seconds: Seconds = 10.0
+    """How often an agent reports its leases."""
+    self_fence_seconds: Seconds = 45.0
+    """An agent stops its own work when its last confirmed heartbeat is older than this."""
+    poll_seconds: Annotated[float, Meta(gt=0, le=25)] = 25.0
+    """How long a claim may wait for a job."""
+    notify: bool = True
+    """Whether LISTEN and NOTIFY hurry things up; without them everything still works by polling, only slower."""
+
+    disk_reserve_bytes: Bytes = 1024**3
+    """Submits and uploads are refused while less than this is free where `data_dir` lies."""
+    artifacts_dir: Path | None = None
+    """The folder store; unset = `artifacts` in `data_dir`."""
+    artifact_bytes_max: Bytes = 512 * 1024**2
+    """Largest file an agent may upload."""
+    artifact_url_seconds: Seconds = 3600.0
+    """How long a signed download URL is good for."""
+    body_bytes_max: Annotated[int, Meta(ge=1024, le=64 * 1024**2)] = 1024**2
+    """Largest request body that is not an upload."""
+    request_seconds: Seconds = 30.0
+    """Deadline of a request, not counting the wait of a long poll."""
+    pool_size: Annotated[int, Meta(ge=2, le=200)] = 8
+    """Database connections of one process, besides the one that listens."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto` = for people on a terminal, JSON lines otherwise."""
+
+    @property
+    def base_url(self) -> str:
+        """What absolute URLs begin with, without a slash at the end."""
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def artifacts_folder(self) -> Path:
+        return self.artifacts_dir or self.data_dir / "artifacts"
+
+
+FIELDS: dict[str, Any] = get_type_hints(Settings, include_extras=True)
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings in effect; raises `ConfigurationError` that names everything wrong."""
+    faults = list(_misspelt(environ))
+    values: dict[str, Any] = {}
+    for name, origin, raw in [*_from_file(environ), *_from_environment(environ)]:
+        try:
+            values[name] = msgspec.convert(raw, FIELDS[name], strict=False, dec_hook=_decode)
+        except (msgspec.ValidationError, ValueError):
+            shown = "" if name in SECRETS else f" is {str(raw)!r}, but"
+            faults.append(f"{origin}{shown} must be {_allowed(name)}.")
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+    settings = Settings(**values)
+    if faults := list(_incoherent(settings)):
+        raise ConfigurationError("\n".join(faults))
+    return settings
+
+
+def effective(settings: Settings) -> dict[str, str]:
+    """Every setting by the name of its variable, as a person may see it: passwords are hidden."""
+    return {variable(name): _shown(name, getattr(settings, name)) for name in FIELDS}
+
+
+def variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if name not in SECRETS:
+        return str(value)
+    url = urlsplit(str(value))
+    netloc = url.netloc.replace(f":{url.password}@", ":***@") if url.password else url.netloc
+    return urlunsplit((url.scheme, netloc, url.path, "", ""))
+
+
+def _from_file(environ: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
+    """(field, where it stands, value) from the TOML file; its keys are checked here because all of it is ours."""
+    path = environ.get(CONFIG_VARIABLE)
+    if not path:
+        return
+    try:
+        document = tomllib.loads(Path(path).expanduser().read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{CONFIG_VARIABLE} names {path}, which cannot be read: {error}.") from error
+    for key, value in document.items():
+        if key not in FIELDS:
+            raise ConfigurationError(f"{path}: there is no setting {key!r}.{_nearest(key, list(FIELDS))}")
+        raw = ",".join(map(str, value)) if isinstance(value, list) else value
+        yield key, f"{key} in {path}", raw
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
+    for name in FIELDS:
+        if environ.get(variable(name)):
+            yield name, variable(name), environ[variable(name)]
+        elif name in SECRETS and environ.get(variable(name) + "_FILE"):
+            yield name, variable(name) + "_FILE", _secret(variable(name) + "_FILE", environ)
+
+
+def _secret(name: str, environ: Mapping[str, str]) -> str:
+    try:
+        return Path(environ[name]).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{name} names {environ[name]}, which cannot be read: {error}.") from error
+
+
+def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
+    known = [CONFIG_VARIABLE, *map(variable, FIELDS), *(variable(name) + "_FILE" for name in SECRETS)]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and not name.startswith(FOREIGN_PREFIXES) and name not in known:
+            hint = _nearest(name, known)
+            if hint:
+                yield f"{name} is not a setting of Tessera.{hint}"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """` Did you mean …?` when something known is like it; the common prefix says nothing about likeness."""
+    bare = {candidate.removeprefix(PREFIX): candidate for candidate in known}
+    found = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1, cutoff=TYPO_LIKENESS)
+    return f" Did you mean {bare[found[0]]}?" if found else ""
+
+
+def _decode(wanted: type, raw: object) -> object:
+    if wanted is Path:
+        return Path(str(raw)).expanduser().absolute()
+    if wanted is Networks:
+        return Networks(ip_network(part.strip()) for part in str(raw).split(",") if part.strip())
+    raise TypeError(f"no decoder for {wanted}")
+
+
+def _allowed(name: str) -> str:
+    """What a field accepts, in words."""
+    annotation = FIELDS[name]
+    named = {
+        Networks: "addresses or networks in CIDR notation, separated by commas (10.0.0.0/8, ::1)",
+        PostgresUrl | None: "a PostgreSQL URL (postgresql://user:password@host/database)",
+        AbsoluteUrl | None: "an absolute URL (https://tessera.example)",
+        bool: "true or false",
+    }
+    if annotation in named:
+        return named[annotation]
+    match type_info(annotation):
+        case LiteralType(values=values):
+            return "one of " + ", ".join(map(str, values))
+        case IntType(ge=least, le=most):
+            return f"a whole number from {least} to {most}"
+        case FloatType(le=most):
+            return f"a number above 0, at most {most:g}"
+        case _:
+            return "text"
+
+
+def _incoherent(settings: Settings) -> Iterator[str]:
+    """An agent must have given up before its lease can be given to another, and may miss a heartbeat."""
+    if settings.self_fence_seconds >= settings.lease_seconds:
+        yield (
+            f"TESSERA_SELF_FENCE_SECONDS ({settings.self_fence_seconds:g}) must be less than"
+            f" TESSERA_LEASE_SECONDS ({settings.lease_seconds:g}), or two agents could work on one job."
+        )
+    if 2 * settings.heartbeat_seconds > settings.self_fence_seconds:
+        yield (
+            f"TESSERA_HEARTBEAT_SECONDS ({settings.heartbeat_seconds:g}) must be at most half of"
+            f" TESSERA_SELF_FENCE_SECONDS ({settings.self_fence_seconds:g}), so that one may be lost."
+        )

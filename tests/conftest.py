@@ -1,0 +1,10 @@
+"""Shared fixtures by subject; a developer's own TESSERA_* settings must not leak into the tests."""
+
+from __future__ import annotations
+
+import os
+
+for _name in [
+    name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")
+]:
+    del os.environ[_name]
