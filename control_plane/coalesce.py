@@ -1,0 +1,90 @@
+"""Turning many waiting calls of one process into few statements.
+
+Calls of one kind that wait at the same moment go to the database as one batch: at most `WIDTH` members, at most
+`FLIGHTS` batches on the way. A call that finds a free flight leaves at once; batches form by themselves under
+load, because calls gather while others are on the way, so nobody ever waits for company. Only calls with the same
+key share a batch. An expected refusal is an answer like any other; when a batch raises, its members are run one
+by one, so that each call meets its own fate and not its neighbour's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+Call = TypeVar("Call")
+Answer = TypeVar("Answer")
+
+WIDTH = 64
+FLIGHTS = 2
+
+
+class Coalescer(Generic[Call, Answer]):
+    """Runs `run(calls) -> answers` (same length, same order) on behalf of single calls.
+
+    Batches belong to `tasks`, not to a caller: a caller that is cancelled takes nobody else down, and what it
+    asked for still happens (as it would for a request whose client went away).
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Call]], Awaitable[Sequence[Answer]]],
+        tasks: asyncio.TaskGroup,
+        *,
+        key: Callable[[Call], Hashable] = lambda _: None,
+        width: int = WIDTH,
+    ) -> None:
+        self._run = run
+        self._tasks = tasks
+        self._key = key
+        self._width = width
+        self._waiting: dict[Hashable, deque[tuple[Call, asyncio.Future[Answer]]]] = {}
+        self._flying = 0
+        self.calls = 0
+        self.batches = 0
+
+    async def __call__(self, call: Call) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(self._key(call), deque()).append((call, future))
+        self.calls += 1
+        if self._flying < FLIGHTS:
+            self._flying += 1
+            self._tasks.create_task(self._fly())
+        return await future
+
+    async def _fly(self) -> None:
+        try:
+            while self._waiting:
+                await self._settle(self._next_batch())
+        finally:
+            self._flying -= 1
+
+    def _next_batch(self) -> list[tuple[Call, asyncio.Future[Answer]]]:
+        """The keys take turns, so that a busy one does not hold up the others."""
+        key = next(iter(self._waiting))
+        line = self._waiting.pop(key)
+        batch = [line.popleft() for _ in range(min(self._width, len(line)))]
+        if line:
+            self._waiting[key] = line
+        return batch
+
+    async def _settle(self, batch: list[tuple[Call, asyncio.Future[Answer]]]) -> None:
+        self.batches += 1
+        try:
+            answers = await self._run([call for call, _ in batch])
+        except Exception as error:
+            if len(batch) > 1:
+                for member in batch:
+                    await self._settle([member])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
+            return
+        except BaseException:
+            for _, future in batch:
+                future.cancel()
+            raise
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)

@@ -1,0 +1,150 @@
+"""PostgreSQL: the pool, the named queries, and nothing about what they mean.
+
+Statements live in `sql/queries/<noun>.sql` under a header `-- name :shape` and a sentence; a module binds the ones
+it owns once, at its top, with the Struct that its rows become. Shapes: `:one` (row or None), `:many`, `:value`
+(first column of the only row, or None), `:run` (nothing). Every query is prepared and described against the
+migrated schema in a test and compared with its Struct, because building a Struct from a row validates nothing.
+Connections are in autocommit mode: one statement is one transaction, unless `transaction()` says otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Generic, LiteralString, TypeVar, cast
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, scalar_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from control_plane.errors import Unavailable
+
+Row = TypeVar("Row")
+Parameters = Mapping[str, Any]
+
+QUERIES_FOLDER = Path(__file__).parents[1] / "sql" / "queries"
+CHECKOUT_SECONDS = 5.0
+"""How long a request waits for a connection before it is told that the service is unavailable."""
+
+_HEADER = re.compile(r"^-- (?P<name>[a-z_0-9]+) :(?P<shape>one|many|value|run)$", re.MULTILINE)
+
+# Hot statements reach every row through an index. Plans made while tables were empty must not say otherwise
+# (they were 5 to 9 times slower), and compiling them costs more than it gains.
+SESSION_OPTIONS = (
+    "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+    " -c plan_cache_mode=force_generic_plan -c timezone=UTC"
+    " -c idle_in_transaction_session_timeout=10s -c statement_timeout=20s -c lock_timeout=5s"
+)
+
+
+@cache
+def statements(folder: Path = QUERIES_FOLDER) -> dict[str, tuple[str, LiteralString]]:
+    """Every named query: `noun.name` → (shape, text with its description)."""
+    found: dict[str, tuple[str, LiteralString]] = {}
+    for path in sorted(folder.glob("*.sql")):
+        parts = _HEADER.split(path.read_text(encoding="utf-8"))
+        for name, shape, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+            key = f"{path.stem}.{name}"
+            if key in found:
+                raise ValueError(f"the query {key} stands twice in {path}")
+            found[key] = (shape, cast(LiteralString, text.strip()))  # our own files, read as they were reviewed
+    return found
+
+
+class Query(Generic[Row]):
+    """A named statement and the type that its rows become."""
+
+    registry: dict[str, Query[Any]] = {}
+
+    def __init__(self, name: str, row: type[Row] | None = None) -> None:
+        self.name = name
+        self.row = row
+        self.shape, self.text = statements()[name]
+        Query.registry[name] = self
+
+    async def many(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> list[Row]:
+        async with connection.cursor(row_factory=self._rows()) as cursor:
+            await cursor.execute(self.text, parameters, prepare=True)
+            return await cursor.fetchall()
+
+    async def one(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> Row | None:
+        async with connection.cursor(row_factory=self._rows()) as cursor:
+            await cursor.execute(self.text, parameters, prepare=True)
+            return await cursor.fetchone()
+
+    async def run(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> int:
+        """The number of rows touched."""
+        async with connection.cursor() as cursor:
+            await cursor.execute(self.text, parameters, prepare=True)
+            return cursor.rowcount
+
+    def _rows(self) -> Any:
+        if self.row is None or self.shape == "value":
+            return scalar_row
+        return class_row(self.row)
+
+
+class Database:
+    """The pool of one process. Requests borrow a connection for a statement, never across a wait for the network."""
+
+    def __init__(self, url: str, *, size: int = 6) -> None:
+        self.url = url
+        self._pool = AsyncConnectionPool(
+            url,
+            min_size=2,
+            max_size=size,
+            open=False,
+            timeout=CHECKOUT_SECONDS,
+            reconnect_timeout=60.0,
+            kwargs={"autocommit": True, "options": SESSION_OPTIONS, "prepare_threshold": 0, **KEEPALIVE},
+            check=None,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            raise Unavailable("The database cannot be reached just now. Try again in a moment.", retry_after=2) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def many(self, query: Query[Row], parameters: Parameters | None = None) -> list[Row]:
+        async with self.connection() as connection:
+            return await query.many(connection, parameters)
+
+    async def one(self, query: Query[Row], parameters: Parameters | None = None) -> Row | None:
+        async with self.connection() as connection:
+            return await query.one(connection, parameters)
+
+    async def run(self, query: Query[Any], parameters: Parameters | None = None) -> int:
+        async with self.connection() as connection:
+            return await query.run(connection, parameters)
+
+
+KEEPALIVE: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
+def column(members: Sequence[Any], name: str) -> list[Any]:
+    """One field of every member: the array parameter of a batch statement."""
+    return [getattr(member, name) for member in members]

@@ -1,0 +1,242 @@
+"""Everything that can be refused, as one tree.
+
+    TesseraError
+    ├── Invalid (422)          ├── Unauthorized (401)     ├── NotFound (404)
+    ├── PlanForbids (403)      ├── Forbidden (403)        ├── LeaseLost (409)
+    ├── QueueFull (429)        ├── Paused (503)           ├── DiskLow (503)
+    └── …
+
+Each leaf has a stable `slug` (the page /problems/{slug}), an HTTP `status`, and its docstring's first line is
+the title. The message says what happened and what to do. Extra fields become members of the problem document
+(RFC 9457). Nothing here knows HTTP beyond the number.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TesseraError(Exception):
+    """Something went wrong."""
+
+    slug: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+
+    def __init__(self, detail: str, *, retry_after: float | None = None, **fields: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+        """Seconds after which asking again makes sense; sent as Retry-After."""
+        self.fields = fields
+
+    @classmethod
+    def title(cls) -> str:
+        return (cls.__doc__ or cls.__name__).splitlines()[0].rstrip(".")
+
+
+class Internal(TesseraError):
+    """Something broke on our side.
+
+    The request id names the entry in the operator's log. Trying again may help.
+    """
+
+
+class Invalid(TesseraError):
+    """The request does not fit.
+
+    `errors` lists what is wrong: a JSON pointer into the body (or the parameter's name), a code, a sentence.
+    """
+
+    slug, status = "invalid", 422
+
+    @classmethod
+    def at(cls, pointer: str, sentence: str, code: str = "invalid_value") -> Invalid:
+        return cls(sentence, errors=[{"pointer": pointer, "code": code, "detail": sentence}])
+
+
+class Malformed(TesseraError):
+    """The request cannot be read.
+
+    The body is not the JSON object that this operation expects.
+    """
+
+    slug, status = "malformed", 400
+
+
+class Unauthorized(TesseraError):
+    """Credentials are missing, unknown, expired or revoked.
+
+    Send `Authorization: Bearer …` with a live key. All four cases look the same on purpose.
+    """
+
+    slug, status = "unauthorized", 401
+
+
+class Forbidden(TesseraError):
+    """This credential may not do that.
+
+    The key lacks the scope, or the network or the provider it is bound to does not fit.
+    """
+
+    slug, status = "forbidden", 403
+
+
+class Suspended(TesseraError):
+    """The account is suspended.
+
+    Ask the operator.
+    """
+
+    slug, status = "suspended", 403
+
+
+class NotFound(TesseraError):
+    """There is no such thing here.
+
+    It does not exist, or it is not yours: both look the same.
+    """
+
+    slug, status = "not-found", 404
+
+
+class MethodNotAllowed(TesseraError):
+    """This address does not know that method."""
+
+    slug, status = "method-not-allowed", 405
+
+
+class Gone(TesseraError):
+    """It was here and has been deleted.
+
+    Results are kept for as long as the plan says.
+    """
+
+    slug, status = "gone", 410
+
+
+class TooLarge(TesseraError):
+    """The body is larger than allowed."""
+
+    slug, status = "too-large", 413
+
+
+class UnsupportedMediaType(TesseraError):
+    """The content is of a type that is not accepted here."""
+
+    slug, status = "unsupported-media-type", 415
+
+
+class RangeNotSatisfiable(TesseraError):
+    """The requested range lies outside the file."""
+
+    slug, status = "range-not-satisfiable", 416
+
+
+class LeaseLost(TesseraError):
+    """The lease is no longer yours.
+
+    It expired, was taken over or ended, and nothing was changed. Stop the work and report nothing more about it.
+    """
+
+    slug, status = "lease-lost", 409
+
+
+class ArtifactsMissing(TesseraError):
+    """Not every file of this attempt has arrived.
+
+    Upload what is missing, then complete again.
+    """
+
+    slug, status = "artifacts-missing", 409
+
+
+class ArtifactMismatch(TesseraError):
+    """The uploaded bytes are not what was announced.
+
+    Length, SHA-256 or type differ. Upload the file again.
+    """
+
+    slug, status = "artifact-mismatch", 422
+
+
+class IdempotencyMismatch(TesseraError):
+    """This Idempotency-Key was used with another request.
+
+    Use a new key for a new order.
+    """
+
+    slug, status = "idempotency-mismatch", 422
+
+
+class NoSuchModel(TesseraError):
+    """No such model is offered.
+
+    GET /api/v1/models lists what is.
+    """
+
+    slug, status = "no-such-model", 422
+
+
+class NoCapableWorker(TesseraError):
+    """No worker could ever run this.
+
+    GET /api/v1/models says what is possible.
+    """
+
+    slug, status = "no-capable-worker", 422
+
+
+class QueueFull(TesseraError):
+    """You have as many jobs waiting as your plan allows."""
+
+    slug, status = "queue-full", 429
+
+
+class TooManyWaiting(TesseraError):
+    """Too many requests of yours are being held open."""
+
+    slug, status = "too-many-waiting", 429
+
+
+class Paused(TesseraError):
+    """The operator has paused this.
+
+    Nothing is lost; try again later.
+    """
+
+    slug, status = "paused", 503
+
+
+class DiskLow(TesseraError):
+    """The disk is nearly full, so nothing new is accepted."""
+
+    slug, status = "disk-low", 503
+
+
+class Unavailable(TesseraError):
+    """The service cannot reach its database.
+
+    Try again in a moment.
+    """
+
+    slug, status = "unavailable", 503
+
+
+class DeadlineExceeded(TesseraError):
+    """The request took longer than allowed."""
+
+    slug, status = "deadline-exceeded", 504
+
+
+class VersionTooOld(TesseraError):
+    """This agent speaks a protocol that is no longer served.
+
+    Update the agent.
+    """
+
+    slug, status = "version-too-old", 426
+
+
+def leaves() -> list[type[TesseraError]]:
+    """Every kind of problem, for the pages, the document and the tests."""
+    return sorted(TesseraError.__subclasses__(), key=lambda kind: kind.slug)
