@@ -96,6 +96,8 @@ class SlotClaim(Message, frozen=True, kw_only=True):
     capabilities: Annotated[list[Capability], Meta(max_length=LANES_PER_SLOT_MAX)]
     vram_gib: Annotated[int, Meta(ge=0, le=4_096)] = 0
     loaded: Capability | None = None
+    ahead: bool = False
+    """A prefetch: the slot is still busy. Idle slots are served first."""
 
 
 class ClaimRequest(Message, frozen=True, kw_only=True):

