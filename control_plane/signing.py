@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hmac
 import math
+import secrets
 import time
 from uuid import UUID
 
@@ -35,7 +36,8 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 KEYS: Query[KeyRow] = Query("artifacts.signing_keys", KeyRow)
-ADD_FIRST_KEY: Query[int] = Query("artifacts.add_first_signing_key")
+LOCK_KEYS: Query[None] = Query("artifacts.lock_signing_keys")
+ADD_FIRST_KEY: Query[None] = Query("artifacts.add_first_signing_key")
 
 
 class SigningKeys:
@@ -49,7 +51,7 @@ class SigningKeys:
         """Read the keys and the clock; make the first key when there is none. Runs at start and each minute."""
         rows = await database.many(KEYS, {"settle_seconds": SETTLE_SECONDS})
         if not rows:
-            await database.run(ADD_FIRST_KEY)
+            await _add_first(database)
             rows = await database.many(KEYS, {"settle_seconds": SETTLE_SECONDS})
         self._keys = tuple(row.key for row in rows)
         self._clock_offset = rows[0].now - time.monotonic()
@@ -63,7 +65,9 @@ class SigningKeys:
 
     def verify(self, job_id: UUID, index: int, expires: int, signature: str) -> bool:
         given = signature.encode()
-        right = [hmac.compare_digest(_signature(key, job_id, index, expires).encode(), given) for key in self._keys]
+        right = [
+            hmac.compare_digest(_signature(key, job_id, index, expires).encode(), given) for key in self._keys
+        ]
         return any(right)
 
 
@@ -83,9 +87,17 @@ def artifact_url(
 def check(keys: SigningKeys, job_id: UUID, index: int, expires: int, signature: str, now: float) -> None:
     """Raises `Forbidden` unless the address was signed by us, as it stands, and has not expired."""
     if not 0 < expires < EXPIRES_MAX or not keys.verify(job_id, index, expires, signature):
-        raise Forbidden("This address was not made here or has been changed. Ask for the job again to get a new one.")
+        raise Forbidden(
+            "This address was not made here or has been changed. Ask for the job again to get a new one."
+        )
     if now >= expires:
         raise Forbidden("This address has expired. Ask for the job again to get a new one.")
+
+
+async def _add_first(database: Database) -> None:
+    async with database.transaction() as connection:
+        await LOCK_KEYS.run(connection)
+        await ADD_FIRST_KEY.run(connection, {"key": secrets.token_bytes(32)})
 
 
 def _signature(key: bytes, job_id: UUID, index: int, expires: int) -> str:

@@ -7,12 +7,12 @@ from signing_keys
 order by (created_at > now() - make_interval(secs => %(settle_seconds)s::double precision)),
     case when created_at > now() - make_interval(secs => %(settle_seconds)s::double precision) then id else -id end
 
+-- lock_signing_keys :run
+-- One process at a time makes the first key; the lock goes with the transaction.
+select pg_advisory_xact_lock(hashtext('signing_keys'))
+
 -- add_first_signing_key :run
--- Makes a key if there is none; of two processes that start at once, one waits and finds it made.
-with alone as materialized (select pg_advisory_xact_lock(hashtext('signing_keys'))),
-    existing as materialized (select count(*) as keys from alone)
+-- Adds a key if there is none.
 insert into signing_keys (key)
-select sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
-from existing
-where not exists (select from signing_keys)
+select %(key)s::bytea where not exists (select from signing_keys)
 
