@@ -116,7 +116,9 @@ class Database:
             async with self._pool.connection() as connection:
                 yield connection
         except (PoolTimeout, psycopg.OperationalError) as error:
-            raise Unavailable("The database cannot be reached just now. Try again in a moment.", retry_after=2) from error
+            raise Unavailable(
+                "The database cannot be reached just now. Try again in a moment.", retry_after=2
+            ) from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:

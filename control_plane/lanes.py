@@ -121,6 +121,11 @@ class Board:
         line.append(lane)
         line.sort(key=lambda other: other.vram_gib)
 
+    async def waiting(self, lane_ids: list[int], cap: int) -> list[WaitingRow]:
+        """How many jobs wait in these lanes, counted up to `cap`."""
+        bounds = [self.lanes[lane_id].bound for lane_id in lane_ids]
+        return await self._database.many(WAITING, {"lane_id": lane_ids, "bound": bounds, "cap": cap})
+
     async def write_down(self) -> None:
         """Tell the table what was learnt since the last time."""
         changed = [lane for lane in self.lanes.values() if lane.changed or lane.new_seconds]

@@ -225,14 +225,6 @@ class SlotKey(msgspec.Struct, frozen=True, kw_only=True):
     slot: int
 
 
-class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
-    drain: bool
-    revoked: bool
-    cancel: list[UUID]
-    tokens: list[UUID]
-    """Of the leases that are still this worker's."""
-
-
 SUBMIT = Query("queue.submit", SubmitRow)
 CLAIM = Query("queue.claim", ClaimRow)
 TAKE_OVER = Query("queue.take_over", TakenOver)
@@ -253,7 +245,6 @@ REVOKE_WORKER = Query("queue.revoke_worker", UUID)
 DRAIN_WORKER = Query("queue.drain_worker", UUID)
 RESUME_WORKER = Query("queue.resume_worker", UUID)
 RESUME_SLOTS: Query[None] = Query("queue.resume_slots")
-WORKER_ORDERS = Query("queue.worker_orders", WorkerOrders)
 SEEN_WORKER: Query[None] = Query("queue.seen_worker")
 SEEN_SLOT: Query[None] = Query("queue.seen_slot")
 REPORT_SLOT: Query[None] = Query("queue.report_slot")
@@ -268,7 +259,9 @@ def refused(refusal: str) -> TesseraError:
     """What a refused submit is told."""
     match refusal:
         case "queue_full":
-            return QueueFull("You have as many jobs waiting as your plan allows. Wait for one to finish.", retry_after=10)
+            return QueueFull(
+                "You have as many jobs waiting as your plan allows. Wait for one to finish.", retry_after=10
+            )
         case "suspended":
             return Suspended("This account is suspended. Ask the operator.")
         case "paused":
@@ -335,7 +328,9 @@ async def completed(database: Database, fence: Fence, row: CompleteRow) -> State
         case "succeeded" | "canceled":
             return "succeeded" if row.result == "succeeded" else "canceled"
         case "artifacts_missing":
-            raise ArtifactsMissing("Not every file of this attempt has arrived. Upload what is missing, then complete again.")
+            raise ArtifactsMissing(
+                "Not every file of this attempt has arrived. Upload what is missing, then complete again."
+            )
         case _:
             return await _repeated(database, fence, {"succeeded", "canceled"})
 

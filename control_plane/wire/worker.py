@@ -32,9 +32,7 @@ HOLD_SECONDS_MAX = 10.0
 Phase = Literal["offered", "held", "started"]
 """Of a lease: given but not yet acknowledged, acknowledged, running on the engine."""
 
-FailCause = Literal[
-    "oom", "engine_crash", "invalid_input", "missing_model", "timeout", "upload", "moderation"
-]
+FailCause = Literal["oom", "engine_crash", "invalid_input", "missing_model", "timeout", "upload", "moderation"]
 ReleaseReason = Literal["canceled", "drain", "shutdown", "not_started"]
 SkipReason = Literal["no_job", "revoked", "draining", "paused", "quarantined", "slot_full", "lane_unknown"]
 

@@ -547,13 +547,14 @@ update slots set quarantined_at = null, failed_jobs = '{}' where worker_id = %(w
 select w.drain_requested_at is not null as drain, w.revoked_at is not null as revoked,
     array(select j.id from jobs j where j.state = 'running' and j.worker_id = w.id
         and j.cancel_requested_at is not null) as cancel,
-    array(select j.lease_token from jobs j where j.state = 'running' and j.worker_id = w.id) as tokens
+    array(select j.lease_token from jobs j where j.state = 'running' and j.worker_id = w.id) as tokens,
+    now() as now
 from workers w where w.id = %(worker_id)s::uuid;
 
 -- seen_worker :run
--- A worker was heard.
-update workers set last_seen_at = now(), draining = %(draining)s::boolean
-where id = %(worker_id)s::uuid;
+-- A worker was heard, and with it its slots.
+with slots_seen as (update slots set last_seen_at = now() where worker_id = %(worker_id)s::uuid)
+update workers set last_seen_at = now(), draining = %(draining)s::boolean where id = %(worker_id)s::uuid;
 
 -- seen_slot :run
 -- What a slot can do and how it is; written when it changes and now and then.

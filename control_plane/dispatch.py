@@ -1,0 +1,340 @@
+"""From orders to agents: the part of the queue that lives in a process.
+
+The statements decide (`queue.py`); this file brings callers to them. Calls that wait at the same moment share a
+statement (`coalesce.py`). A claim that finds nothing waits here, holding neither a transaction nor a connection,
+until a submit in this process wakes it, a hint from another process does, or the slow poll finds work: once a
+second every process reads the heads of all lanes, and takes back expired leases, and sends retries and overdue jobs
+on their way; there is no leader. One job wakes one agent. Heartbeats are held open the same way, so that a wish to
+cancel, a drain or a lost lease is answered at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import msgspec
+import psycopg
+import structlog
+
+from control_plane import queue
+from control_plane.coalesce import Coalescer
+from control_plane.database import Database
+from control_plane.errors import Internal, Unauthorized, Unavailable
+from control_plane.heartbeats import Heartbeats
+from control_plane.lanes import Board
+from control_plane.notify import RESYNC, Bus
+from control_plane.queue import ClaimRow, CompleteRow, Completion, Fence, LaneHint, Order, Place, SubmitRow
+from control_plane.states import State
+from control_plane.waiters import Waiter, Waiters
+from control_plane.wire.job import JobSpec
+from control_plane.wire.worker import (
+    Claimed,
+    ClaimRequest,
+    FailCause,
+    HeartbeatAnswer,
+    HeartbeatRequest,
+    Lease,
+    ReleaseReason,
+    SlotClaim,
+)
+
+if TYPE_CHECKING:
+    from control_plane.settings import Settings
+
+TICK_SECONDS = 1.0
+"""How often every process reads the heads of the lanes, reaps, and wakes retries: part of the wait bound."""
+CONTENDED_TRIES = 4
+"""How often a claim that others outran looks again before it waits like any other."""
+SUBMIT_TRIES = 3
+"""Further looks at an Idempotency-Key that another request was using at the same moment."""
+
+log = structlog.get_logger()
+_decode_spec = msgspec.json.Decoder(JobSpec).decode
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: UUID
+    created_at: datetime | None
+    replayed: bool
+    """The Idempotency-Key had this answer already."""
+
+
+class Dispatcher:
+    """One per process. Its loops and batches run in `tasks`; `start` before use."""
+
+    def __init__(self, database: Database, settings: Settings, tasks: asyncio.TaskGroup) -> None:
+        self.database = database
+        self.settings = settings
+        self.board = Board(database)
+        self.bus = Bus(database, enabled=settings.notify)
+        self.waiters = Waiters()
+        self.heartbeats = Heartbeats(database, settings, self.bus, tasks)
+        self._tasks = tasks
+        self._loops: list[asyncio.Task[None]] = []
+        self._submits: Coalescer[Order, SubmitRow] = Coalescer(self._submit_batch, tasks)
+        self._claims: Coalescer[Place, ClaimRow] = Coalescer(
+            self._claim_batch, tasks, key=lambda place: (place.lane_ids, place.loaded_lane_id)
+        )
+        self._completions: Coalescer[Completion, CompleteRow] = Coalescer(self._complete_batch, tasks)
+        self.bus.on("lane", self._hear_lane)
+        self.bus.on("worker", lambda words: self._hear_worker(UUID(words[0])))
+        self.bus.on(RESYNC, lambda _: self._ticked.set())
+        self._ticked = asyncio.Event()
+
+    async def start(self) -> None:
+        await self.board.refresh()
+        loops = (self._run_ticks(), self.bus.run_sender(), self.bus.run_listener())
+        self._loops = [self._tasks.create_task(loop) for loop in loops]
+
+    async def stop(self) -> None:
+        """Answer everyone who waits, write down what was learnt, end the loops."""
+        self.waiters.close()
+        self.heartbeats.close()
+        for loop in self._loops:
+            loop.cancel()
+        await self.board.write_down()
+
+    # ------------------------------------------------------------------------------------------ submit
+
+    async def submit(self, order: Order) -> Submitted:
+        """Durable when it returns. Raises `QueueFull`, `Suspended`, `Paused`, `IdempotencyMismatch`."""
+        row = await self._submits(order)
+        for _ in range(SUBMIT_TRIES):
+            if row.refusal == "idempotency_twin":
+                row = await self._submits(order)
+        if row.refusal is None and row.job_id is not None and row.tag is not None:
+            self.offer_work(order.lane_id, row.tag)
+            return Submitted(job_id=row.job_id, created_at=row.created_at, replayed=False)
+        if row.refusal == "replayed" and row.job_id is not None:
+            return Submitted(job_id=row.job_id, created_at=None, replayed=True)
+        raise queue.refused(row.refusal or "lost")
+
+    async def _submit_batch(self, orders: Sequence[Order]) -> Sequence[SubmitRow]:
+        lanes = self.board.lanes
+        return await queue.submit(
+            self.database,
+            [msgspec.structs.replace(order, clock=lanes[order.lane_id].clock) for order in orders],
+        )
+
+    def offer_work(self, lane_id: int, tag: float) -> None:
+        """A job waits in this lane: lower the bound and wake one agent, here or else in another process."""
+        self.board.lower(lane_id, tag)
+        woken = self.waiters.wake(lane_id, 1)
+        self.bus.send("lane", lane_id, repr(tag), 1 - woken)
+
+    def _hear_lane(self, words: list[str]) -> None:
+        lane_id, tag, jobs = int(words[0]), float(words[1]), int(words[2])
+        self.board.lower(lane_id, tag)
+        self.waiters.wake(lane_id, jobs)
+
+    # ------------------------------------------------------------------------------------------ claim
+
+    async def claim(self, worker_id: UUID, request: ClaimRequest, gone: asyncio.Event) -> Claimed:
+        """Leases for the free places of a worker; waits for work up to `request.wait` seconds or until `gone`."""
+        places = [await self._place(worker_id, request.claim_id, slot) for slot in request.slots]
+        idle = any(not slot.ahead for slot in request.slots)
+        waiter = Waiter(worker_id, places, idle=idle)
+        deadline = asyncio.get_running_loop().time() + min(request.wait, self.settings.poll_seconds)
+        self.waiters.enter(waiter)
+        try:
+            while True:
+                claimed = await self._claim_now(places, request.slots)
+                left = deadline - asyncio.get_running_loop().time()
+                if claimed.leases or "draining" in claimed.skipped or left <= 0 or gone.is_set() or waiter.closed:
+                    return claimed
+                await waiter.wait(left, gone)
+        finally:
+            for lane_id in self.waiters.leave(waiter):
+                self.waiters.wake(lane_id, 1)
+
+    async def _place(self, worker_id: UUID, claim_id: UUID, slot: SlotClaim) -> Place:
+        lane_ids = self.board.serving(slot.capabilities, slot.vram_gib)
+        loaded = self.board.loaded(slot.loaded, lane_ids)
+        await self.heartbeats.seen_slot(worker_id, slot.slot, lane_ids, loaded, slot.vram_gib)
+        return Place(worker_id=worker_id, slot=slot.slot, claim_id=claim_id, lane_ids=lane_ids, loaded_lane_id=loaded)
+
+    async def _claim_now(self, places: Sequence[Place], slots: Sequence[SlotClaim]) -> Claimed:
+        leases: list[Lease] = []
+        skipped: dict[str, int] = {}
+        for place, slot in zip(places, slots, strict=True):
+            outcome = await self._claim_place(place, idle=not slot.ahead)
+            if isinstance(outcome, Lease):
+                leases.append(outcome)
+            else:
+                skipped[outcome] = skipped.get(outcome, 0) + 1
+        return Claimed(leases=leases, skipped=skipped)
+
+    async def _claim_place(self, place: Place, *, idle: bool) -> Lease | str:
+        """A lease, or the reason why there is none."""
+        if not place.lane_ids:
+            return "lane_unknown"
+        for _ in range(CONTENDED_TRIES):
+            row = await self._claims(place)
+            if row.refusal == "revoked":
+                raise Unauthorized("This worker has been revoked. Enrol again with a new token.")
+            if row.refusal is not None:
+                return row.refusal
+            if row.job_id is not None:
+                return _lease(place, row)
+            if row.planned == 0:
+                break
+        if idle and (taken := await queue.take_over(self.database, place, self.settings.offer_seconds)):
+            self.nudge(taken.old_worker_id)
+            return _lease_taken_over(place, taken, self.settings.offer_seconds)
+        return "no_job"
+
+    async def _claim_batch(self, places: Sequence[Place]) -> Sequence[ClaimRow]:
+        lane_ids = places[0].lane_ids
+        lowered = self.board.lowered(lane_ids)
+        hints: list[LaneHint] = self.board.hints(lane_ids)
+        rows = await queue.claim(self.database, places, hints, self.board.pool_clock, self.settings.offer_seconds)
+        self.board.learn(rows, lowered)
+        return rows
+
+    # ------------------------------------------------------------------------------------------ keep and end
+
+    async def heartbeat(self, worker_id: UUID, request: HeartbeatRequest, gone: asyncio.Event) -> HeartbeatAnswer:
+        """Renews leases on arrival, then is held open until there is something to say."""
+        loaded = {
+            slot.slot: self.board.loaded(slot.loaded, tuple(self.board.lanes)) for slot in request.slots if slot.loaded
+        }
+        return await self.heartbeats.beat(worker_id, request, loaded, gone)
+
+    async def complete(self, fence: Fence, artifacts: int) -> State:
+        """Durable when it returns. Raises `LeaseLost`, `ArtifactsMissing`."""
+        row = await self._completions(Completion(**msgspec.structs.asdict(fence), artifacts=artifacts))
+        state = await queue.completed(self.database, fence, row)
+        if row.result == "succeeded" and row.lane_id is not None and row.run_seconds is not None and row.cost:
+            self.board.ran(row.lane_id, row.run_seconds, row.cost)
+        return state
+
+    async def _complete_batch(self, completions: Sequence[Completion]) -> Sequence[CompleteRow]:
+        return await queue.complete(self.database, completions)
+
+    async def fail(self, fence: Fence, cause: FailCause, message: str) -> State:
+        return await queue.fail(self.database, fence, cause, message)
+
+    async def release(self, fence: Fence, reason: ReleaseReason) -> State:
+        released = await queue.release(self.database, fence, reason)
+        if isinstance(released, str):
+            return released
+        self._requeued(released.state, released.lane_id, released.tag)
+        return released.state
+
+    async def cancel(self, user_id: UUID, job_id: UUID) -> None:
+        """Idempotent; what is not there or already over is left to the caller to look at."""
+        canceled = await queue.cancel(self.database, user_id, job_id)
+        if canceled is not None and canceled.worker_id is not None:
+            self.nudge(canceled.worker_id)
+
+    def nudge(self, worker_id: UUID) -> None:
+        """There is news for this worker: answer what it keeps open, in whichever process."""
+        self._hear_worker(worker_id)
+        self.bus.send("worker", worker_id)
+
+    def _hear_worker(self, worker_id: UUID) -> None:
+        self.heartbeats.nudge(worker_id)
+        self.waiters.nudge(worker_id)
+
+    def watch(self, job_id: UUID) -> None:
+        """Somebody looks at this job: for a few seconds its agent reports progress early."""
+        self.heartbeats.watch(job_id)
+
+    def _requeued(self, state: State, lane_id: int, tag: float | None) -> None:
+        if state == "queued" and tag is not None:
+            self.offer_work(lane_id, tag)
+
+    # ------------------------------------------------------------------------------------------ operator
+
+    async def drain(self, worker_id: UUID) -> None:
+        await queue.drain(self.database, worker_id)
+        self.nudge(worker_id)
+
+    async def resume(self, worker_id: UUID) -> None:
+        await queue.resume(self.database, worker_id)
+        self.nudge(worker_id)
+
+    async def revoke(self, worker_id: UUID) -> None:
+        for job in await queue.revoke(self.database, worker_id):
+            self._requeued(job.state, job.lane_id, job.tag)
+        self.bus.send("credential", worker_id)
+        self.nudge(worker_id)
+
+    # ------------------------------------------------------------------------------------------ once a second
+
+    async def _run_ticks(self) -> None:
+        while True:
+            try:
+                await self.tick()
+            except (Unavailable, psycopg.Error) as error:
+                log.warning("tick.failed", error=type(error.__cause__ or error).__name__)
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._ticked.wait()
+            except TimeoutError:
+                pass
+            self._ticked.clear()
+
+    async def tick(self) -> None:
+        """What every process does once a second, so that nothing depends on a hint or on another process."""
+        await self.reap()
+        await self.wake_backoff()
+        await self.expire()
+        await self.board.write_down()
+        await self.board.refresh()
+        await self._wake_for_heads()
+
+    async def reap(self) -> int:
+        """Takes back expired leases, a hundred at a time. Returns how many."""
+        reaped = await queue.reap(self.database)
+        for job in reaped:
+            log.info("lease.reaped", job_id=job.job_id, attempt=job.attempt, worker_id=job.worker_id, state=job.state)
+            self._requeued(job.state, job.lane_id, job.tag)
+        return len(reaped)
+
+    async def wake_backoff(self) -> int:
+        woken = await queue.wake_backoff(self.database)
+        for job in woken:
+            self.offer_work(job.lane_id, job.tag)
+        return len(woken)
+
+    async def expire(self) -> int:
+        return len(await queue.expire(self.database))
+
+    async def _wake_for_heads(self) -> None:
+        """The slow poll: wake as many waiting agents as there are jobs in their lanes."""
+        lanes = [lane for lane in self.board.lanes.values() if lane.head_tag is not None and not lane.paused]
+        wanted = [lane for lane in lanes if self.waiters.serving(lane.id)]
+        if not wanted:
+            return
+        rows = await self.board.waiting([lane.id for lane in wanted], cap=len(self.waiters))
+        for row in rows:
+            self.waiters.wake(row.lane_id, row.jobs)
+
+
+def _lease(place: Place, row: ClaimRow) -> Lease:
+    if row.job_id is None or row.attempt is None or row.lease_token is None or row.spec is None:
+        raise Internal("A lease came back incomplete.")
+    return Lease(
+        job_id=row.job_id,
+        attempt=row.attempt,
+        token=row.lease_token,
+        slot=place.slot,
+        expires_in=row.expires_in,
+        spec=_decode_spec(row.spec),
+    )
+
+
+def _lease_taken_over(place: Place, taken: queue.TakenOver, offer_seconds: float) -> Lease:
+    return Lease(
+        job_id=taken.job_id,
+        attempt=taken.attempt,
+        token=taken.lease_token,
+        slot=place.slot,
+        expires_in=offer_seconds,
+        spec=_decode_spec(taken.spec),
+    )

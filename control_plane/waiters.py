@@ -1,0 +1,121 @@
+"""Agents that wait for work in this process, and who of them is woken.
+
+A claim enters before it looks, so that a job submitted while it looks wakes it too; when it leaves with a lease of
+its own although it was woken, the wake-up is passed on. Idle slots are woken before slots that ask ahead, and among
+them those that have the lane's model loaded, then those that have waited longest. A newer poll of a worker ends
+the older one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from control_plane.queue import Place
+
+
+class Waiter:
+    """One claim that may wait."""
+
+    def __init__(self, worker_id: UUID, places: Sequence[Place], *, idle: bool) -> None:
+        self.worker_id = worker_id
+        self.lane_ids = frozenset(lane_id for place in places for lane_id in place.lane_ids)
+        self.loaded = frozenset(place.loaded_lane_id for place in places)
+        self.idle = idle
+        self.closed = False
+        self.woken_for: list[int] = []
+        """Lanes for whose jobs this claim was woken since it last looked."""
+        self._event = asyncio.Event()
+
+    @property
+    def free(self) -> bool:
+        return not self.closed and not self.woken_for
+
+    def wake(self, lane_id: int) -> None:
+        self.woken_for.append(lane_id)
+        self._event.set()
+
+    def nudge(self) -> None:
+        self._event.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._event.set()
+
+    async def wait(self, seconds: float, gone: asyncio.Event) -> None:
+        """Until woken, or `seconds` have passed, or the client has gone."""
+        if not self.woken_for and not self.closed:
+            await first_of(self._event, gone, seconds)
+        self._event.clear()
+        if not gone.is_set():
+            self.woken_for.clear()
+
+
+class Waiters:
+    """All claims that wait in this process, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        self._by_worker: dict[UUID, Waiter] = {}
+        self._by_lane: dict[int, dict[Waiter, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_worker)
+
+    def enter(self, waiter: Waiter) -> None:
+        if older := self._by_worker.get(waiter.worker_id):
+            older.close()
+        self._by_worker[waiter.worker_id] = waiter
+        for lane_id in waiter.lane_ids:
+            self._by_lane.setdefault(lane_id, {})[waiter] = None
+
+    def leave(self, waiter: Waiter) -> list[int]:
+        """Forget a claim; returns the lanes for which it was woken in vain."""
+        if self._by_worker.get(waiter.worker_id) is waiter:
+            del self._by_worker[waiter.worker_id]
+        for lane_id in waiter.lane_ids:
+            self._by_lane[lane_id].pop(waiter, None)
+        return waiter.woken_for
+
+    def nudge(self, worker_id: UUID) -> None:
+        """Let this worker's claim look again."""
+        if waiter := self._by_worker.get(worker_id):
+            waiter.nudge()
+
+    def serving(self, lane_id: int) -> bool:
+        return any(waiter.free for waiter in self._by_lane.get(lane_id, ()))
+
+    def wake(self, lane_id: int, jobs: int) -> int:
+        """Wake as many waiting claims as there are jobs in the lane; returns how many."""
+        woken = 0
+        while woken < jobs and (waiter := self._next(lane_id)):
+            waiter.wake(lane_id)
+            woken += 1
+        return woken
+
+    def _next(self, lane_id: int) -> Waiter | None:
+        """The best waiter for a job of this lane: idle before asking ahead, loaded before not, first come."""
+        best: Waiter | None = None
+        for waiter in self._by_lane.get(lane_id, ()):
+            if waiter.free:
+                if waiter.idle and lane_id in waiter.loaded:
+                    return waiter
+                if best is None or (waiter.idle and not best.idle):
+                    best = waiter
+        return best
+
+    def close(self) -> None:
+        for waiter in list(self._by_worker.values()):
+            waiter.close()
+
+
+async def first_of(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:
+    """Wait for either event, for at most so long."""
+    if first.is_set() or second.is_set():
+        return
+    waits = [asyncio.ensure_future(event.wait()) for event in (first, second)]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
