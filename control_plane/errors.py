@@ -150,6 +150,24 @@ class ArtifactsMissing(TesseraError):
     slug, status = "artifacts-missing", 409
 
 
+class NotFinished(TesseraError):
+    """The job has not finished.
+
+    Cancel it or wait for its end; then its files and its prompt can be erased.
+    """
+
+    slug, status = "not-finished", 409
+
+
+class LegalHold(TesseraError):
+    """The files are kept for a legal reason.
+
+    They cannot be erased until the operator lifts the hold.
+    """
+
+    slug, status = "legal-hold", 409
+
+
 class ArtifactMismatch(TesseraError):
     """The uploaded bytes are not what was announced.
 

@@ -294,6 +294,7 @@ create table artifacts (
     job_id uuid not null references jobs,
     attempt integer not null check (attempt > 0),
     index smallint not null check (index between 0 and 63),
+    key text not null unique check (length(key) between 1 and 200),
     mime_type text not null,
     width integer not null check (width > 0),
     height integer not null check (height > 0),
@@ -337,6 +338,7 @@ grant select on all tables in schema public to tessera_app;
 grant insert, update on users, identities, api_keys, signing_keys, switches, models, lanes, workers, enrolment_tokens,
     slots, jobs, attempts, job_progress, artifacts to tessera_app;
 grant insert on job_specs, job_events, idempotency_keys to tessera_app;
+grant update (spec, metadata) on job_specs to tessera_app; -- to erase what a person typed, nothing else
 grant delete on job_progress, idempotency_keys, artifacts to tessera_app;
 grant usage on sequence job_events_seq to tessera_app;
 revoke execute on function ensure_partitions(integer) from public;

@@ -1,0 +1,64 @@
+-- Workers: how they come to have a credential, who they are, how the operator sees them.
+
+-- add_token :run
+-- A one-time token, by its hash, good for so many hours.
+insert into enrolment_tokens (id, secret_sha256, name, trust, expires_at)
+values (%(id)s::text, %(secret_sha256)s::bytea, %(name)s::text, %(trust)s::text,
+    now() + make_interval(secs => %(lifetime_seconds)s::float8));
+
+-- lock_token :one
+-- The token and what became of it, held still while a worker enrols with it.
+select t.secret_sha256, t.name, t.trust, t.expires_at > now() as live, t.worker_id, w.name as worker_name,
+    w.secret_sha256 as worker_secret_sha256, w.revoked_at is not null as worker_revoked
+from enrolment_tokens t left join workers w on w.id = t.worker_id
+where t.id = %(id)s::text
+for update of t;
+
+-- names_like :many
+-- Names of live workers that this one might collide with.
+select name from workers
+where revoked_at is null and starts_with(name, %(stem)s::text);
+
+-- add :one
+-- A new worker; no row when another one has this secret.
+insert into workers (name, secret_sha256, trust, agent_version)
+values (%(name)s::text, %(secret_sha256)s::bytea, %(trust)s::text, %(agent_version)s::text)
+on conflict (secret_sha256) do nothing
+returning id;
+
+-- use_token :run
+-- The token belongs to this worker now.
+update enrolment_tokens set used_at = now(), worker_id = %(worker_id)s::uuid where id = %(id)s::text;
+
+-- by_secret :one
+-- Whose credential this is, if it is still good.
+select id, name, trust from workers
+where secret_sha256 = %(secret_sha256)s::bytea and revoked_at is null;
+
+-- all :many
+-- Every worker with how it is: for the operator. `live` = heard within a lease.
+select w.id, w.name, w.trust, w.agent_version, w.enrolled_at, w.last_seen_at,
+    coalesce(w.last_seen_at > now() - make_interval(secs => %(lease_seconds)s::float8), false) as live,
+    w.draining or w.drain_requested_at is not null as draining, w.revoked_at,
+    (select count(*)::integer from jobs j where j.worker_id = w.id and j.state = 'running') as leases
+from workers w
+where w.revoked_at is null or %(with_revoked)s::boolean
+order by w.id;
+
+-- slots :many
+-- Every slot of the live workers: what it serves, what it has loaded, how it is.
+select s.worker_id, s.slot,
+    array(select l.kind || '/' || l.model from lanes l where l.id = any (s.lane_ids) order by l.id) as lanes,
+    loaded.model as loaded, s.vram_gib, s.healthy, s.gpu, s.quarantined_at, s.last_seen_at,
+    (select count(*)::integer from jobs j
+        where j.worker_id = s.worker_id and j.slot = s.slot and j.state = 'running') as leases
+from slots s
+join workers w on w.id = s.worker_id
+left join lanes loaded on loaded.id = s.loaded_lane_id
+where w.revoked_at is null
+order by s.worker_id, s.slot;
+
+-- named :many
+-- The live workers of this id or name.
+select id, name, trust from workers
+where revoked_at is null and (id::text = %(wanted)s::text or name = %(wanted)s::text);
