@@ -18,7 +18,8 @@ from artifacts a
 join jobs j on j.id = a.job_id
 join users u on u.id = j.user_id
 join plans p on p.name = u.plan
-where a.created_at < now() - make_interval(days => p.retention_days) and not a.legal_hold
+where a.created_at < now() - make_interval(days => (select min(retention_days) from plans))
+    and a.created_at < now() - make_interval(days => p.retention_days) and not a.legal_hold
 order by a.created_at limit %(most)s::integer
 for update of a skip locked;
 

@@ -30,11 +30,6 @@ returning id;
 -- The token belongs to this worker now.
 update enrolment_tokens set used_at = now(), worker_id = %(worker_id)s::uuid where id = %(id)s::text;
 
--- by_secret :one
--- Whose credential this is, if it is still good.
-select id, name, trust from workers
-where secret_sha256 = %(secret_sha256)s::bytea and revoked_at is null;
-
 -- all :many
 -- Every worker with how it is: for the operator. `live` = heard within a lease.
 select w.id, w.name, w.trust, w.agent_version, w.enrolled_at, w.last_seen_at,
