@@ -1,0 +1,197 @@
+"""One attempt, from a lease to its acknowledged report, as a straight line: wait for the engine, run, upload, report.
+
+The outcome is one of the protocol's three reports. Whatever happens ends in exactly one of them, or in silence when
+the lease is lost. The files of the attempt are deleted at the end in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from functools import partial
+
+import msgspec
+import structlog
+
+from agent import transfer
+from agent.client import Problem
+from agent.duty import Duty
+from agent.engine import EngineError, Output, Preview
+from agent.interrupt import Interrupted
+from agent.retry import Verdict, persist, verdict
+from agent.slot import Slot
+from agent.work import Ending, Work
+from control_plane.wire.job import Progress
+from control_plane.wire.worker import (
+    Claimed,
+    CompleteRequest,
+    FailRequest,
+    ReleaseReason,
+    ReleaseRequest,
+    Reported,
+)
+
+UPLOAD_TRIES_MAX = 3
+"""For a file that arrives other than it left."""
+MESSAGE_LENGTH_MAX = 2_000
+MISMATCH = "artifact-mismatch"
+
+Outcome = CompleteRequest | FailRequest | ReleaseRequest
+RELEASE_REASONS: dict[Ending, ReleaseReason] = {"canceled": "canceled", "drain": "drain", "shutdown": "shutdown"}
+
+log = structlog.get_logger()
+
+
+class UploadRefused(Exception):
+    """The control plane will never take this file."""
+
+
+async def pursue(work: Work, slot: Slot, duty: Duty) -> Claimed | None:
+    """Sees `work` through. Returns what a claim that travelled with the report has brought."""
+    name = "lost"
+    try:
+        outcome = await _work(work, slot, duty)
+        reported = await _report(work, slot, duty, outcome)
+        name = reported.state if isinstance(outcome, CompleteRequest) else _name(outcome)
+        return reported.claimed
+    except Interrupted:
+        return None
+    except Problem as problem:
+        if verdict(problem) is Verdict.FATAL:
+            raise
+        if verdict(problem) is not Verdict.LOST:
+            log.error("report.rejected", job_id=str(work.lease.job_id), problem=str(problem))
+        return None
+    finally:
+        duty.drop(slot, work)
+        duty.metrics.jobs[name] += 1
+        log.info("attempt.finished", job_id=str(work.lease.job_id), attempt=work.lease.attempt, outcome=name)
+
+
+async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
+    """Everything that can be ended from outside."""
+    try:
+        async with work.working:
+            outputs = await _run(work, slot, duty)
+            await asyncio.sleep(0)  # the engine's next run begins before this one's upload
+            work.stage = "uploading"
+            for output in outputs:
+                await _upload(work, duty, output)
+            return CompleteRequest(artifacts=len(outputs))
+    except EngineError as error:
+        log.warning("attempt.failed", job_id=str(work.lease.job_id), cause=error.cause, problem=error.message)
+        return FailRequest(cause=error.cause, message=error.message[:MESSAGE_LENGTH_MAX].replace("\x00", ""))
+    except UploadRefused as error:
+        return FailRequest(cause="upload", message=str(error)[:MESSAGE_LENGTH_MAX])
+    except Interrupted:
+        slot.ready = slot.ready and not work.working.forced
+        if work.ending is None or work.ending == "lost":
+            raise
+        return ReleaseRequest(reason=RELEASE_REASONS[work.ending])
+    finally:
+        work.stage = "reporting"
+
+
+async def _run(work: Work, slot: Slot, duty: Duty) -> list[Output]:
+    async with slot.turn:
+        await slot.ready_engine()
+        slot.begin(work)
+        duty.tell()
+        outputs: list[Output] = []
+        try:
+            outputs = await _run_within_limit(work, slot, duty)
+        except EngineError as error:
+            slot.ready = slot.ready and error.cause != "engine_crash"
+            raise
+        finally:
+            slot.end(work, finished=bool(outputs))
+        return outputs
+
+
+async def _run_within_limit(work: Work, slot: Slot, duty: Duty) -> list[Output]:
+    """Whatever goes wrong in the engine comes out as `EngineError`."""
+    seconds = duty.settings.run_seconds_max
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            outputs = await _follow(work, slot, duty)
+    except EngineError:
+        raise
+    except Exception as error:
+        if limit.expired():
+            raise EngineError("timeout", f"Stopped after {seconds:g} seconds.") from None
+        log.exception("engine.broken", slot=slot.number)
+        raise EngineError("engine_crash", f"{type(error).__name__} in the engine.") from error
+    if not outputs:
+        raise EngineError("engine_crash", "The engine ended without a file.")
+    return outputs
+
+
+async def _follow(work: Work, slot: Slot, duty: Duty) -> list[Output]:
+    outputs: list[Output] = []
+    async with aclosing(slot.engine.run(work.lease.spec, work.folder)) as events:
+        async for event in events:
+            match event:
+                case Progress():
+                    work.progress = event
+                    duty.progressed(work)
+                case Preview():
+                    work.show(event)
+                    duty.progressed(work)
+                case Output():
+                    outputs.append(event)
+    return outputs
+
+
+async def _upload(work: Work, duty: Duty, output: Output) -> None:
+    for tries in range(1, UPLOAD_TRIES_MAX + 1):
+        try:
+            await persist(partial(_send, work, duty, output), "upload")
+            return
+        except Problem as problem:
+            if verdict(problem) is not Verdict.REJECTED:
+                raise
+            if problem.code != MISMATCH or tries == UPLOAD_TRIES_MAX:
+                raise UploadRefused(f"The control plane refused the file: {problem}") from problem
+
+
+async def _send(work: Work, duty: Duty, output: Output) -> None:
+    measure = await transfer.measure(output.path)
+    await duty.client.upload(
+        work.lease,
+        output.index,
+        transfer.chunks(output.path),
+        length=measure.bytes,
+        sha256=measure.sha256,
+        mime_type=output.mime_type,
+    )
+    duty.metrics.uploaded_bytes += measure.bytes
+
+
+async def _report(work: Work, slot: Slot, duty: Duty, outcome: Outcome) -> Reported:
+    """Until it is acknowledged, or the lease is lost."""
+    async with work.reporting:
+        match outcome:
+            case CompleteRequest():
+                return await _complete(work, slot, duty, outcome)
+            case FailRequest():
+                return await persist(lambda: duty.client.fail(work.lease, outcome), "fail")
+            case ReleaseRequest():
+                return await persist(lambda: duty.client.release(work.lease, outcome), "release")
+
+
+async def _complete(work: Work, slot: Slot, duty: Duty, outcome: CompleteRequest) -> Reported:
+    """Asks for the next lease in the same round trip when one is wanted."""
+    claim = duty.next_claim(slot, work)
+    if claim is None:
+        return await persist(lambda: duty.client.complete(work.lease, outcome), "complete")
+    both = msgspec.structs.replace(outcome, claim=claim)
+    with slot.ask():
+        return await persist(lambda: duty.client.complete(work.lease, both), "complete")
+
+
+def _name(outcome: Outcome) -> str:
+    if isinstance(outcome, FailRequest):
+        return "failed"
+    canceled = isinstance(outcome, ReleaseRequest) and outcome.reason == "canceled"
+    return "canceled" if canceled else "released"

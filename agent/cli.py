@@ -1,0 +1,230 @@
+"""`tessera-agent`: what the owner of a GPU machine types.
+
+Each command is one function that returns an exit code; what goes wrong is one sentence on stderr with its own code:
+0 clean · 1 fatal · 2 try again · 5 another agent has this state folder · 7 too old · 78 configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+
+import msgspec
+
+from agent import log
+from agent.agent import AlreadyRunning, VersionTooOld
+from agent.agent import run as run_agent
+from agent.claiming import Revoked
+from agent.client import NoAnswer, Problem
+from agent.console import NotRunning, Verb, ask
+from agent.credential import CredentialError, load, save
+from agent.doctor import examine
+from agent.engine import EngineError
+from agent.engine.choice import EngineMissing, choose
+from agent.enrolment import enroll, is_exposed
+from agent.local import Status
+from agent.retry import Verdict, verdict
+from agent.settings import ConfigurationError, Settings
+from agent.settings import load as load_settings
+
+TOKEN_BYTES_MAX = 500
+NAME_LENGTH_MAX = 64
+
+
+class Exit(IntEnum):
+    CLEAN = 0
+    FATAL = 1
+    RETRY = 2
+    SESSION_CONFLICT = 5
+    VERSION_TOO_OLD = 7
+    CONFIGURATION = 78
+
+
+EPILOG = """exit codes: 0 clean, 1 fatal, 2 try again later, 5 another agent runs with this state folder,
+7 the agent is too old for the control plane, 78 something in the configuration is wrong.
+Every setting also has a variable TESSERA_AGENT_… and a key in the TOML file that TESSERA_AGENT_CONFIG names."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The whole program; never raises what a person could be told in a sentence."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(asyncio.run(_command(options)))
+    except KeyboardInterrupt:
+        return Exit.CLEAN
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        print(f"tessera-agent: {_sentence(error)}", file=sys.stderr)
+        return code
+
+
+async def _command(options: argparse.Namespace) -> Exit:
+    fields = {name: value for name, value in vars(options).items() if name in Settings.__struct_fields__}
+    settings = load_settings(os.environ, fields)
+    log.configure(settings.log_level, settings.log_format)
+    match options.command:
+        case "enroll":
+            return await _enroll(settings, options)
+        case "run":
+            return await _run(settings)
+        case "doctor":
+            return await _doctor(settings, options.json)
+        case verb:
+            return await _ask(settings, verb, options.json)
+
+
+async def _enroll(settings: Settings, options: argparse.Namespace) -> Exit:
+    if settings.credential_file.exists() and not options.replace:
+        old = load(settings.credential_file)
+        raise ConfigurationError(f"This machine is enrolled at {old.url} as {old.name}. To enrol anew, add --replace.")
+    token = options.token or settings.token
+    if token == "-":
+        token = sys.stdin.readline(TOKEN_BYTES_MAX).strip()
+    if not token:
+        raise ConfigurationError("A token is needed: tessera-agent enroll URL TOKEN (or TESSERA_AGENT_TOKEN).")
+    if not options.url.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{options.url} is no address. It must begin with https:// (or http://).")
+    if is_exposed(options.url):
+        print("Warning: over http anybody on the way can take this worker's secret. Use https.", file=sys.stderr)
+    name = options.name or socket.gethostname()[:NAME_LENGTH_MAX] or "agent"
+    credential = await enroll(options.url, token, name)
+    save(credential, settings.credential_file)
+    facts = {"worker_id": str(credential.worker_id), "name": credential.name, "url": credential.url}
+    _tell(facts, f"Enrolled at {credential.url} as {credential.name}. Next: tessera-agent run", options.json)
+    return Exit.CLEAN
+
+
+async def _run(settings: Settings) -> Exit:
+    credential = load(settings.credential_file)
+    choice = await choose(settings.engine, settings.comfyui_url, settings.testcard_seconds)
+    print(f"Engine: {choice.name} ({choice.why}).", file=sys.stderr)
+    await run_agent(settings, credential, [choice.make() for _ in range(settings.slots)])
+    return Exit.CLEAN
+
+
+async def _doctor(settings: Settings, as_json: bool) -> Exit:
+    signs = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+    checks = []
+    async for check in examine(settings):
+        checks.append(check)
+        if not as_json:
+            print(f"{signs[check.result]}  {check.name:<14} {check.found}")
+            if check.cure:
+                print(f"{'':22}→ {check.cure}")
+    if as_json:
+        print(msgspec.json.encode(checks).decode())
+    return Exit.FATAL if any(check.result == "bad" for check in checks) else Exit.CLEAN
+
+
+async def _ask(settings: Settings, verb: Verb, as_json: bool) -> Exit:
+    status = await ask(settings, verb)
+    _tell(status, _describe(status), as_json)
+    return Exit.CLEAN
+
+
+def _describe(status: Status) -> str:
+    lines = [f"{status.name} at {status.url}: {status.state}"]
+    if status.silent_seconds is None:
+        lines.append("The control plane has not answered yet.")
+    else:
+        lines.append(f"The control plane answered {status.silent_seconds:.0f} s ago.")
+    for slot in status.slots:
+        lines.append(f"slot {slot.slot}: {slot.engine} on {slot.device}{'' if slot.ready else ' (not ready)'}")
+        lines += [f"  {held.stage} {held.kind} {held.job_id} {held.progress:.0%}" for held in slot.leases]
+    done = ", ".join(f"{number} {outcome}" for outcome, number in sorted(status.jobs.items()))
+    lines.append(f"jobs since the start: {done or 'none'}")
+    if status.idle_gap_p50_seconds is not None and status.idle_gap_p95_seconds is not None:
+        p50, p95 = status.idle_gap_p50_seconds * 1_000, status.idle_gap_p95_seconds * 1_000
+        lines.append(f"idle gap between runs: p50 {p50:.2f} ms, p95 {p95:.2f} ms (of {status.idle_gap_count})")
+    lines.append(f"memory: {status.resident_mib:.0f} MiB")
+    return "\n".join([*lines, *(f"the operator says: {message}" for message in status.messages)])
+
+
+def _tell(facts: object, sentence: str, as_json: bool) -> None:
+    print(msgspec.json.encode(facts).decode() if as_json else sentence)
+
+
+def _exit_code(error: Exception) -> Exit | None:
+    match error:
+        case ConfigurationError() | CredentialError() | EngineMissing():
+            return Exit.CONFIGURATION
+        case AlreadyRunning():
+            return Exit.SESSION_CONFLICT
+        case VersionTooOld() | Problem(code="version-too-old"):
+            return Exit.VERSION_TOO_OLD
+        case NoAnswer():
+            return Exit.RETRY
+        case Problem():
+            return Exit.RETRY if verdict(error) is Verdict.AGAIN else Exit.FATAL
+        case Revoked() | EngineError() | NotRunning():
+            return Exit.FATAL
+        case _:
+            return None
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case NoAnswer():
+            return f"The control plane could not be reached ({error}). Is the address right and the network up?"
+        case Problem(status=401 | 403):
+            return f"The control plane does not accept this worker or token ({error}). Ask the operator for a token."
+        case VersionTooOld() | Problem(code="version-too-old"):
+            return f"This agent is too old: {error} Update it from the control plane."
+        case Revoked():
+            return "The operator has revoked this worker. To join again, enrol with a new token and --replace."
+        case EngineError():
+            return f"The engine did not start ({error.cause}): {error.message}"
+        case _:
+            return str(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tessera-agent",
+        description="Lets this machine work for a Tessera control plane. It only calls out; nothing connects to it.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--dir", type=Path, help="state folder (default ~/.local/share/tessera-agent)")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _enroll_parser(commands)
+    _run_parser(commands)
+    for name, text in (
+        ("doctor", "Check everything from the network to a canary picture, with cures."),
+        ("status", "What the running agent is doing."),
+        ("drain", "Finish what runs, take nothing new, then end."),
+        ("pause", "Finish what runs and take nothing new until resumed, to play a game for example."),
+        ("resume", "Take work again after a pause."),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--json", action="store_true", help="print the facts as JSON")
+    return parser
+
+
+def _enroll_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "Make this machine a worker of a control plane, once."
+    command = commands.add_parser("enroll", help=text, description=text)
+    command.add_argument("url", metavar="URL", help="of the control plane, e.g. https://tessera.example")
+    command.add_argument(
+        "token", metavar="TOKEN", nargs="?", help="from the operator, works once; - reads it from stdin"
+    )
+    command.add_argument("--name", help="how the operator sees this machine (default: its host name)")
+    command.add_argument("--replace", action="store_true", help="forget an earlier enrolment")
+    command.add_argument("--json", action="store_true", help="print the facts as JSON")
+
+
+def _run_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "Ask for work and do it. SIGTERM or Ctrl-C once drains, twice gives the leases back and goes."
+    command = commands.add_parser("run", help=text, description=text)
+    command.add_argument("--engine", choices=("testcard", "comfyui", "auto"), help="default auto")
+    command.add_argument("--comfyui-url", help="where auto looks for a ComfyUI (default http://127.0.0.1:8188)")
+    command.add_argument("--slots", type=int, help="engines at work side by side, one per GPU (default 1)")
+    command.add_argument("--testcard-seconds", type=float, help="how long the built-in engine takes for a picture")
+    command.add_argument("--local-port", type=int, help="serve /health, /metrics, /run_job on 127.0.0.1 (default off)")

@@ -1,0 +1,153 @@
+"""Is everything here as it must be? One check after the other, each with what was found and, if bad, the cure.
+
+Nothing is changed: the control plane is only asked who we are, and the engine that draws the canary picture is
+this command's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import msgspec
+
+from agent.capabilities import machine
+from agent.client import NoAnswer, Problem, connect
+from agent.console import NotRunning, ask
+from agent.credential import Credential, CredentialError, load
+from agent.engine import Engine, EngineError
+from agent.engine.choice import Choice, EngineMissing, choose
+from agent.enrolment import is_exposed
+from agent.retry import Verdict, verdict
+from agent.settings import Settings
+from agent.trial import try_job
+from control_plane.wire import PROTOCOL_VERSION
+from control_plane.wire.job import JobSpec
+from control_plane.wire.worker import Capability
+
+CANARY_SECONDS = 0.5
+"""How long the built-in engine takes over the canary."""
+CLOCK_OFF_SECONDS = 30.0
+MEMORY_AVAILABLE_GIB_MIN = 0.5
+
+Verdicts = Literal["ok", "note", "bad"]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    result: Verdicts
+    found: str
+    cure: str = ""
+
+
+async def examine(settings: Settings) -> AsyncIterator[Check]:
+    """The checks in the order in which one would look."""
+    try:
+        credential = load(settings.credential_file)
+    except CredentialError as error:
+        yield Check(name="credential", result="bad", found="not usable", cure=str(error))
+    else:
+        yield Check(name="credential", result="ok", found=f"{credential.name} ({credential.worker_id})")
+        async for check in _control_plane(credential):
+            yield check
+    yield _disk(settings)
+    yield _memory(settings)
+    async for check in _engine(settings):
+        yield check
+    yield await _running(settings)
+
+
+async def _control_plane(credential: Credential) -> AsyncIterator[Check]:
+    if is_exposed(credential.url):
+        cure = "Put the control plane behind https and enrol again with that address."
+        yield Check(name="transport", result="note", found="http over a foreign network", cure=cure)
+    async with connect(credential.url, credential.secret) as client:
+        try:
+            enrolled = await client.config()
+        except (NoAnswer, Problem) as error:
+            yield _refused(credential, error)
+            return
+        yield Check(name="control plane", result="ok", found=f"{credential.url} accepts this worker")
+        if enrolled.protocol_min <= PROTOCOL_VERSION <= enrolled.protocol_max:
+            yield Check(name="protocol", result="ok", found=f"version {PROTOCOL_VERSION}")
+        else:
+            spoken = f"{enrolled.protocol_min} to {enrolled.protocol_max} there, {PROTOCOL_VERSION} here"
+            yield Check(name="protocol", result="bad", found=spoken, cure="Update the agent from the control plane.")
+        if client.server_time is not None:
+            yield _clock(time.time() - client.server_time)
+
+
+def _refused(credential: Credential, error: NoAnswer | Problem) -> Check:
+    if isinstance(error, NoAnswer):
+        cure = f"Is {credential.url} right, and the control plane up? Try to open it from this machine."
+    elif verdict(error) is Verdict.FATAL:
+        cure = "The worker is revoked or unknown. Enrol again: tessera-agent enroll URL TOKEN --replace"
+    else:
+        cure = "Is this the address of a Tessera control plane? If so, its log knows more."
+    return Check(name="control plane", result="bad", found=str(error), cure=cure)
+
+
+def _clock(off_seconds: float) -> Check:
+    found = f"{off_seconds:+.0f} s from the control plane's"
+    if abs(off_seconds) < CLOCK_OFF_SECONDS:
+        return Check(name="clock", result="ok", found=found)
+    cure = "Harmless: only durations are measured here. In WSL2, `sudo hwclock -s` sets the clock right."
+    return Check(name="clock", result="note", found=found, cure=cure)
+
+
+def _disk(settings: Settings) -> Check:
+    free = machine(settings.dir).disk_free_gib
+    if free >= settings.disk_free_gib_min:
+        return Check(name="disk", result="ok", found=f"{free:.1f} GiB free")
+    cure = f"Below {settings.disk_free_gib_min:g} GiB the agent asks for no work. Free some space in {settings.dir}."
+    return Check(name="disk", result="bad", found=f"{free:.2f} GiB free", cure=cure)
+
+
+def _memory(settings: Settings) -> Check:
+    facts = machine(settings.dir)
+    found = f"{facts.memory_available_gib:.1f} of {facts.memory_gib:.1f} GiB available"
+    if facts.memory_available_gib >= MEMORY_AVAILABLE_GIB_MIN:
+        return Check(name="memory", result="ok", found=found)
+    return Check(name="memory", result="note", found=found, cure="Close something, or expect slow pictures.")
+
+
+async def _engine(settings: Settings) -> AsyncIterator[Check]:
+    try:
+        choice = await choose(settings.engine, settings.comfyui_url, CANARY_SECONDS)
+        engine = choice.make()
+    except EngineMissing as error:
+        yield Check(name="engine", result="bad", found=settings.engine, cure=str(error))
+        return
+    yield Check(name="engine", result="ok", found=f"{choice.name}: {choice.why}")
+    yield await _canary(settings, choice, engine)
+
+
+async def _canary(settings: Settings, choice: Choice, engine: Engine) -> Check:
+    try:
+        await engine.start()
+        offer = await engine.offer()
+        drawn = await try_job(engine, canary(offer.capabilities), settings.trials_folder)
+    except EngineError as error:
+        cure = f"{error.cause}: see the engine's own log; `tessera-agent run --engine {choice.name}` would fail too."
+        return Check(name="canary", result="bad", found=error.message, cure=cure)
+    finally:
+        await engine.stop()
+    found = f"drawn in {drawn.seconds:.1f} s on {offer.device}: {drawn.files[0].path}"
+    return Check(name="canary", result="ok", found=found)
+
+
+def canary(capabilities: list[Capability]) -> JobSpec:
+    """A small picture by the first model that can draw one."""
+    model = next((able.model for able in capabilities if able.kind == "image"), None)
+    if model is None:
+        raise EngineError("missing_model", "The engine offers no model for pictures.")
+    return JobSpec(kind="image", model=model, prompt="a canary", width=256, height=256, steps=4, seed=1)
+
+
+async def _running(settings: Settings) -> Check:
+    try:
+        status = await ask(settings, "status")
+    except NotRunning as error:
+        return Check(name="agent", result="note", found="not running", cure=str(error))
+    return Check(name="agent", result="ok", found=f"{status.state}, process {status.pid}")

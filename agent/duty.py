@@ -1,0 +1,140 @@
+"""What the agent is at right now: its slots and leases, the control plane's intervals, and whether it takes work.
+
+Everything here is plain state that the loops share; each change wakes those who care. An agent that `leaving` has
+begun takes no more work and ends when the last report is acknowledged; a `paused` one takes none for the time being.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+from uuid import UUID, uuid4
+
+import structlog
+
+from agent import clock
+from agent.client import Client
+from agent.metrics import Metrics
+from agent.settings import Settings
+from agent.slot import Slot
+from agent.work import Work
+from control_plane.wire import PROTOCOL_VERSION
+from control_plane.wire.worker import ClaimRequest, Enrolled, Intervals, Lease
+
+DrainReason = Literal["signal", "owner", "operator"]
+
+log = structlog.get_logger()
+
+
+class Duty:
+    def __init__(self, client: Client, settings: Settings, slots: list[Slot], metrics: Metrics) -> None:
+        self.client = client
+        self.settings = settings
+        self.slots = slots
+        self.metrics = metrics
+        self.intervals = Intervals()
+        self.enrolled: Enrolled | None = None
+        self.paused = False
+        self.leaving = False
+        self.hurried = False
+        """Leases are given back instead of finished."""
+        self.messages: list[str] = []
+        """From the operator to the owner of this machine."""
+        self.answered_at: float | None = None
+        """When the control plane last answered a heartbeat."""
+        self.urgent = asyncio.Event()
+        """The control plane must hear of a change now."""
+        self.stirred = asyncio.Event()
+        """Urgent or not, there is something to tell."""
+        self.leased = asyncio.Event()
+        """There is at least one lease to keep."""
+        self.watched: frozenset[UUID] = frozenset()
+
+    @property
+    def accepting(self) -> bool:
+        return not (self.paused or self.leaving)
+
+    def works(self) -> list[Work]:
+        return [work for slot in self.slots for work in slot.works]
+
+    def holds(self, lease: Lease) -> bool:
+        return any(work.lease.token == lease.token for work in self.works())
+
+    def take(self, slot: Slot, lease: Lease) -> Work:
+        """A lease has arrived; unless it is still wanted, its work ends before it has begun."""
+        work = Work(lease, self.settings.work_folder / f"{lease.job_id}-{lease.attempt}-{lease.token.hex[:8]}")
+        slot.add(work)
+        if not self.accepting:
+            work.stop("shutdown" if self.hurried else "drain")
+        self.leased.set()
+        self.tell()
+        log.info("lease.taken", job_id=str(lease.job_id), attempt=lease.attempt, slot=slot.number)
+        return work
+
+    def drop(self, slot: Slot, work: Work) -> None:
+        slot.drop(work)
+        work.tidy()
+        if not self.works():
+            self.leased.clear()
+
+    def tell(self) -> None:
+        """Have a heartbeat sent now."""
+        self.urgent.set()
+        self.stirred.set()
+
+    def progressed(self, work: Work) -> None:
+        if work.lease.job_id in self.watched:
+            self.stirred.set()
+
+    def new_claim(self, slot: Slot, wait: float) -> ClaimRequest:
+        self.metrics.claims += 1
+        return slot.claim(uuid4(), PROTOCOL_VERSION, wait)
+
+    def next_claim(self, slot: Slot, completed: Work) -> ClaimRequest | None:
+        """A claim to send along with the report of `completed`, if a place becomes free that way."""
+        wanted = self.accepting and slot.ready and slot.ask_in(self.intervals.prefetch, completed) == 0.0
+        return self.new_claim(slot, 0.0) if wanted else None
+
+    def drain(self, why: DrainReason) -> None:
+        """Finish what runs, give back what has not started, claim no more, then end."""
+        if not self.leaving:
+            self.leaving = True
+            log.info("agent.draining", reason=why, leases=len(self.works()))
+            self._turn_away()
+
+    def pause(self) -> None:
+        """Finish what runs, give back what has not started, claim no more until resumed."""
+        if not self.paused:
+            self.paused = True
+            log.info("agent.paused", leases=len(self.works()))
+            self._turn_away()
+
+    def resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            log.info("agent.resumed")
+            self._changed()
+
+    def hurry(self) -> None:
+        """Give every lease back now and end."""
+        self.leaving = self.hurried = True
+        log.info("agent.leaving", leases=len(self.works()))
+        for work in self.works():
+            work.stop("shutdown")
+        self._changed()
+
+    def silent_seconds(self) -> float | None:
+        return None if self.answered_at is None else clock.now() - self.answered_at
+
+    def _turn_away(self) -> None:
+        for work in self.works():
+            if work.stage == "waiting":
+                work.stop("drain")
+        self._changed()
+
+    def _changed(self) -> None:
+        self.tell()
+        for slot in self.slots:
+            if slot.asking is not None and not self.accepting:
+                slot.asking.interrupt()
+            slot.changed.set()

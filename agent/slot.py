@@ -1,0 +1,153 @@
+"""A place for one engine: what runs on it, what is held for it next, and when to ask for more.
+
+A slot holds at most two leases. The engine's `turn` is a fair lock: the held job starts the moment the running one
+lets go, without a look at the network, and uploads come after that. `ask_in` is the whole prefetch policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import structlog
+
+from agent import clock
+from agent.engine import Engine, EngineError, Offer
+from agent.interrupt import Scope
+from agent.metrics import Histogram
+from agent.work import Work
+from control_plane.wire.job import JobSpec, Progress
+from control_plane.wire.worker import LEASES_PER_SLOT_MAX, Capability, ClaimRequest, SlotClaim, SlotReport
+
+ENGINE_START_SECONDS = 120.0
+ENGINE_STOP_SECONDS = 10.0
+TELLING_PROGRESS = 0.05
+"""From here on progress says how long the rest will take."""
+GUESS_SECONDS = 0.25
+"""With nothing to estimate by, the next lease is asked for this long after the last one was taken."""
+RECHECK_SECONDS = 2.0
+QUEUED_SECONDS = 0.5
+"""A lease that arrives this soon after a run has ended must have been in the queue: the gap counts."""
+
+log = structlog.get_logger()
+Lane = tuple[str, str, int]
+
+
+class Slot:
+    def __init__(self, number: int, engine: Engine, idle_gap: Histogram) -> None:
+        self.number = number
+        self.engine = engine
+        self.offer = Offer(capabilities=[], vram_gib=0, device="")
+        self.works: list[Work] = []
+        """Every lease of this slot whose report is not acknowledged yet, in the order of their arrival."""
+        self.turn = asyncio.Lock()
+        self.ready = False
+        """The engine has been started and has not crashed since."""
+        self.asking: Scope | None = None
+        """A claim for this slot is in flight."""
+        self.changed = asyncio.Event()
+        self._idle_gap = idle_gap
+        self._run_ended: float | None = None
+        self._run_ended_at = 0.0
+        self._usual_seconds: dict[Lane, float] = {}
+
+    async def ready_engine(self) -> None:
+        """Start the engine, or start it again after a crash; raises `EngineError`."""
+        if self.ready:
+            return
+        await self.stop_engine()
+        try:
+            async with asyncio.timeout(ENGINE_START_SECONDS):
+                await self.engine.start()
+                self.offer = await self.engine.offer()
+        except TimeoutError:
+            raise EngineError("engine_crash", f"The engine did not start in {ENGINE_START_SECONDS:g} s.") from None
+        self.ready = True
+
+    async def stop_engine(self) -> None:
+        self.ready = False
+        try:
+            async with asyncio.timeout(ENGINE_STOP_SECONDS):
+                await self.engine.stop()
+        except (EngineError, TimeoutError, OSError) as error:
+            log.warning("engine.stop_failed", slot=self.number, problem=str(error))
+
+    def add(self, work: Work) -> None:
+        self.works.append(work)
+        self.changed.set()
+
+    def drop(self, work: Work) -> None:
+        self.works.remove(work)
+        self.changed.set()
+
+    def begin(self, work: Work) -> None:
+        """The engine is about to run `work`."""
+        gap_began, self._run_ended = self._run_ended, None
+        if gap_began is not None and work.taken_at - self._run_ended_at <= QUEUED_SECONDS:
+            self._idle_gap.add(time.perf_counter() - gap_began)
+        work.stage = "running"
+        work.started_at = clock.now()
+        self.changed.set()
+
+    def end(self, work: Work, *, finished: bool) -> None:
+        """The engine has let go of `work`."""
+        self._run_ended, self._run_ended_at = time.perf_counter(), clock.now()
+        if finished and work.started_at is not None:
+            self._usual_seconds[_lane(work.lease.spec)] = self._run_ended_at - work.started_at
+        self.changed.set()
+
+    def ask_in(self, prefetch_seconds: float, apart_from: Work | None = None) -> float | None:
+        """Seconds until it makes sense to ask for the next lease; None: not before something changes."""
+        held = [work for work in self.works if work is not apart_from]
+        if self.asking is not None or len(held) >= LEASES_PER_SLOT_MAX:
+            return None
+        busy = [work for work in held if work.stage in ("waiting", "running")]
+        if not busy:
+            return 0.0
+        work, now = busy[0], clock.now()
+        elapsed = 0.0 if work.started_at is None else now - work.started_at
+        left = seconds_left(work.progress, elapsed, self._usual_seconds.get(_lane(work.lease.spec)))
+        if left is None:
+            return max(0.0, work.taken_at + GUESS_SECONDS - now)
+        return min(RECHECK_SECONDS, max(0.0, left - prefetch_seconds))
+
+    @contextmanager
+    def ask(self) -> Iterator[Scope]:
+        """While a claim of this slot is in flight there is no other."""
+        self.asking = Scope()
+        try:
+            yield self.asking
+        finally:
+            self.asking = None
+            self.changed.set()
+
+    def claim(self, claim_id: UUID, protocol: int, wait: float) -> ClaimRequest:
+        place = SlotClaim(
+            slot=self.number,
+            capabilities=self.offer.capabilities,
+            vram_gib=self.offer.vram_gib,
+            loaded=self.loaded(),
+        )
+        return ClaimRequest(claim_id=claim_id, protocol=protocol, slots=[place], wait=wait)
+
+    def report(self) -> SlotReport:
+        return SlotReport(slot=self.number, healthy=self.ready, loaded=self.loaded())
+
+    def loaded(self) -> Capability | None:
+        return self.engine.loaded() if self.ready else None
+
+
+def seconds_left(progress: Progress | None, elapsed: float, usual_seconds: float | None) -> float | None:
+    """How long a run will go on: by its own progress, else by the last run like it, else unknown (None)."""
+    if progress is not None and progress.value >= TELLING_PROGRESS:
+        return elapsed * (1.0 - min(1.0, progress.value)) / progress.value
+    return None if usual_seconds is None else max(0.0, usual_seconds - elapsed)
+
+
+def _lane(spec: JobSpec) -> Lane:
+    """Runs of one lane take about as long as each other when they draw about as many pixels."""
+    pixels = spec.width * spec.height * spec.count * (spec.frames or 1)
+    return spec.kind, spec.model, pixels.bit_length()
