@@ -91,7 +91,7 @@ class Embedded:
     def __init__(self, folder: Path, users: int) -> None:
         self.folder = folder
         self._users = users
-        self._socket = _Pidfile.read(folder).socket
+        self._server = _Pidfile.read(folder)
         self.owner_url = self.url(OWNER)
         self.app_url = self.url(APP)
 
@@ -100,7 +100,7 @@ class Embedded:
         return _Pidfile.read(self.folder).pid
 
     def url(self, role: str, database: str = DATABASE) -> str:
-        return f"postgresql://{role}@/{database}?host={quote(str(self._socket), safe='')}"
+        return _url(self._server, role, database)
 
     def stop(self) -> None:
         """Twice is harmless."""
@@ -158,6 +158,10 @@ def _use(folder: Path, settings: Mapping[str, str]) -> Embedded:
     return embedded
 
 
+def _url(server: _Pidfile, role: str, database: str) -> str:
+    return f"postgresql://{role}@/{database}?host={quote(str(server.socket), safe='')}"
+
+
 class _Pidfile:
     """What `postmaster.pid` says; the zero pid when there is none."""
 
@@ -184,15 +188,16 @@ class _Pidfile:
 
 
 def _exists(pid: int) -> bool:
+    """Whether the process runs; one that has ended and that nobody has asked about yet does not."""
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # a child of ours that has ended would linger
+        os.waitpid(pid, os.WNOHANG)
     try:
         os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
-    return True
+    except OSError:
+        return not Path("/proc/self").exists()
 
 
 def _ensure_cluster(folder: Path) -> None:
@@ -207,9 +212,7 @@ def _ensure_cluster(folder: Path) -> None:
     command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     ran = _run(command, made)
     if ran.returncode != 0:
-        raise EmbeddedError(
-            f"The embedded PostgreSQL could not make its folder {folder}: {_reason(ran.stderr)}"
-        )
+        raise EmbeddedError(f"The embedded PostgreSQL could not make its folder {folder}: {_tail(ran.stderr)}")
     with (made / "postgresql.conf").open("a") as conf:
         conf.write("\ninclude_if_exists = 'tessera.conf'\n")
     made.rename(folder)
@@ -253,11 +256,11 @@ def _ensure_server(folder: Path, settings: Mapping[str, str]) -> None:
     if server.alive(folder) and _settled(folder, server.pid):
         return
     _configure(folder, settings)
-    log, deadline = folder / "start.log", monotonic() + STOP_SECONDS
-    while not _settled(folder, _spawn(folder, _socket_folder(folder), log)):
-        said = log.read_text(errors="replace")
+    deadline = monotonic() + STOP_SECONDS
+    while not _settled(folder, _spawn(folder, _socket_folder(folder))):
+        said = _last_words(folder)
         if "shared memory block" not in said or monotonic() > deadline:
-            raise EmbeddedError(f"The embedded PostgreSQL in {folder} does not start: {_reason(said)}")
+            raise EmbeddedError(f"The embedded PostgreSQL in {folder} does not start: {said}")
         sleep(10 * BEAT_SECONDS)
 
 
@@ -266,17 +269,24 @@ def _settled(folder: Path, pid: int) -> bool:
     deadline = monotonic() + START_SECONDS
     while _exists(pid):
         server = _Pidfile.read(folder)
-        if server.ready and server.pid == pid:
+        if server.ready and server.pid == pid and _accepts(server):
             return True
         if monotonic() > deadline:
-            raise EmbeddedError(
-                f"PostgreSQL did not answer within {START_SECONDS:g} s; see {folder / 'log'}."
-            )
+            raise EmbeddedError(f"PostgreSQL did not answer within {START_SECONDS:g} s; see {folder / 'log'}.")
         sleep(BEAT_SECONDS)
     return False
 
 
-def _spawn(folder: Path, socket: Path, log: Path) -> int:
+def _accepts(server: _Pidfile) -> bool:
+    """Not so for a moment after its end has begun, whatever its lock file says."""
+    try:
+        psycopg.connect(_url(server, SUPERUSER, "postgres"), connect_timeout=int(STOP_SECONDS)).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _spawn(folder: Path, socket: Path) -> int:
     """The server in a session of its own, so that Ctrl-C in our terminal is not meant for it.
 
     A lock file whose pid now is a stranger's would stop it; PostgreSQL itself passes over the pid that this variable
@@ -288,7 +298,7 @@ def _spawn(folder: Path, socket: Path, log: Path) -> int:
     write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, str(log), write, 0o600),
+        (os.POSIX_SPAWN_OPEN, 1, str(folder / "start.log"), write, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
     return os.posix_spawnp(command[0], command, environ, file_actions=actions, setsid=True)
@@ -312,10 +322,7 @@ def _ensure_roles(embedded: Embedded) -> None:
     """The owner migrates; the application gets what the migrations grant, and may create nothing."""
     with psycopg.connect(embedded.url(SUPERUSER, "postgres"), autocommit=True) as connection:
         have = {
-            row[0]
-            for row in connection.execute(
-                "select rolname from pg_roles union select datname from pg_database"
-            )
+            row[0] for row in connection.execute("select rolname from pg_roles union select datname from pg_database")
         }
         for role in (OWNER, APP):
             if role not in have:
@@ -339,9 +346,7 @@ def _socket_folder(folder: Path) -> Path:
         account.give(short, wanted)
     found = short.lstat()
     if short.is_symlink() or found.st_uid != wanted or found.st_mode & 0o077:
-        raise EmbeddedError(
-            f"{short} is not ours, and a socket is needed there. Remove it, or shorten the data path."
-        )
+        raise EmbeddedError(f"{short} is not ours, and a socket is needed there. Remove it, or shorten the data path.")
     return short
 
 
@@ -354,11 +359,14 @@ def _environ() -> dict[str, str]:
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _reason(text: str) -> str:
-    """The lines of a PostgreSQL log that matter to a person."""
-    marks = ("FATAL", "PANIC", "error", "HINT", "hint")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " ".join([line for line in lines if any(mark in line for mark in marks)] or lines[-3:])
+def _last_words(folder: Path) -> str:
+    """Of a server that did not start: what it said before and after it opened its own log."""
+    newest = sorted(folder.glob("log/*.log"), key=lambda path: path.stat().st_mtime)[-1:]
+    return " ".join(_tail(path.read_text(errors="replace")) for path in [folder / "start.log", *newest])
+
+
+def _tail(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines()[-4:])
 
 
 @contextlib.contextmanager
