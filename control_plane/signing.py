@@ -16,6 +16,7 @@ import hmac
 import math
 import secrets
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -53,8 +54,12 @@ class SigningKeys:
         if not rows:
             await _add_first(database)
             rows = await database.many(KEYS, {"settle_seconds": SETTLE_SECONDS})
-        self._keys = tuple(row.key for row in rows)
-        self._clock_offset = rows[0].now - time.monotonic()
+        self.replace([row.key for row in rows], rows[0].now)
+
+    def replace(self, keys: Sequence[bytes], now: float) -> None:
+        """These keys, the signing one first, as they were at `now` by the database's clock."""
+        self._keys = tuple(keys)
+        self._clock_offset = now - time.monotonic()
 
     def now(self) -> float:
         """Seconds since 1970 by the database's clock."""
@@ -64,7 +69,7 @@ class SigningKeys:
         return _signature(self._keys[0], job_id, index, expires)
 
     def verify(self, job_id: UUID, index: int, expires: int, signature: str) -> bool:
-        given = signature.encode()
+        given = signature.encode(errors="replace")
         right = [
             hmac.compare_digest(_signature(key, job_id, index, expires).encode(), given) for key in self._keys
         ]

@@ -37,9 +37,7 @@ TEMPORARY_SUFFIX = ".part"
 RACES_MAX = 10
 """How often a folder may be swept away, being empty, between the making of it and of a file in it."""
 
-_KEY = re.compile(
-    r"jobs/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/[1-9][0-9]{0,9}/[0-9]{1,2}-[0-9a-f]{16}", re.ASCII
-)
+_KEY = re.compile(r"jobs/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/[1-9][0-9]{0,9}/[0-9]{1,2}-[0-9a-f]{16}", re.ASCII)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -152,16 +150,15 @@ class FolderStore:
         await _in_thread(self._delete, keys)
 
     def files(self) -> Iterator[Found]:
-        """Everything that lies here; blocking, so not for the event loop."""
+        """Everything here that has a name of our making; blocking, so not for the event loop."""
         now = time.time()
         for path, _, names, folder in os.fwalk(self.root, follow_symlinks=False):
             for name in names:
-                with suppress(FileNotFoundError):
-                    age_seconds = now - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
-                    key = str(Path(path, name).relative_to(self.root))
-                    yield Found(
-                        key.removesuffix(TEMPORARY_SUFFIX), age_seconds, key.endswith(TEMPORARY_SUFFIX)
-                    )
+                key = str(Path(path, name.removesuffix(TEMPORARY_SUFFIX)).relative_to(self.root))
+                if _KEY.fullmatch(key):
+                    with suppress(FileNotFoundError):
+                        age_seconds = now - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+                        yield Found(key, age_seconds, temporary=name.endswith(TEMPORARY_SUFFIX))
 
     async def delete_temporary(self, *keys: str) -> None:
         """What uploads that were cut down left behind."""

@@ -1,0 +1,186 @@
+"""Periodic housekeeping: a table of what is swept and how often, and one loop that works through it.
+
+Nothing here is urgent or decides about jobs (reaping, backoff and expiry run every second in the dispatcher). Every
+task may run in several processes at once: rows are locked and skipped, unlinking what is gone is no error, and the
+beats are jittered apart. A task that fails is logged and tried again soon; the others do not notice. Files go before
+their rows, so that nothing is forgotten that is still there; the rows stay locked meanwhile, so that nobody puts a
+legal hold on a file that is just going. The folder is local and a batch is small, hence the short transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import psycopg
+import structlog
+
+from control_plane.artifacts import UPLOAD_SECONDS
+from control_plane.database import Database, Query
+from control_plane.errors import TesseraError
+from control_plane.settings import Settings
+from control_plane.signing import SigningKeys
+from control_plane.store import FolderStore, Found
+
+HOUR, DAY = 3_600.0, 86_400.0
+JITTER = 0.2
+"""Share of an interval by which a beat may come earlier or later."""
+FIRST_SECONDS = 60.0
+"""Within which every task has run once after start; the sweeps of a restart do not come all at once."""
+RETRY_SECONDS = 60.0
+
+BATCH = 100
+"""Files deleted in one transaction."""
+ROWS_MAX = 1_000
+"""Rows deleted by one statement."""
+KNOWN_BATCH = 500
+STALE_LEASES = 4
+"""A file of a stale attempt is rubbish after so many leases: more than any late report of its agent could take."""
+STALE_REACH_SECONDS = 2 * DAY
+"""The frequent sweep looks back so far, the daily one at everything."""
+EVER_SECONDS = 100 * 365 * DAY
+ORPHAN_SECONDS = DAY
+ORPHAN_SHARE_MAX = 0.5
+"""If more of all files had no row, the fault would more likely be the database's: then nothing is deleted."""
+TEMPORARY_SECONDS = UPLOAD_SECONDS + HOUR
+IDEMPOTENCY_SECONDS = DAY
+PROGRESS_SECONDS = HOUR
+PARTITIONS_AHEAD = 2
+
+STALE = Query("sweep.stale", str)
+RETIRED = Query("sweep.retired", str)
+DELETE_ARTIFACTS: Query[None] = Query("sweep.delete_artifacts")
+KNOWN = Query("sweep.known", str)
+IDEMPOTENCY_KEYS: Query[None] = Query("sweep.idempotency_keys")
+PROGRESS: Query[None] = Query("sweep.progress")
+ENSURE_PARTITIONS: Query[None] = Query("sweep.ensure_partitions")
+
+log = structlog.get_logger()
+
+
+class Sweeper:
+    """The housekeeping of one process."""
+
+    def __init__(self, database: Database, store: FolderStore, keys: SigningKeys, settings: Settings) -> None:
+        self._database = database
+        self._store = store
+        self._keys = keys
+        self._grace_seconds = STALE_LEASES * settings.lease_seconds
+        self.tasks: dict[str, Task] = {
+            task.name: task
+            for task in (
+                Task("partitions", DAY, self.partitions),
+                Task("signing_keys", 60.0, self.signing_keys),
+                Task("stale_artifacts", 5 * 60.0, self.stale_artifacts),
+                Task("retired_artifacts", HOUR, self.retired_artifacts),
+                Task("temporary_files", HOUR, self.temporary_files),
+                Task("orphan_files", DAY, self.orphan_files),
+                Task("older_stale_artifacts", DAY, self.older_stale_artifacts),
+                Task("idempotency_keys", HOUR, self.idempotency_keys),
+                Task("progress", HOUR, self.progress),
+            )
+        }
+
+    async def run(self) -> None:
+        """For ever; belongs to the task group of the process. Partitions are looked after at once."""
+        due = {name: time.monotonic() + random.random() * FIRST_SECONDS for name in self.tasks}
+        due["partitions"] = 0.0
+        while True:
+            name = min(due, key=due.__getitem__)
+            await asyncio.sleep(due[name] - time.monotonic())
+            wait_seconds = await self.sweep(self.tasks[name])
+            due[name] = time.monotonic() + wait_seconds * random.uniform(1 - JITTER, 1 + JITTER)
+
+    async def sweep(self, task: Task) -> float:
+        """Run one task, whatever becomes of it; seconds until it should run again."""
+        try:
+            swept = await task.run()
+        except (TesseraError, psycopg.Error, OSError) as error:
+            log.warning("sweep.failed", task=task.name, error=f"{type(error).__name__}: {error}")
+            return min(task.interval_seconds, RETRY_SECONDS)
+        if swept:
+            log.info("sweep.finished", task=task.name, swept=swept)
+        return task.interval_seconds
+
+    async def partitions(self) -> int:
+        await self._database.run(ENSURE_PARTITIONS, {"ahead": PARTITIONS_AHEAD})
+        return 0
+
+    async def signing_keys(self) -> int:
+        """Learn of new keys, and how far the clocks have drifted apart."""
+        await self._keys.load(self._database)
+        return 0
+
+    async def stale_artifacts(self) -> int:
+        return await self._delete_all(STALE, grace_seconds=self._grace_seconds, reach_seconds=STALE_REACH_SECONDS)
+
+    async def older_stale_artifacts(self) -> int:
+        return await self._delete_all(STALE, grace_seconds=self._grace_seconds, reach_seconds=EVER_SECONDS)
+
+    async def retired_artifacts(self) -> int:
+        return await self._delete_all(RETIRED)
+
+    async def _delete_all(self, query: Query[str], **parameters: float) -> int:
+        swept = 0
+        while True:
+            async with self._database.transaction() as connection:
+                keys = await query.many(connection, {**parameters, "most": BATCH})
+                if not keys:
+                    return swept
+                await self._store.delete(*keys)
+                swept += await DELETE_ARTIFACTS.run(connection, {"keys": keys})
+
+    async def temporary_files(self) -> int:
+        """What uploads left behind that were cut down together with their process."""
+        keys = await asyncio.to_thread(lambda: [found.key for found in self._store.files() if _abandoned(found)])
+        await self._store.delete_temporary(*keys)
+        return len(keys)
+
+    async def orphan_files(self) -> int:
+        """Files that no row knows: their upload ended between the rename and the insert, or a row was lost."""
+        everything, old = await asyncio.to_thread(self._survey)
+        orphans: list[str] = []
+        for start in range(0, len(old), KNOWN_BATCH):
+            orphans += await self._unknown(old[start : start + KNOWN_BATCH])
+        if len(orphans) > everything * ORPHAN_SHARE_MAX:
+            log.error("sweep.refused", task="orphan_files", orphans=len(orphans), files=everything)
+            return 0
+        await self._store.delete(*orphans)
+        return len(orphans)
+
+    def _survey(self) -> tuple[int, list[str]]:
+        """How many files there are, and those old enough to be orphans."""
+        found = [file for file in self._store.files() if not file.temporary]
+        return len(found), [file.key for file in found if file.age_seconds > ORPHAN_SECONDS]
+
+    async def _unknown(self, keys: list[str]) -> set[str]:
+        known = await self._database.many(KNOWN, {"keys": keys})
+        return set(keys) - set(known)
+
+    async def idempotency_keys(self) -> int:
+        return await self._delete_rows(IDEMPOTENCY_KEYS, IDEMPOTENCY_SECONDS)
+
+    async def progress(self) -> int:
+        return await self._delete_rows(PROGRESS, PROGRESS_SECONDS)
+
+    async def _delete_rows(self, query: Query[None], age_seconds: float) -> int:
+        swept, last = 0, ROWS_MAX
+        while last == ROWS_MAX:
+            last = await self._database.run(query, {"age_seconds": age_seconds, "most": ROWS_MAX})
+            swept += last
+        return swept
+
+
+class Task(msgspec.Struct, frozen=True):
+    """Something to do now and then; `run` returns how many things it took away."""
+
+    name: str
+    interval_seconds: float
+    run: Callable[[], Awaitable[int]]
+
+
+def _abandoned(found: Found) -> bool:
+    return found.temporary and found.age_seconds > TEMPORARY_SECONDS
