@@ -1,6 +1,7 @@
 -- The queue. Batch statements take one array per field, members in the order of the caller; each member gets one
 -- row back, a refusal being a row too. Rows are locked in the order of their ids, so that two batches never wait
--- for each other in a circle. Every change of state compares state and fence.
+-- for each other in a circle. Every change of state compares state and fence. A lease token on a job means the state
+-- `running` (`lease_is_whole`), so fences do not name the state: naming it would invite plans that walk every lease.
 
 -- submit :many
 -- Admits orders and puts them in line. The tag is max(lane clock, the user's last tag in the lane) + cost / weight:
@@ -234,8 +235,8 @@ locked as materialized (
     select j.id, j.attempt, member.n, member.phase as new_phase, j.phase as old_phase
     from member
     join workers w on w.id = member.worker_id and w.revoked_at is null
-    join jobs j on j.id = member.job_id and j.state = 'running' and j.attempt = member.attempt
-        and j.lease_token = member.token and j.worker_id = member.worker_id
+    join jobs j on j.id = member.job_id and j.attempt = member.attempt and j.lease_token = member.token
+        and j.worker_id = member.worker_id
     order by j.id for update of j
 ),
 renewed as (
@@ -283,8 +284,8 @@ locked as materialized (
         j.cancel_requested_at is not null as cancel
     from member
     join workers w on w.id = member.worker_id and w.revoked_at is null
-    join jobs j on j.id = member.job_id and j.state = 'running' and j.attempt = member.attempt
-        and j.lease_token = member.token and j.worker_id = member.worker_id
+    join jobs j on j.id = member.job_id and j.attempt = member.attempt and j.lease_token = member.token
+        and j.worker_id = member.worker_id
     order by j.id for update of j
 ),
 verdict as materialized (
@@ -330,8 +331,8 @@ with locked as materialized (
             when %(final)s::boolean or j.failures + 1 >= %(failures_max)s::integer then 'failed'
             else 'queued' end as next
     from jobs j join workers w on w.id = j.worker_id and w.revoked_at is null
-    where j.id = %(job_id)s::uuid and j.state = 'running' and j.attempt = %(attempt)s::integer
-        and j.lease_token = %(token)s::uuid and j.worker_id = %(worker_id)s::uuid
+    where j.id = %(job_id)s::uuid and j.attempt = %(attempt)s::integer and j.lease_token = %(token)s::uuid
+        and j.worker_id = %(worker_id)s::uuid
     for update of j
 ),
 moved as (
@@ -384,8 +385,8 @@ with moved as (
         started_at = case when jobs.cancel_requested_at is not null then jobs.started_at end,
         finished_at = case when jobs.cancel_requested_at is not null then now() end
     from workers w
-    where jobs.id = %(job_id)s::uuid and jobs.state = 'running' and jobs.attempt = %(attempt)s::integer
-        and jobs.lease_token = %(token)s::uuid and jobs.worker_id = %(worker_id)s::uuid
+    where jobs.id = %(job_id)s::uuid and jobs.attempt = %(attempt)s::integer and jobs.lease_token = %(token)s::uuid
+        and jobs.worker_id = %(worker_id)s::uuid
         and w.id = jobs.worker_id and w.revoked_at is null
     returning jobs.id, jobs.attempt, jobs.state, jobs.lane_id, jobs.tag
 ),
