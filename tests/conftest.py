@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-for _name in [
-    name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")
-]:
+pytest_plugins = ["tests.fixtures.postgres"]
+
+for _name in [name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")]:
     del os.environ[_name]
