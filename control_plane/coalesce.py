@@ -4,7 +4,8 @@ Calls of one kind that wait at the same moment go to the database as one batch: 
 `FLIGHTS` batches on the way. A call that finds a free flight leaves at once; batches form by themselves under
 load, because calls gather while others are on the way, so nobody ever waits for company. Only calls with the same
 key share a batch. An expected refusal is an answer like any other; when a batch raises, its members are run one
-by one, so that each call meets its own fate and not its neighbour's.
+by one, so that each call meets its own fate and not its neighbour's. Not so when the database went away: then nobody
+knows what was done, and doing it again is for the caller to decide.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
+from control_plane.errors import Unavailable
+
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
 
 WIDTH = 64
 FLIGHTS = 2
+
+
+def _reject(batch: list[tuple[Call, asyncio.Future[Answer]]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
 
 
 class Coalescer(Generic[Call, Answer]):
@@ -75,11 +84,11 @@ class Coalescer(Generic[Call, Answer]):
         try:
             answers = await self._run([call for call, _ in batch])
         except Exception as error:
-            if len(batch) > 1:
+            if len(batch) == 1 or isinstance(error, Unavailable):
+                _reject(batch, error)
+            else:
                 for member in batch:
                     await self._settle([member])
-            elif not batch[0][1].done():
-                batch[0][1].set_exception(error)
             return
         except BaseException:
             for _, future in batch:

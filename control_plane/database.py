@@ -19,7 +19,7 @@ from typing import Any, Generic, LiteralString, TypeVar, cast
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from control_plane.errors import Unavailable
 
@@ -29,6 +29,10 @@ Parameters = Mapping[str, Any]
 QUERIES_FOLDER = Path(__file__).parents[1] / "sql" / "queries"
 CHECKOUT_SECONDS = 5.0
 """How long a request waits for a connection before it is told that the service is unavailable."""
+
+STATEMENT_FAILURES = frozenset({"40001", "40P01", "55P03", "57014"})
+"""Serialisation, deadlock, lock timeout, statement timeout: the statement failed and did nothing. Any other operational
+error means that the connection broke and nobody knows whether the statement was committed."""
 
 _HEADER = re.compile(r"^-- (?P<name>[a-z_0-9]+) :(?P<shape>one|many|value|run)$", re.MULTILINE)
 
@@ -115,7 +119,9 @@ class Database:
         try:
             async with self._pool.connection() as connection:
                 yield connection
-        except (PoolTimeout, psycopg.OperationalError) as error:
+        except psycopg.OperationalError as error:
+            if error.sqlstate in STATEMENT_FAILURES:
+                raise
             raise Unavailable(
                 "The database cannot be reached just now. Try again in a moment.", retry_after=2
             ) from error

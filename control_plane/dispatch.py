@@ -140,16 +140,26 @@ class Dispatcher:
         waiter = Waiter(worker_id, places, idle=idle)
         deadline = asyncio.get_running_loop().time() + min(request.wait, self.settings.poll_seconds)
         self.waiters.enter(waiter)
+        woken: list[int] = []
         try:
             while True:
-                claimed = await self._claim_now(places, request.slots)
+                woken = waiter.take()
+                claimed, taken = await self._claim_now(places, request.slots)
+                woken = [lane_id for lane_id in woken if lane_id not in taken]
+                waiter.able = "no_job" in claimed.skipped
                 left = deadline - asyncio.get_running_loop().time()
                 if claimed.leases or "draining" in claimed.skipped or left <= 0 or gone.is_set() or waiter.closed:
                     return claimed
+                if not waiter.able:
+                    self._pass_on(woken)
                 await waiter.wait(left, gone)
         finally:
-            for lane_id in self.waiters.leave(waiter):
-                self.waiters.wake(lane_id, 1)
+            self._pass_on([*woken, *self.waiters.leave(waiter)])
+
+    def _pass_on(self, woken: list[int]) -> None:
+        """Somebody else may want the jobs that these wake-ups were for."""
+        for lane_id in woken:
+            self.waiters.wake(lane_id, 1)
 
     async def _place(self, worker_id: UUID, claim_id: UUID, slot: SlotClaim) -> Place:
         lane_ids = self.board.serving(slot.capabilities, slot.vram_gib)
@@ -157,19 +167,22 @@ class Dispatcher:
         await self.heartbeats.seen_slot(worker_id, slot.slot, lane_ids, loaded, slot.vram_gib)
         return Place(worker_id=worker_id, slot=slot.slot, claim_id=claim_id, lane_ids=lane_ids, loaded_lane_id=loaded)
 
-    async def _claim_now(self, places: Sequence[Place], slots: Sequence[SlotClaim]) -> Claimed:
+    async def _claim_now(self, places: Sequence[Place], slots: Sequence[SlotClaim]) -> tuple[Claimed, set[int]]:
+        """What there is for these places now, and the lanes it came from."""
         leases: list[Lease] = []
         skipped: dict[str, int] = {}
+        taken: set[int] = set()
         for place, slot in zip(places, slots, strict=True):
             outcome = await self._claim_place(place, idle=not slot.ahead)
-            if isinstance(outcome, Lease):
-                leases.append(outcome)
-            else:
+            if isinstance(outcome, str):
                 skipped[outcome] = skipped.get(outcome, 0) + 1
-        return Claimed(leases=leases, skipped=skipped)
+            else:
+                leases.append(outcome[0])
+                taken.add(outcome[1])
+        return Claimed(leases=leases, skipped=skipped), taken
 
-    async def _claim_place(self, place: Place, *, idle: bool) -> Lease | str:
-        """A lease, or the reason why there is none."""
+    async def _claim_place(self, place: Place, *, idle: bool) -> tuple[Lease, int] | str:
+        """A lease and its lane, or the reason why there is none."""
         if not place.lane_ids:
             return "lane_unknown"
         for _ in range(CONTENDED_TRIES):
@@ -179,12 +192,12 @@ class Dispatcher:
             if row.refusal is not None:
                 return row.refusal
             if row.job_id is not None:
-                return _lease(place, row)
-            if row.planned == 0:
+                return _lease(place, row), row.lane_id or 0
+            if not row.contended:
                 break
         if idle and (taken := await queue.take_over(self.database, place, self.settings.offer_seconds)):
             self.nudge(taken.old_worker_id)
-            return _lease_taken_over(place, taken, self.settings.offer_seconds)
+            return _lease_taken_over(place, taken, self.settings.offer_seconds), 0
         return "no_job"
 
     async def _claim_batch(self, places: Sequence[Place]) -> Sequence[ClaimRow]:

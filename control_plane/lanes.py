@@ -53,7 +53,7 @@ class Lane:
         self.capability = (row.kind, row.model)
         self.vram_gib = row.vram_gib
         self.clock = row.clock
-        self.bound = row.bound
+        self.bound = row.bound if row.head_tag is None else min(row.bound, row.head_tag)
         self.tag_offset = row.tag_offset
         self.seconds_per_token = row.seconds_per_token
         self.paused = row.paused

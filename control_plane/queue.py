@@ -110,8 +110,8 @@ class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
     head_tag: float | None
     """The smallest tag that was to be seen in the lane: the scan may start here next time."""
     key: float | None
-    planned: int
-    """How many leases the batch hoped for; fewer given means that another claim was faster, so look again."""
+    contended: bool
+    """The batch got less than it saw, because other claims were faster: look again."""
 
 
 class TakenOver(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,9 @@
 """Agents that wait for work in this process, and who of them is woken.
 
-A claim enters before it looks, so that a job submitted while it looks wakes it too; when it leaves with a lease of
-its own although it was woken, the wake-up is passed on. Idle slots are woken before slots that ask ahead, and among
-them those that have the lane's model loaded, then those that have waited longest. A newer poll of a worker ends
-the older one.
+A claim enters before it looks, so that a job submitted while it looks wakes it too. A wake-up that does not lead to
+a lease in its lane, because the claim got other work, may not work or went away, is passed on. Idle slots are woken
+before slots that ask ahead, and among them those that have the lane's model loaded, then those that have waited
+longest. A newer poll of a worker ends the older one.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ class Waiter:
         self.lane_ids = frozenset(lane_id for place in places for lane_id in place.lane_ids)
         self.loaded = frozenset(place.loaded_lane_id for place in places)
         self.idle = idle
+        self.able = True
+        """Whether any of its slots may work; one that may not (quarantined, full) is not worth waking."""
         self.closed = False
         self.woken_for: list[int] = []
-        """Lanes for whose jobs this claim was woken since it last looked."""
+        """Lanes for whose jobs this claim was woken and has not looked yet."""
         self._event = asyncio.Event()
 
     @property
     def free(self) -> bool:
-        return not self.closed and not self.woken_for
+        return self.able and not self.closed and not self.woken_for
 
     def wake(self, lane_id: int) -> None:
         self.woken_for.append(lane_id)
@@ -43,13 +45,15 @@ class Waiter:
         self.closed = True
         self._event.set()
 
-    async def wait(self, seconds: float, gone: asyncio.Event) -> None:
-        """Until woken, or `seconds` have passed, or the client has gone."""
-        if not self.woken_for and not self.closed:
-            await first_of(self._event, gone, seconds)
+    def take(self) -> list[int]:
+        """The wake-ups that the next look answers."""
+        woken, self.woken_for = self.woken_for, []
         self._event.clear()
-        if not gone.is_set():
-            self.woken_for.clear()
+        return woken
+
+    async def wait(self, seconds: float, gone: asyncio.Event) -> None:
+        """Until woken, nudged or closed, or `seconds` have passed, or the client has gone."""
+        await first_of(self._event, gone, seconds)
 
 
 class Waiters:
@@ -70,12 +74,12 @@ class Waiters:
             self._by_lane.setdefault(lane_id, {})[waiter] = None
 
     def leave(self, waiter: Waiter) -> list[int]:
-        """Forget a claim; returns the lanes for which it was woken in vain."""
+        """Forget a claim; returns the wake-ups that it did not answer."""
         if self._by_worker.get(waiter.worker_id) is waiter:
             del self._by_worker[waiter.worker_id]
         for lane_id in waiter.lane_ids:
             self._by_lane[lane_id].pop(waiter, None)
-        return waiter.woken_for
+        return waiter.take()
 
     def nudge(self, worker_id: UUID) -> None:
         """Let this worker's claim look again."""

@@ -178,7 +178,7 @@ select member.n::integer as n, member.refusal,
     coalesce(%(offer_seconds)s::float8, 0) as expires_in,
     job_specs.spec::text as spec,
     matched.lane_id, matched.tag, matched.head_tag, matched.key,
-    (select coalesce(sum(jobs), 0) from planned)::integer as planned
+    (select coalesce(sum(jobs), 0) from planned) > (select count(*) from picked) as contended
 from member
 left join matched on matched.n = member.n
 left join leased on leased.id = matched.id
