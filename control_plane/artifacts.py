@@ -92,18 +92,6 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """A visible file of a job, as its view shows it."""
-
-    job_id: UUID
-    index: int
-    mime_type: str
-    width: int
-    height: int
-    bytes: int
-    sha256: Digest
-
-
 class Erasable(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     legal_hold: bool
@@ -113,7 +101,6 @@ ANNOUNCED = Query("artifacts.announced", Announced)
 ADD = Query("artifacts.add", Added)
 VISIBLE = Query("artifacts.visible", Located)
 OWNED = Query("artifacts.owned", Located)
-OF_JOBS = Query("artifacts.of_jobs", Artifact)
 LOCK_JOB = Query("artifacts.lock_job", Erasable)
 KEYS_OF_JOB = Query("artifacts.keys_of_job", str)
 DELETE_OF_JOB: Query[None] = Query("artifacts.delete_of_job")
@@ -232,11 +219,6 @@ def _same(upload: Upload, there: Added) -> Uploaded:
 
 def _lease_lost() -> LeaseLost:
     return LeaseLost("The lease of this attempt is no longer yours; nothing was changed. Stop the work.")
-
-
-async def of_jobs(database: Database, job_ids: list[UUID]) -> list[Artifact]:
-    """The visible files of these jobs, by job and index."""
-    return await database.many(OF_JOBS, {"job_ids": job_ids})
 
 
 async def locate(database: Database, job_id: UUID, index: int, *, user_id: UUID | None = None) -> Located:

@@ -44,14 +44,6 @@ left join artifacts a on a.job_id = j.id and a.attempt = j.attempt and a.index =
     and a.visibility <> 'quarantined'
 where j.id = %(job_id)s::uuid and j.state = 'succeeded' and j.user_id = %(user_id)s::uuid;
 
--- of_jobs :many
--- What there is to see of these jobs, in order.
-select a.job_id, a.index, a.mime_type, a.width, a.height, a.bytes, a.sha256
-from unnest(%(job_ids)s::uuid[]) as wanted (job_id)
-join jobs j on j.id = wanted.job_id and j.state = 'succeeded'
-join artifacts a on a.job_id = j.id and a.attempt = j.attempt and a.visibility <> 'quarantined'
-order by a.job_id, a.index;
-
 -- lock_job :one
 -- The state of a job of this user, held still while it is erased, and whether any of its files must be kept.
 select j.state,

@@ -1,0 +1,205 @@
+"""Artifacts for customers: a redirect for whoever owns the job, the file for whoever holds a signed address.
+
+The signed route is public: the address is the permission. It serves single ranges (RFC 9110), so that a phone can
+seek in a video and a broken download goes on; the ETag is the file's SHA-256. What the file is was decided by its
+content when it came in, and the browser is told neither to guess again nor to run anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Any
+
+import structlog
+from litestar.types import ASGIApp, Receive, Scope, Send
+from msgspec import Meta
+
+from control_plane import artifacts, signing
+from control_plane.api import answers, guards
+from control_plane.api.guards import Person
+from control_plane.api.operation import Call, Header, Nothing, operation
+from control_plane.api.presence import watched
+from control_plane.artifacts import Located
+from control_plane.context import Context
+from control_plane.errors import Forbidden, Gone, LegalHold, NotFinished, NotFound, RangeNotSatisfiable
+from control_plane.store import Opened
+from control_plane.wire import Request
+
+INDEX_MAX = 63
+DOWNLOAD_SECONDS = 3_600.0
+CACHE_SECONDS_MAX = 3_600
+
+INLINE = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
+"""Shown in the browser under a name with this ending; anything else is offered for saving."""
+RANGE = Header(name="Range", description="One range of bytes (RFC 9110).", schema={"type": "string"})
+IF_RANGE = Header(name="If-Range", description="An ETag: the range is of that file.", schema={"type": "string"})
+IF_NONE_MATCH = Header(name="If-None-Match", description="An ETag that is known already.", schema={"type": "string"})
+
+_RANGE = re.compile(rb"bytes=(\d{0,15})-(\d{0,15})", re.ASCII | re.IGNORECASE)
+
+log = structlog.get_logger()
+
+
+class SignedQuery(Request, frozen=True, kw_only=True):
+    expires: Annotated[int, Meta(ge=0, le=signing.EXPIRES_MAX)]
+    """Seconds since 1970 at which the address ends."""
+    signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+@operation(
+    "GET",
+    "/api/v1/jobs/{job_id:uuid}/artifacts/{index:int}",
+    guard=guards.READ,
+    answers={302: None},
+    problems=(NotFound, Gone),
+    tag="Artifacts",
+)
+async def get_artifact(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """Go to the file: a redirect to a signed address that expires."""
+    context, job_id, index = call.context, call.path("job_id"), _index(call)
+    await artifacts.locate(context.database, job_id, index, user_id=call.who.user_id)
+    keys, settings = context.signing_keys, context.settings
+    url = signing.artifact_url(keys, settings.base_url, job_id, index, settings.artifact_url_seconds, keys.now())
+    return _empty(302, {"Location": url, "Cache-Control": "no-store", "Content-Length": "0"})
+
+
+@operation(
+    "DELETE",
+    "/api/v1/jobs/{job_id:uuid}/artifacts",
+    guard=guards.SUBMIT,
+    answers={204: None},
+    problems=(NotFound, NotFinished, LegalHold),
+    tag="Artifacts",
+)
+async def erase_artifacts(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """Erase the files and the prompt of a job that has ended. What it cost stays. Repeating it changes nothing."""
+    await artifacts.erase(call.context.database, call.context.store, call.who.user_id, call.path("job_id"))
+    return answers.nothing()
+
+
+@operation(
+    "GET",
+    "/artifacts/{job_id:uuid}/{index:int}",
+    guard=guards.PUBLIC,
+    answers={200: "application/octet-stream", 206: "application/octet-stream", 304: None},
+    problems=(Forbidden, NotFound, Gone, RangeNotSatisfiable),
+    headers=(RANGE, IF_RANGE, IF_NONE_MATCH),
+    tag="Artifacts",
+    wait_seconds=DOWNLOAD_SECONDS,
+)
+async def download_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
+    """The file itself, by a signed address and without any other credential. Supports single ranges."""
+    found, headers = await _signed(call)
+    etag = headers["ETag"].encode()
+    if guards.header(call.request.scope, b"if-none-match") == etag:
+        return _empty(304, headers)
+    opened = await call.context.store.open(found.key or "")
+    if opened is None:
+        log.error("artifact.missing", job_id=call.path("job_id"))
+        raise artifacts.gone()
+    try:
+        asked = guards.header(call.request.scope, b"range")
+        if guards.header(call.request.scope, b"if-range") not in (None, etag):
+            asked = None
+        return _File(call.context, opened, byte_range(asked, opened.bytes), headers)
+    except BaseException:
+        opened.close()
+        raise
+
+
+@operation(
+    "HEAD",
+    "/artifacts/{job_id:uuid}/{index:int}",
+    guard=guards.PUBLIC,
+    answers={200: None},
+    problems=(Forbidden, NotFound, Gone),
+    tag="Artifacts",
+)
+async def head_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
+    """What a download would say about the file, without the file."""
+    found, headers = await _signed(call)
+    return _empty(200, {**headers, "Content-Length": str(found.bytes)})
+
+
+async def _signed(call: Call[None, Nothing, SignedQuery]) -> tuple[Located, dict[str, str]]:
+    """The file of a signed address, and the headers that go with it."""
+    job_id, index, keys = call.path("job_id"), _index(call), call.context.signing_keys
+    now = keys.now()
+    signing.check(keys, job_id, index, call.query.expires, call.query.signature, now)
+    found = await artifacts.locate(call.context.database, job_id, index)
+    assert found.mime_type is not None, "a file that is there has a type"
+    assert found.sha256 is not None, "and a hash"
+    ending = INLINE.get(found.mime_type)
+    name = f"tessera-{str(job_id)[-12:]}-{index}.{ending or found.mime_type.partition('/')[2]}"
+    return found, {
+        "Content-Type": found.mime_type,
+        "Content-Disposition": f'{"inline" if ending else "attachment"}; filename="{name}"',
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Cache-Control": f"private, max-age={int(min(CACHE_SECONDS_MAX, call.query.expires - now))}",
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{found.sha256.hex()}"',
+    }
+
+
+def _index(call: Call[Any, Any, Any]) -> int:
+    index: int = call.path("index")
+    if not 0 <= index <= INDEX_MAX:
+        raise NotFound("There is no such file.")
+    return index
+
+
+def byte_range(header: bytes | None, size: int) -> tuple[int, int] | None:
+    """Start and end (not included) of the single range that is asked for; None = the whole file, also for anything
+    that is no single range of bytes (RFC 9110, 14.2). Raises `RangeNotSatisfiable`."""
+    found = _RANGE.fullmatch(header.strip()) if header is not None else None
+    if found is None or found[0].endswith(b"=-"):
+        return None
+    first, last = found[1], found[2]
+    start = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if first and last and int(last) < int(first):
+        return None
+    if start >= end:
+        raise RangeNotSatisfiable(f"The file has {size} bytes.", bytes=size)
+    return start, end
+
+
+class _File:
+    """A file on its way to a client; it stops when the client hangs up."""
+
+    def __init__(self, context: Context, opened: Opened, part: tuple[int, int] | None, headers: dict[str, str]) -> None:
+        self._tasks: asyncio.TaskGroup = context.tasks
+        self._opened = opened
+        self._partial = part is not None
+        self._start, self._end = part or (0, opened.bytes)
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 206 if self._partial else 200, "headers": self._all()})
+            with watched(self._tasks, receive) as gone:
+                async for data in self._opened.read(self._start, self._end):
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                    if gone.is_set():
+                        return
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._opened.close()
+
+    def _all(self) -> list[tuple[bytes, bytes]]:
+        headers = {**self._headers, "Content-Length": str(self._end - self._start)}
+        if self._partial:
+            headers["Content-Range"] = f"bytes {self._start}-{self._end - 1}/{self._opened.bytes}"
+        return _lower(headers)
+
+
+def _empty(status: int, headers: dict[str, str]) -> answers.Answer:
+    answer = answers.nothing(status)
+    answer.headers = _lower(headers)
+    return answer
+
+
+def _lower(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]

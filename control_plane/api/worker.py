@@ -1,0 +1,309 @@
+"""The worker protocol: what agents call. They enrol once, then claim, keep, upload and report; nothing calls them.
+
+Who calls is taken from the credential, never from the body, and every write names its lease: job and attempt in the
+path, the token in a header. Claims and heartbeats are held open; when their client hangs up, the dispatcher is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+from litestar.types import ASGIApp, Receive
+
+from control_plane import workers
+from control_plane.api import answers, decoding, guards
+from control_plane.api.decoding import Disconnected
+from control_plane.api.operation import Call, Header, Nothing, operation
+from control_plane.api.presence import watched
+from control_plane.artifacts import UPLOAD_SECONDS, Upload
+from control_plane.credentials import WorkerIdentity
+from control_plane.errors import (
+    ArtifactMismatch,
+    ArtifactsMissing,
+    DiskLow,
+    LeaseLost,
+    TesseraError,
+    TooManyWaiting,
+    UnsupportedMediaType,
+    VersionTooOld,
+)
+from control_plane.heartbeats import intervals
+from control_plane.queue import Fence
+from control_plane.settings import Settings
+from control_plane.wire import PROTOCOL_VERSION
+from control_plane.wire.worker import (
+    ARTIFACT_SHA256_HEADER,
+    HOLD_SECONDS_MAX,
+    LEASE_TOKEN_HEADER,
+    POLL_SECONDS_MAX,
+    Claimed,
+    ClaimRequest,
+    CompleteRequest,
+    Enrolled,
+    EnrollRequest,
+    FailRequest,
+    HeartbeatAnswer,
+    HeartbeatRequest,
+    ReleaseRequest,
+    Reported,
+    Uploaded,
+)
+
+PROTOCOL_MIN = 1
+"""The oldest protocol that is still served."""
+ATTEMPT_MAX = 2**31 - 1
+INDEX_MAX = 63
+LENGTH_DIGITS_MAX = 15
+
+ATTEMPT = "/api/v1/worker/jobs/{job_id:uuid}/attempts/{attempt:int}"
+
+LEASE_TOKEN = Header(
+    name=LEASE_TOKEN_HEADER,
+    description="The token of the lease.",
+    schema={"type": "string", "format": "uuid"},
+    required=True,
+)
+CONTENT_SHA256 = Header(
+    name=ARTIFACT_SHA256_HEADER,
+    description="The SHA-256 of the file.",
+    schema={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    required=True,
+)
+
+log = structlog.get_logger()
+
+
+@operation("POST", "/api/v1/worker/enroll", guard=guards.PUBLIC, answers={200: Enrolled}, tag="Worker")
+async def enroll(call: Call[None, EnrollRequest, Nothing]) -> ASGIApp:
+    """Trade a one-time token for a worker whose secret the agent made itself.
+
+    The same token with the same hash is answered again while the token lives; any other second use is refused.
+    """
+    worker = await workers.enroll(call.context.database, call.body)
+    return answers.json(_enrolled(worker.id, worker.name, call.context.settings))
+
+
+@operation("GET", "/api/v1/worker/config", guard=guards.WORKER, answers={200: Enrolled}, tag="Worker")
+async def get_worker_config(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIApp:
+    """Who this worker is, and every interval of the protocol."""
+    return answers.json(_enrolled(call.who.id, call.who.name, call.context.settings))
+
+
+@operation(
+    "POST",
+    "/api/v1/worker/claim",
+    guard=guards.WORKER,
+    answers={200: Claimed},
+    problems=(VersionTooOld,),
+    tag="Worker",
+    wait_seconds=POLL_SECONDS_MAX,
+    hot=True,
+)
+async def claim(call: Call[WorkerIdentity, ClaimRequest, Nothing]) -> ASGIApp:
+    """Ask for work, and wait for it up to `wait` seconds.
+
+    The same `claim_id` is answered with the same live leases. No lease means that there was nothing to do.
+    """
+    _check_protocol(call.body)
+    if not call.body.wait:
+        return answers.json(await _claim_now(call, call.body))
+    with watched(call.context.tasks, call.request.receive) as gone:
+        return answers.json(await call.context.dispatcher.claim(call.who.id, call.body, gone))
+
+
+@operation(
+    "POST",
+    "/api/v1/worker/heartbeat",
+    guard=guards.WORKER,
+    answers={200: HeartbeatAnswer},
+    tag="Worker",
+    wait_seconds=HOLD_SECONDS_MAX,
+    hot=True,
+)
+async def heartbeat(call: Call[WorkerIdentity, HeartbeatRequest, Nothing]) -> ASGIApp:
+    """Renew every lease at once; held open up to `hold` seconds so that news arrive at once.
+
+    When the connection of a held heartbeat breaks, its leases are shortened to the grace.
+    """
+    with watched(call.context.tasks, call.request.receive) as gone:
+        return answers.json(await call.context.dispatcher.heartbeat(call.who.id, call.body, gone))
+
+
+@operation(
+    "PUT",
+    ATTEMPT + "/artifacts/{index:int}",
+    guard=guards.WORKER,
+    answers={200: Uploaded},
+    problems=(LeaseLost, ArtifactMismatch, UnsupportedMediaType, TooManyWaiting, DiskLow),
+    headers=(LEASE_TOKEN, CONTENT_SHA256),
+    uploads="application/octet-stream",
+    tag="Worker",
+    wait_seconds=UPLOAD_SECONDS,
+)
+async def upload_artifact(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIApp:
+    """Upload a file of an attempt: PNG, JPEG, WebP, MP4 or WebM, told apart by content.
+
+    It needs a `Content-Length`. The same file again gets the same answer, another one under the same index is refused.
+    """
+    fence = _fence(call)
+    index: int = call.path("index")
+    if not 0 <= index <= INDEX_MAX:
+        raise decoding.parameter("index", "out_of_range", f"An index is from 0 to {INDEX_MAX}.")
+    upload = Upload(
+        job_id=fence.job_id,
+        attempt=fence.attempt,
+        token=fence.token,
+        worker_id=fence.worker_id,
+        index=index,
+        bytes=_length(call),
+        sha256=_sha256(call),
+    )
+    return answers.json(await call.context.uploads.receive(upload, _chunks(call.request.receive)))
+
+
+@operation(
+    "POST",
+    ATTEMPT + "/complete",
+    guard=guards.WORKER,
+    answers={200: Reported},
+    problems=(LeaseLost, ArtifactsMissing, VersionTooOld),
+    headers=(LEASE_TOKEN,),
+    tag="Worker",
+    hot=True,
+)
+async def complete_attempt(call: Call[WorkerIdentity, CompleteRequest, Nothing]) -> ASGIApp:
+    """The job is done and every file is there. Repeating it changes nothing.
+
+    With `claim`, the next lease comes in the same answer; should claiming fail, the completion stands all the same.
+    """
+    fence, wanted = _fence(call), call.body.claim
+    if wanted is not None:
+        _check_protocol(wanted)
+    state = await call.context.dispatcher.complete(fence, call.body.artifacts)
+    claimed = await _claim_next(call, wanted) if wanted is not None else None
+    return answers.json(Reported(state=state, claimed=claimed))
+
+
+@operation(
+    "POST",
+    ATTEMPT + "/fail",
+    guard=guards.WORKER,
+    answers={200: Reported},
+    problems=(LeaseLost,),
+    headers=(LEASE_TOKEN,),
+    tag="Worker",
+)
+async def fail_attempt(call: Call[WorkerIdentity, FailRequest, Nothing]) -> ASGIApp:
+    """The run failed; the cause decides whether the job is tried again. Repeating it changes nothing."""
+    state = await call.context.dispatcher.fail(_fence(call), call.body.cause, call.body.message)
+    return answers.json(Reported(state=state))
+
+
+@operation(
+    "POST",
+    ATTEMPT + "/release",
+    guard=guards.WORKER,
+    answers={200: Reported},
+    problems=(LeaseLost,),
+    headers=(LEASE_TOKEN,),
+    tag="Worker",
+)
+async def release_attempt(call: Call[WorkerIdentity, ReleaseRequest, Nothing]) -> ASGIApp:
+    """Give a lease back unharmed: it counts in no budget. Repeating it changes nothing."""
+    state = await call.context.dispatcher.release(_fence(call), call.body.reason)
+    return answers.json(Reported(state=state))
+
+
+@operation("POST", "/api/v1/worker/drain", guard=guards.WORKER, answers={204: None}, tag="Worker")
+async def drain_worker(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIApp:
+    """Finish what is held, claim no more, until the operator resumes this worker."""
+    await call.context.dispatcher.drain(call.who.id)
+    return answers.nothing()
+
+
+def _enrolled(worker_id: UUID, name: str, settings: Settings) -> Enrolled:
+    return Enrolled(
+        worker_id=worker_id,
+        name=name,
+        protocol_min=PROTOCOL_MIN,
+        protocol_max=PROTOCOL_VERSION,
+        intervals=intervals(settings),
+    )
+
+
+def _check_protocol(request: ClaimRequest) -> None:
+    served = f"{PROTOCOL_MIN} to {PROTOCOL_VERSION} are served"
+    if request.protocol < PROTOCOL_MIN:
+        raise VersionTooOld(
+            f"Protocol {request.protocol} is not served any more; {served}. Update the agent.",
+            protocol_min=PROTOCOL_MIN,
+            protocol_max=PROTOCOL_VERSION,
+        )
+    if request.protocol > PROTOCOL_VERSION:
+        raise decoding.parameter(
+            "/protocol",
+            "out_of_range",
+            f"Protocols {PROTOCOL_MIN} to {PROTOCOL_VERSION} are served here, nothing newer.",
+        )
+
+
+async def _claim_now(call: Call[WorkerIdentity, Any, Nothing], request: ClaimRequest) -> Claimed:
+    return await call.context.dispatcher.claim(call.who.id, request, asyncio.Event())
+
+
+async def _claim_next(call: Call[WorkerIdentity, Any, Nothing], request: ClaimRequest) -> Claimed | None:
+    """The next lease at once or none; the agent asks again by the ordinary way."""
+    try:
+        return await _claim_now(call, msgspec.structs.replace(request, wait=0.0))
+    except TesseraError as error:
+        log.warning("claim.failed", worker_id=call.who.id, problem=error.slug)
+        return None
+
+
+def _fence(call: Call[WorkerIdentity, Any, Nothing]) -> Fence:
+    """Whose lease this call speaks for. Raises `Invalid` when there is no such fence at all."""
+    raw = guards.header(call.request.scope, LEASE_TOKEN_HEADER.lower().encode())
+    try:
+        token = UUID((raw or b"").decode("ascii"))
+    except ValueError as error:
+        raise decoding.parameter(LEASE_TOKEN_HEADER, "bad_format", "Send the token of the lease, a UUID.") from error
+    attempt: int = call.path("attempt")
+    if not 1 <= attempt <= ATTEMPT_MAX:
+        raise decoding.parameter("attempt", "out_of_range", f"Attempts are counted from 1 to {ATTEMPT_MAX}.")
+    return Fence(job_id=call.path("job_id"), attempt=attempt, token=token, worker_id=call.who.id)
+
+
+def _length(call: Call[WorkerIdentity, Any, Nothing]) -> int:
+    raw = guards.header(call.request.scope, b"content-length") or b""
+    if not raw.isdigit() or len(raw) > LENGTH_DIGITS_MAX or not int(raw):
+        raise decoding.parameter("Content-Length", "missing", "Say how many bytes the file has; at least 1.")
+    return int(raw)
+
+
+def _sha256(call: Call[WorkerIdentity, Any, Nothing]) -> bytes:
+    raw = guards.header(call.request.scope, ARTIFACT_SHA256_HEADER.lower().encode()) or b""
+    try:
+        found = bytes.fromhex(raw.decode("ascii"))
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise decoding.parameter(
+            ARTIFACT_SHA256_HEADER, "bad_format", "Send the SHA-256 of the file, 64 hexadecimal digits."
+        )
+    return found
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises `Disconnected` when it ends before it is whole."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        yield message["body"]
+        more = message["more_body"]
