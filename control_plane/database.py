@@ -1,7 +1,7 @@
 """PostgreSQL: the pool, the named queries, and nothing about what they mean.
 
 Statements live in `sql/queries/<noun>.sql` under a header `-- name :shape` and a sentence; a module binds the ones
-it owns once, at its top, with the Struct that its rows become. Shapes: `:one` (row or None), `:many`, `:value`
+it owns once, at its top, with the Struct (or the type of the only column) that its rows become. Shapes: `:one` (row or None), `:many`, `:value`
 (first column of the only row, or None), `:run` (nothing). Every query is prepared and described against the
 migrated schema in a test and compared with its Struct, because building a Struct from a row validates nothing.
 Connections are in autocommit mode: one statement is one transaction, unless `transaction()` says otherwise.
@@ -16,7 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, LiteralString, TypeVar, cast
 
+import msgspec
 import psycopg
+from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 from psycopg_pool import AsyncConnectionPool
@@ -87,9 +89,9 @@ class Query(Generic[Row]):
             return cursor.rowcount
 
     def _rows(self) -> Any:
-        if self.row is None or self.shape == "value":
-            return scalar_row
-        return class_row(self.row)
+        if self.row is not None and issubclass(self.row, msgspec.Struct):
+            return class_row(self.row)
+        return scalar_row
 
 
 class Database:

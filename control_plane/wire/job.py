@@ -147,8 +147,8 @@ class JobError(Message, frozen=True, kw_only=True):
 
 class JobUrls(Message, frozen=True, kw_only=True):
     self: str
-    events: str
     cancel: str
+    """To be called with DELETE."""
 
 
 class JobView(Message, frozen=True, kw_only=True):

@@ -1,0 +1,219 @@
+"""The description of the API as OpenAPI 3.1, made from the declarations that the router itself uses.
+
+Schemas come from the very Structs that decode and encode, descriptions from their docstrings and those of their
+fields, so the document cannot drift from the code. Every status that an operation may answer with is listed.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import groupby, pairwise
+from typing import Any
+
+import msgspec
+
+from control_plane import errors
+from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Person
+from control_plane.api.operation import Nothing, Operation
+from control_plane.errors import TesseraError
+from control_plane.wire.problem import PROBLEM_MEDIA_TYPE, Problem
+
+API_VERSION = "1"
+
+Json = dict[str, Any]
+
+_PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
+_PATH_SCHEMAS: dict[str | None, Json] = {
+    "uuid": {"type": "string", "format": "uuid"},
+    "int": {"type": "integer"},
+    "str": {"type": "string"},
+}
+_ANY = (errors.Invalid, errors.DeadlineExceeded, errors.Unavailable)
+"""What every operation may answer: an unknown parameter, too slow, no database."""
+_WITH_BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMediaType)
+_GUARDED = (errors.Unauthorized, errors.Forbidden)
+_ON_BEHALF_OF: Json = {
+    "name": ON_BEHALF_OF_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "For the credential of a service only: the person it acts for, as `provider:id`.",
+    "schema": {"type": "string"},
+}
+
+
+def document(operations: Sequence[Operation], base_url: str) -> Json:
+    """The whole document; `base_url` is where the service is reached."""
+    paths: dict[str, Json] = {}
+    for op in operations:
+        paths.setdefault(plain_path(op.path), {})[op.method.lower()] = _operation(op)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tessera",
+            "version": API_VERSION,
+            "description": "Order pictures and videos, look at them while they are made, fetch them.",
+        },
+        "servers": [{"url": base_url}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(operations),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`tsk_…`)."},
+                "worker": {"type": "http", "scheme": "bearer", "description": "A worker's own credential (`tsw_…`)."},
+            },
+        },
+    }
+
+
+def plain_path(path: str) -> str:
+    """Litestar's `{job_id:uuid}` as OpenAPI's `{job_id}`."""
+    return _PARAMETER.sub(r"{\1}", path)
+
+
+def problems_of(op: Operation) -> list[type[TesseraError]]:
+    """Every kind of problem that an operation may answer with, besides our own mistakes."""
+    kinds: set[type[TesseraError]] = {*_ANY, *op.problems}
+    if op.body is not Nothing or op.uploads:
+        kinds.update(_WITH_BODY)
+    if op.guard is not PUBLIC:
+        kinds.update(_GUARDED)
+    return sorted(kinds, key=lambda kind: (kind.status, kind.slug))
+
+
+def _operation(op: Operation) -> Json:
+    summary, _, rest = op.description.partition("\n")
+    described: Json = {
+        "operationId": op.name,
+        "summary": summary.rstrip("."),
+        "tags": [op.tag],
+        "parameters": list(_parameters(op)),
+        "responses": {**_answers(op), **_problems(op)},
+    }
+    if rest.strip():
+        described["description"] = textwrap.dedent(rest).strip()
+    if op.body is not Nothing:
+        described["requestBody"] = _content({"application/json": _reference(op.body)}, required=True)
+    elif op.uploads:
+        described["requestBody"] = _content({op.uploads: {"type": "string", "format": "binary"}}, required=True)
+    if op.guard is not PUBLIC:
+        described["security"] = [{"worker" if op.guard.name == "worker" else "bearer": []}]
+    return described
+
+
+def _parameters(op: Operation) -> Iterator[Json]:
+    for name, kind in _PARAMETER.findall(op.path):
+        yield {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS[kind or None]}
+    schema = _component(op.query)
+    for name, field in schema["properties"].items():
+        required = name in schema.get("required", ())
+        parameter = {"name": name, "in": "query", "required": required, "schema": _without_null(field)}
+        yield {**parameter, "description": field["description"]} if "description" in field else parameter
+    for header in op.headers:
+        yield {
+            "name": header.name,
+            "in": "header",
+            "required": header.required,
+            "description": header.description,
+            "schema": dict(header.schema),
+        }
+    if op.guard.who is Person:
+        yield _ON_BEHALF_OF
+
+
+def _answers(op: Operation) -> Json:
+    return {str(status): _answer(status, kind) for status, kind in op.answers.items()}
+
+
+def _answer(status: int, kind: Any) -> Json:
+    if kind is None:
+        return {"description": "Done; there is nothing to say."}
+    if isinstance(kind, str):
+        return {"description": "The content.", **_content({kind: {}})}
+    return {"description": _title(kind), **_content({"application/json": _reference(kind)})}
+
+
+def _problems(op: Operation) -> Json:
+    found: Json = {}
+    for status, kinds in groupby(problems_of(op), key=lambda kind: kind.status):
+        text = " ".join(f"`{kind.slug}`: {kind.title()}." for kind in kinds)
+        found[str(status)] = {"description": text, **_content({PROBLEM_MEDIA_TYPE: _reference(Problem)})}
+    return found
+
+
+def _content(schemas: Json, **more: Any) -> Json:
+    return {**more, "content": {media_type: {"schema": schema} for media_type, schema in schemas.items()}}
+
+
+def _reference(kind: type) -> Json:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def _without_null(field: Json) -> Json:
+    """A parameter is absent rather than null."""
+    kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+    return kinds[0] if kinds else {name: value for name, value in field.items() if name != "description"}
+
+
+def _schemas(operations: Iterable[Operation]) -> Json:
+    kinds: set[Any] = {Problem}
+    for op in operations:
+        kinds |= {op.body} - {Nothing} | {kind for kind in op.answers.values() if isinstance(kind, type)}
+    return components(tuple(sorted(kinds, key=lambda kind: kind.__name__)))
+
+
+def _component(kind: type[msgspec.Struct]) -> Json:
+    found: Json = components((kind,))[kind.__name__]
+    return found
+
+
+@cache
+def components(kinds: tuple[type, ...]) -> Json:
+    """The JSON Schemas of Structs and all that they contain, with the docstrings of their fields."""
+    _, found = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    structs = {struct.__name__: struct for struct in _descendants(msgspec.Struct)}
+    for name, schema in found.items():
+        for field, note in _notes(structs[name]).items():
+            if field in schema.get("properties", {}):
+                schema["properties"][field]["description"] = note
+    portable: Json = _portable(found)
+    return portable
+
+
+def _portable(schema: Any) -> Any:
+    """Python's `\\Z` is unknown to ECMAScript, whose `$` means just that."""
+    if isinstance(schema, dict):
+        return {
+            name: value.replace("\\Z", "$") if name == "pattern" and isinstance(value, str) else _portable(value)
+            for name, value in schema.items()
+        }
+    return [_portable(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _descendants(kind: type) -> Iterator[type]:
+    child: type
+    for child in kind.__subclasses__():
+        if child.__module__.startswith("control_plane"):
+            yield child
+        yield from _descendants(child)
+
+
+@cache
+def _notes(struct: type) -> dict[str, str]:
+    """Field → the string literal that follows it in the source."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(struct))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    notes: dict[str, str] = {}
+    for field, after in pairwise(body.body):
+        match field, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(note))):
+                notes[name] = inspect.cleandoc(note)
+    return notes
+
+
+def _title(kind: type) -> str:
+    return (inspect.getdoc(kind) or kind.__name__).splitlines()[0]

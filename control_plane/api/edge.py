@@ -1,0 +1,79 @@
+"""The outermost layer of every request: its id, its deadline, the headers that all answers carry, one log line.
+
+It stands around Litestar, so what the router refuses passes through it too. It is plain ASGI and does as little as
+it can: a hot request pays a few microseconds here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from control_plane import metrics
+from control_plane.api import problems
+from control_plane.api.operation import declared
+from control_plane.errors import DeadlineExceeded
+
+ALL_ANSWERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+UNKNOWN_PATH = "unknown"
+"""What metrics and log call a path that leads nowhere; clients do not get to invent names there."""
+
+log = structlog.get_logger()
+
+
+class Edge:
+    """Wraps the application; `deadline_seconds` is `settings.request_seconds`."""
+
+    def __init__(self, app: ASGIApp, deadline_seconds: float) -> None:
+        self._app = app
+        self._deadline_seconds = deadline_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        started_at = time.perf_counter()
+        request_id = os.urandom(8).hex()
+        state = scope["state"]
+        state["request_id"] = request_id
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *ALL_ANSWERS, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._deadline_seconds) as deadline:
+                state["deadline"] = deadline
+                await self._app(scope, receive, answer)
+        except TimeoutError:
+            if status == 0:
+                sentence = "The request took longer than allowed. Try again; a smaller one may be faster."
+                await problems.render(scope, DeadlineExceeded(sentence))(scope, receive, answer)
+        finally:
+            _finished(scope, request_id, status, time.perf_counter() - started_at)
+
+
+def _finished(scope: HTTPScope, request_id: str, status: int, seconds: float) -> None:
+    handler: HTTPRouteHandler | None = scope.get("route_handler")  # type: ignore[assignment]  # absent on a 404
+    known = declared(handler) if handler is not None else None
+    path = known.path if known is not None else UNKNOWN_PATH
+    metrics.request_finished(scope["method"] if known is not None else UNKNOWN_PATH, path, status, seconds)
+    tell = log.debug if known is not None and known.hot and status < 500 else log.info
+    tell(
+        "request.finished",
+        method=scope["method"],
+        path=path,
+        status=status,
+        duration_seconds=round(seconds, 6),
+        request_id=request_id,
+    )

@@ -1,0 +1,175 @@
+"""Who is calling, and whether they may.
+
+Every operation names its guard, so nothing is open by forgetting; what is public stands in `api.PUBLIC` as well, and
+a test compares the two. A key of a user acts for that user. A key of a service acts for the person that
+`Tessera-On-Behalf-Of: telegram:123` names, within the providers it is bound to, and may do nothing on anybody's
+rows without that header. Unknown, malformed, expired and revoked credentials are refused alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from litestar import Request
+from litestar.types import Scope as Connection
+
+from control_plane import users
+from control_plane.context import Context
+from control_plane.credentials import TOKEN_LENGTH_MAX, ApiKey, Scope, WorkerIdentity, unauthorized
+from control_plane.errors import Forbidden, Suspended
+
+ON_BEHALF_OF_HEADER = "Tessera-On-Behalf-Of"
+FORWARDING_HEADERS = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
+
+Who = TypeVar("Who")
+Address = IPv4Address | IPv6Address
+
+
+class Person:
+    """The user for whom a request is made, and the key it is made with."""
+
+    __slots__ = ("key", "user_id")
+
+    def __init__(self, user_id: UUID, key: ApiKey) -> None:
+        self.user_id = user_id
+        self.key = key
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.key.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class Guard(Generic[Who]):
+    """A name for the documents, the kind of caller it lets through, and the check itself."""
+
+    name: str
+    who: type[Who]
+    check: Callable[[Request[Any, Any, Any]], Awaitable[Who]]
+
+
+async def worker(request: Request[Any, Any, Any]) -> WorkerIdentity:
+    """The worker that calls. Raises `Unauthorized`."""
+    return await _context(request).credentials.worker(bearer(request.scope))
+
+
+async def _anybody(request: Request[Any, Any, Any]) -> None:
+    return None
+
+
+def _person_with(wanted: Scope) -> Callable[[Request[Any, Any, Any]], Awaitable[Person]]:
+    async def check(request: Request[Any, Any, Any]) -> Person:
+        key = await _key(request, wanted)
+        if key.user_id is not None:
+            if header(request.scope, b"tessera-on-behalf-of") is not None:
+                raise Forbidden("Only the credential of a service can act on behalf of somebody else.")
+            return Person(key.user_id, key)
+        return Person(await _on_behalf(request, key), key)
+
+    return check
+
+
+async def _metrics(request: Request[Any, Any, Any]) -> None:
+    """A key with the scope, or a neighbour: one of the networks, not speaking for somebody further away."""
+    settings = _context(request).settings
+    if header(request.scope, b"authorization") is not None:
+        await _key(request, "metrics")
+        return
+    peer = _peer(request.scope)
+    forwarded = any(header(request.scope, name) is not None for name in FORWARDING_HEADERS)
+    if peer is None or forwarded or not _within(peer, list(settings.metrics_networks)):
+        raise unauthorized()
+
+
+PUBLIC: Guard[None] = Guard("public", type(None), _anybody)
+READ = Guard("read", Person, _person_with("read"))
+SUBMIT = Guard("submit", Person, _person_with("submit"))
+ADMIN = Guard("admin", Person, _person_with("admin"))
+METRICS: Guard[None] = Guard("metrics", type(None), _metrics)
+WORKER = Guard("worker", WorkerIdentity, worker)
+
+
+async def _key(request: Request[Any, Any, Any], wanted: Scope) -> ApiKey:
+    """The live key of the request, with this scope and from a network it is bound to."""
+    key = await _context(request).credentials.api_key(bearer(request.scope))
+    if key.networks is not None:
+        sender = client_address(request.scope, list(_context(request).settings.trusted_proxies))
+        if sender is None or not _within(sender, key.networks):
+            raise Forbidden("This key may not be used from this network.")
+    if wanted not in key.scopes and "admin" not in key.scopes:
+        raise Forbidden(f"This key lacks the scope `{wanted}`.")
+    return key
+
+
+async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> UUID:
+    """The user for whom a service acts; made on first sight."""
+    named = header(request.scope, b"tessera-on-behalf-of")
+    if named is None:
+        raise Forbidden(f"The credential of a service acts for somebody: send `{ON_BEHALF_OF_HEADER}: provider:id`.")
+    identity = users.parse_identity(named.decode("latin-1"))
+    if identity is None or identity.provider not in key.providers:
+        providers = ", ".join(key.providers)
+        raise Forbidden(
+            f"{ON_BEHALF_OF_HEADER} must be `provider:id`, with one of this credential's providers: {providers}."
+        )
+    context = _context(request)
+    user_id = context.credentials.acting(identity.provider, identity.subject)
+    if user_id is None:
+        acting = await users.acting(context.database, identity)
+        if acting.status == "deleted":
+            raise Suspended("This account has been deleted.")
+        user_id = acting.id
+        context.credentials.remember_acting(identity.provider, identity.subject, user_id)
+    return user_id
+
+
+def bearer(scope: Connection) -> str:
+    """The token of `Authorization: Bearer …`. Raises `Unauthorized`."""
+    value = header(scope, b"authorization") or b""
+    kind, _, token = value.partition(b" ")
+    if kind.lower() != b"bearer" or not token or len(token) > TOKEN_LENGTH_MAX or not token.isascii():
+        raise unauthorized()
+    return token.decode("ascii")
+
+
+def header(scope: Connection, name: bytes) -> bytes | None:
+    """A request header by its lower-case name; of several, the first."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value
+    return None
+
+
+def client_address(scope: Connection, trusted: list[IPv4Network | IPv6Network]) -> Address | None:
+    """Where a request came from: its peer, or, told by a trusted proxy, the nearest sender that is not one."""
+    sender = _peer(scope)
+    values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    hops = [hop.strip() for hop in b",".join(values).decode("latin-1").split(",") if hop.strip()]
+    while hops and sender is not None and _within(sender, trusted):
+        sender = _address(hops.pop())
+    return sender
+
+
+def _peer(scope: Connection) -> Address | None:
+    client = scope.get("client")
+    return _address(client[0]) if client else None
+
+
+def _address(text: str) -> Address | None:
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _within(address: Address, networks: list[IPv4Network | IPv6Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _context(request: Request[Any, Any, Any]) -> Context:
+    context: Context = request.scope["litestar_app"].state.context
+    return context

@@ -1,0 +1,47 @@
+"""Whether the process is up, whether it can work, and what it has counted."""
+
+from __future__ import annotations
+
+import msgspec
+import psycopg
+from litestar.types import ASGIApp
+
+from control_plane import metrics, migrate
+from control_plane.api import answers, guards
+from control_plane.api.operation import Call, Nothing, operation
+from control_plane.database import Query
+from control_plane.errors import Unavailable
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    status: str = "ok"
+
+
+APPLIED = Query("models.applied", int)
+KNOWN = len(migrate.migrations())
+"""Migrations that this code was written for."""
+
+
+@operation("GET", "/healthz", guard=guards.PUBLIC, answers={200: Health}, tag="Service")
+async def get_health(call: Call[None, Nothing, Nothing]) -> ASGIApp:
+    """Whether the process is up. It asks nothing else, so it says nothing about the database."""
+    return answers.json(Health())
+
+
+@operation("GET", "/readyz", guard=guards.PUBLIC, answers={200: Health}, problems=(Unavailable,), tag="Service")
+async def get_readiness(call: Call[None, Nothing, Nothing]) -> ASGIApp:
+    """Whether requests can be served: the database answers and has the tables that this code needs."""
+    try:
+        applied = await call.context.database.one(APPLIED)
+    except psycopg.errors.UndefinedTable:
+        applied = 0
+    if applied != KNOWN:
+        raise Unavailable("The database is not of this version. Run `tessera migrate`.", retry_after=5)
+    return answers.json(Health())
+
+
+@operation("GET", "/metrics", guard=guards.METRICS, answers={200: "text/plain"}, tag="Service")
+async def get_metrics(call: Call[None, Nothing, Nothing]) -> ASGIApp:
+    """Counters for Prometheus. Needs a key with the scope `metrics`, or a sender on this machine."""
+    metrics.waiting_claims.set(len(call.context.dispatcher.waiters))
+    return answers.Answer(metrics.exposition(), media_type=metrics.MEDIA_TYPE)

@@ -1,0 +1,169 @@
+"""How an operation of the API is declared: once, for the router, the decoder, the guard and the document.
+
+    @operation("POST", "/api/v1/jobs", guard=guards.SUBMIT, answers={201: JobView}, problems=(QueueFull,), tag="Jobs")
+    async def submit_job(call: Call[Person, SubmitRequest, Nothing]) -> ASGIApp: ...
+
+The annotation of `call` says who may call (as the guard gives it), what the body is and which parameters there are
+(`Nothing` for none); body and parameters are decoded strictly before the handler runs. A handler answers with an
+ASGI application, `answers.json(…)` most of the time. Errors of `control_plane.errors` may be raised anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar, get_args, get_type_hints
+
+import msgspec
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from control_plane.api import decoding
+from control_plane.api.guards import Guard
+from control_plane.context import Context
+from control_plane.errors import TesseraError
+from control_plane.wire import Request as WireRequest
+
+Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
+
+Who = TypeVar("Who")
+Body = TypeVar("Body")
+Query = TypeVar("Query")
+
+
+class Nothing(WireRequest, frozen=True):
+    """No body, or no parameters."""
+
+
+class Call(Generic[Who, Body, Query]):
+    """One request to an operation: who calls, and what was sent, decoded."""
+
+    __slots__ = ("body", "context", "query", "request", "who")
+
+    def __init__(self, request: Request[Any, Any, Any], context: Context, who: Who, body: Body, query: Query) -> None:
+        self.request = request
+        self.context = context
+        self.who = who
+        self.body = body
+        self.query = query
+
+    def path(self, name: str) -> Any:
+        """A parameter of the path, of the type that the path gives it."""
+        return self.request.scope["path_params"][name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """A request header that an operation understands."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    required: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What the router, the document and the tests know about an operation."""
+
+    name: str
+    method: Method
+    path: str
+    guard: Guard[Any]
+    body: type[msgspec.Struct]
+    query: type[msgspec.Struct]
+    answers: Mapping[int, Any]
+    """Status → Struct of the JSON, or media type of something else, or None for an empty answer."""
+    problems: tuple[type[TesseraError], ...]
+    tag: str
+    description: str
+    headers: tuple[Header, ...]
+    uploads: str | None
+    """Media type of a raw body, which the handler reads itself from `call.request`."""
+    wait_seconds: float
+    """Added to the deadline of a request: how long this one may be held open on purpose, or take to upload."""
+    hot: bool
+    """Called all the time by our own agents: logged at level debug only."""
+
+
+Handler = Callable[[Call[Any, Any, Any]], Awaitable[ASGIApp]]
+
+
+def operation(
+    method: Method,
+    path: str,
+    *,
+    guard: Guard[Any],
+    answers: Mapping[int, Any],
+    tag: str,
+    problems: tuple[type[TesseraError], ...] = (),
+    headers: tuple[Header, ...] = (),
+    uploads: str | None = None,
+    wait_seconds: float = 0.0,
+    hot: bool = False,
+) -> Callable[[Handler], HTTPRouteHandler]:
+    """Declares the decorated coroutine as an operation; see above. Its docstring is its description."""
+
+    def declare(handler: Handler) -> HTTPRouteHandler:
+        who, body, query = get_args(get_type_hints(handler)["call"])
+        assert who is guard.who, f"{handler.__name__} expects {who}, its guard gives {guard.who}"
+        declared = Operation(
+            name=handler.__name__,
+            method=method,
+            path=path,
+            guard=guard,
+            body=body,
+            query=query,
+            answers=answers,
+            problems=problems,
+            tag=tag,
+            description=(handler.__doc__ or "").strip(),
+            headers=headers,
+            uploads=uploads,
+            wait_seconds=wait_seconds,
+            hot=hot,
+        )
+        run = _run(declared, handler)
+        run.__name__, run.__doc__ = handler.__name__, handler.__doc__
+        return HTTPRouteHandler(
+            path, http_method=method, status_code=200, name=handler.__name__, opt={"operation": declared}
+        )(run)
+
+    return declare
+
+
+def declared(handler: Any) -> Operation | None:
+    """The declaration of a route handler; None when it was not made here."""
+    found: Operation | None = handler.opt.get("operation")
+    return found
+
+
+def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]:
+    check, nothing = op.guard.check, Nothing()
+    decoder = None if op.body is Nothing else msgspec.json.Decoder(op.body)
+    has_query = op.query is not Nothing
+
+    async def run(request: Request) -> ASGIApp:  # type: ignore[type-arg]  # Litestar reads this annotation
+        scope = request.scope
+        context: Context = scope["litestar_app"].state.context
+        if op.wait_seconds:
+            _extend_deadline(scope["state"], op.wait_seconds)
+        who = await check(request)
+        query: Any = nothing
+        if has_query or scope["query_string"]:
+            query = decoding.query(scope["query_string"], op.query)
+        body: Any = nothing
+        if decoder is not None:
+            raw = await decoding.read(scope, request.receive, context.settings.body_bytes_max)
+            body = decoding.body(raw, decoder)
+        return await handler(Call(request, context, who, body, query))
+
+    return run
+
+
+def _extend_deadline(state: dict[str, Any], seconds: float) -> None:
+    deadline: asyncio.Timeout | None = state.get("deadline")
+    if deadline is not None and (due := deadline.when()) is not None:
+        deadline.reschedule(due + seconds)

@@ -1,0 +1,183 @@
+"""The composition root: settings in, a running control plane out. The only module that knows everyone.
+
+Everything that lives as long as the process is opened here, in one task group: if a loop of it dies, the process
+ends, rather than serving on as half of itself. Stopping goes from the outside in: no new connections, held polls
+answered, requests finished, loops ended, pool closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+import uvicorn
+from litestar import Litestar
+from litestar.datastructures import State
+
+from control_plane import api, log
+from control_plane.api import problems
+from control_plane.api.document import document
+from control_plane.api.edge import Edge
+from control_plane.artifacts import Uploads
+from control_plane.context import Context
+from control_plane.credentials import Credentials
+from control_plane.database import Database
+from control_plane.disk import Disk
+from control_plane.dispatch import Dispatcher
+from control_plane.models import Catalogue
+from control_plane.notify import RESYNC
+from control_plane.queue import LIVE_SECONDS
+from control_plane.settings import Settings
+from control_plane.signing import SigningKeys
+from control_plane.store import FolderStore
+from control_plane.sweeper import Sweeper
+from control_plane.waiting import Lines
+
+STOP_SECONDS = 10
+"""How long requests may still take when the process is asked to stop."""
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the pauses of an agent and than the idle time of common proxies, so that they close first."""
+CONNECTIONS_MAX = 10_000
+BACKLOG = 2_048
+
+logger = structlog.get_logger()
+
+
+@asynccontextmanager
+async def running(settings: Settings, database_url: str) -> AsyncIterator[Context]:
+    """Everything that lives as long as the process; inside, the loops run."""
+    database = Database(database_url, size=settings.pool_size)
+    await database.open()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            context = _context(settings, database, tasks)
+            await context.signing_keys.load(database)
+            _listen(context)
+            await context.dispatcher.start()
+            sweeper = Sweeper(database, context.store, context.signing_keys, settings)
+            loops = [tasks.create_task(loop) for loop in (sweeper.run(), context.credentials.run_uses())]
+            try:
+                yield context
+            finally:
+                for loop in loops:
+                    loop.cancel()
+                await context.credentials.write_uses()
+                await context.dispatcher.stop()
+    finally:
+        await database.close()
+
+
+def _context(settings: Settings, database: Database, tasks: asyncio.TaskGroup) -> Context:
+    disk, store = Disk(settings), FolderStore(settings.artifacts_folder)
+    return Context(
+        settings=settings,
+        database=database,
+        dispatcher=Dispatcher(database, settings, tasks),
+        credentials=Credentials(database),
+        catalogue=Catalogue(database, LIVE_SECONDS),
+        lines=Lines(database, LIVE_SECONDS),
+        disk=disk,
+        signing_keys=SigningKeys(),
+        store=store,
+        uploads=Uploads(database, store, disk, settings.artifact_bytes_max),
+        tasks=tasks,
+    )
+
+
+def _listen(context: Context) -> None:
+    """What other processes announce about credentials is forgotten here."""
+    context.dispatcher.bus.on("credential", lambda words: context.credentials.forget(words[0]))
+    context.dispatcher.bus.on(RESYNC, lambda _: context.credentials.forget_all())
+
+
+def create_app(
+    settings: Settings, database_url: str | None = None, on_end: Callable[[], None] = lambda: None
+) -> Litestar:
+    """The application. `on_end` is called when its inside has ended, wanted or not."""
+    url = database_url or settings.database_url
+    assert url is not None, "whoever starts us knows the address of the database"
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        try:
+            async with running(settings, url) as context:
+                app.state.context = context
+                yield
+        except Exception:
+            logger.exception("control_plane.failed")
+            raise
+        finally:
+            on_end()
+
+    app = Litestar(
+        api.handlers(),
+        lifespan=[lifespan],
+        exception_handlers={Exception: problems.handle},
+        state=State({"settings": settings, "operations": api.operations()}, deep_copy=False),
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,  # `decoding.read` and uploads have limits of their own
+    )
+    app.asgi_handler = Edge(app.asgi_handler, settings.request_seconds)
+    return app
+
+
+def openapi(settings: Settings) -> dict[str, object]:
+    """The API document, without a running service."""
+    return document(api.operations(), settings.base_url)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, except that held polls are answered before it waits for requests to finish."""
+
+    def __init__(self, settings: Settings, database_url: str | None = None) -> None:
+        self._app = create_app(settings, database_url, on_end=self.stop)
+        super().__init__(
+            uvicorn.Config(
+                self._app,
+                host=settings.host,
+                port=settings.port,
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,  # forwarded headers count from trusted proxies only; see api.guards
+                backlog=BACKLOG,
+                limit_concurrency=CONNECTIONS_MAX,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
+        )
+
+    @property
+    def context(self) -> Context:
+        context: Context = self._app.state.context
+        return context
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, also when any free one was asked for."""
+        port: int = self.servers[0].sockets[0].getsockname()[1]
+        return port
+
+    def stop(self) -> None:
+        """Ask it to end; also called when its inside has ended by itself."""
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.context.dispatcher.waiters.close()
+        self.context.dispatcher.heartbeats.close()
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings, database_url: str | None = None) -> None:
+    """Runs the control plane until it is told to stop (SIGINT, SIGTERM)."""
+    import uvloop  # not available on every system; the tests run on asyncio's own loop
+
+    log.configure(settings.log_level, settings.log_format)
+    uvloop.run(Server(settings, database_url).serve())

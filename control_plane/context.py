@@ -1,0 +1,35 @@
+"""What a request or a loop may need, in one hand: made by `app`, given to use cases, never reached for globally."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from control_plane.artifacts import Uploads
+from control_plane.credentials import Credentials
+from control_plane.database import Database
+from control_plane.disk import Disk
+from control_plane.dispatch import Dispatcher
+from control_plane.models import Catalogue
+from control_plane.settings import Settings
+from control_plane.signing import SigningKeys
+from control_plane.store import FolderStore
+from control_plane.waiting import Lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One per process."""
+
+    settings: Settings
+    database: Database
+    dispatcher: Dispatcher
+    credentials: Credentials
+    catalogue: Catalogue
+    lines: Lines
+    disk: Disk
+    signing_keys: SigningKeys
+    store: FolderStore
+    uploads: Uploads
+    tasks: asyncio.TaskGroup
+    """Everything that runs beside requests belongs to it."""

@@ -1,0 +1,235 @@
+"""Who a bearer credential speaks for: API keys of users and of services, credentials of workers.
+
+A secret is shown once and stored as SHA-256 of the whole string. What was found is remembered for `CACHE_SECONDS`
+under that hash and dropped at once when a process announces a change (`credential <id>`), so a request usually costs
+no query; statements that write check revocation again. Unknown, expired and revoked look the same. The time of last
+use is written at most once a minute for each key, by a loop of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Collection
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Literal, get_args
+from uuid import UUID
+
+import msgspec
+import psycopg
+import structlog
+
+from control_plane.database import Database, Query
+from control_plane.errors import NotFound, Unauthorized, Unavailable
+
+CACHE_SECONDS = 30.0
+CACHED_MAX = 10_000
+"""Credentials remembered at once; the oldest go first."""
+USE_SECONDS = 60.0
+"""How often uses are written down."""
+TOKEN_LENGTH_MAX = 200
+
+Scope = Literal["read", "submit", "admin", "metrics"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+_KEY = re.compile(r"tsk_([0-9a-z]{12})_[0-9a-f]{64}")
+_WORKER = re.compile(r"tsw_[0-9a-f]{64}")
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+log = structlog.get_logger()
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it was found: of a user, or of a service (`user_id` is None)."""
+
+    id: str
+    secret_sha256: bytes
+    user_id: UUID | None
+    user_status: str | None
+    scopes: list[str]
+    providers: list[str]
+    networks: list[IPv4Network | IPv6Network] | None
+    models: list[str] | None
+    expires_in: float | None
+    """Seconds, by the database's clock; None = never."""
+
+
+class WorkerIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker that has shown its own credential."""
+
+    id: UUID
+    name: str
+    trust: str
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key just made. `key` is the secret itself: shown once, stored nowhere."""
+
+    id: str
+    key: str
+
+
+class KeyListed(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as its owner may see it: everything but the secret."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    providers: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+FIND_KEY = Query("credentials.find_key", ApiKey)
+FIND_WORKER = Query("credentials.find_worker", WorkerIdentity)
+ADD_KEY = Query("credentials.add_key", str)
+LIST_KEYS = Query("credentials.list_keys", KeyListed)
+REVOKE_KEY = Query("credentials.revoke_key", str)
+USED: Query[None] = Query("credentials.used")
+
+
+class Credentials:
+    """What this process remembers about credentials."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[bytes, tuple[float, str, ApiKey | WorkerIdentity]] = {}
+        self._acting: dict[tuple[str, str], tuple[float, UUID]] = {}
+        self._used: set[str] = set()
+
+    async def api_key(self, token: str) -> ApiKey:
+        """The key behind a bearer token. Raises `Unauthorized`."""
+        digest = sha256(token)
+        known = self._remembered(digest)
+        if known is None:
+            known = await self._find_key(token, digest)
+            self._remember(digest, known.id, known, min(CACHE_SECONDS, known.expires_in or CACHE_SECONDS))
+        if not isinstance(known, ApiKey):
+            raise unauthorized()
+        self._used.add(known.id)
+        return known
+
+    async def worker(self, token: str) -> WorkerIdentity:
+        """The worker behind a bearer token. Raises `Unauthorized`."""
+        digest = sha256(token)
+        known = self._remembered(digest)
+        if known is None:
+            if not _WORKER.fullmatch(token):
+                raise unauthorized()
+            known = await self._database.one(FIND_WORKER, {"secret_sha256": digest})
+            if known is None:
+                raise unauthorized()
+            self._remember(digest, str(known.id), known, CACHE_SECONDS)
+        if not isinstance(known, WorkerIdentity):
+            raise unauthorized()
+        return known
+
+    def acting(self, provider: str, subject: str) -> UUID | None:
+        """The user behind an identity, if remembered."""
+        found = self._acting.get((provider, subject))
+        return found[1] if found is not None and time.monotonic() < found[0] else None
+
+    def remember_acting(self, provider: str, subject: str, user_id: UUID) -> None:
+        self._acting.pop((provider, subject), None)
+        _make_room(self._acting)
+        self._acting[provider, subject] = (time.monotonic() + CACHE_SECONDS, user_id)
+
+    def forget(self, credential_id: str) -> None:
+        """A key or worker has changed: look again."""
+        for digest in [digest for digest, known in self._known.items() if known[1] == credential_id]:
+            del self._known[digest]
+
+    def forget_all(self) -> None:
+        self._known.clear()
+        self._acting.clear()
+
+    async def run_uses(self) -> None:
+        """Writes down, now and then, which keys were used."""
+        while True:
+            await asyncio.sleep(USE_SECONDS)
+            await self.write_uses()
+
+    async def write_uses(self) -> None:
+        used, self._used = self._used, set()
+        if not used:
+            return
+        try:
+            await self._database.run(USED, {"id": sorted(used)})
+        except (Unavailable, psycopg.Error) as error:
+            log.warning("credentials.uses_lost", keys=len(used), error=type(error).__name__)
+
+    def _remembered(self, digest: bytes) -> ApiKey | WorkerIdentity | None:
+        found = self._known.get(digest)
+        return found[2] if found is not None and time.monotonic() < found[0] else None
+
+    def _remember(self, digest: bytes, name: str, found: ApiKey | WorkerIdentity, seconds: float) -> None:
+        self._known.pop(digest, None)
+        _make_room(self._known)
+        self._known[digest] = (time.monotonic() + seconds, name, found)
+
+    async def _find_key(self, token: str, digest: bytes) -> ApiKey:
+        shape = _KEY.fullmatch(token)
+        if shape is None:
+            raise unauthorized()
+        found = await self._database.one(FIND_KEY, {"id": shape[1]})
+        if found is None or not hmac.compare_digest(found.secret_sha256, digest):
+            raise unauthorized()
+        return found
+
+
+def _make_room(cache: dict[Any, Any]) -> None:
+    while len(cache) >= CACHED_MAX:
+        del cache[next(iter(cache))]
+
+
+def sha256(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def unauthorized() -> Unauthorized:
+    return Unauthorized("Send `Authorization: Bearer …` with a live credential.")
+
+
+async def create_key(
+    database: Database,
+    *,
+    name: str,
+    user_id: UUID | None,
+    scopes: Collection[Scope],
+    providers: Collection[str] = (),
+    expires_seconds: float | None = None,
+) -> NewKey:
+    """Makes a key of a user, or (without a user) of a service that acts for the identities of its providers."""
+    identifier = "".join(secrets.choice(_ALPHABET) for _ in range(12))
+    key = f"tsk_{identifier}_{secrets.token_hex(32)}"
+    await database.one(
+        ADD_KEY,
+        {
+            "id": identifier,
+            "secret_sha256": sha256(key),
+            "user_id": user_id,
+            "name": name,
+            "scopes": sorted(scopes),
+            "providers": sorted(providers),
+            "expires_seconds": expires_seconds,
+        },
+    )
+    return NewKey(id=identifier, key=key)
+
+
+async def list_keys(database: Database, user_id: UUID | None) -> list[KeyListed]:
+    """The keys of a user, or of the services, the newest first."""
+    return await database.many(LIST_KEYS, {"user_id": user_id})
+
+
+async def revoke_key(database: Database, key_id: str) -> None:
+    """Ends a key for good; the caller announces it (`credential <id>`). Raises `NotFound`."""
+    if await database.one(REVOKE_KEY, {"id": key_id}) is None:
+        raise NotFound(f"There is no live key {key_id}.")

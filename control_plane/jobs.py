@@ -1,0 +1,339 @@
+"""The use cases of a customer: order, look, list, cancel.
+
+An order is completed with the model's defaults and checked against its limits before anything is written; everything
+wrong is told at once, by JSON pointer. What is asked for on behalf of a user always names that user, so somebody
+else's job and one that never was look the same. Views are made here, from rows and from the line of the lane.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from control_plane import pricing, signing, states, waiting
+from control_plane.context import Context
+from control_plane.database import Query
+from control_plane.errors import Invalid, NotFound
+from control_plane.models import Model
+from control_plane.queue import URGENT_TOKENS, Order
+from control_plane.states import ERROR_MESSAGES, TERMINAL, State
+from control_plane.wire.job import (
+    METADATA_BYTES_MAX,
+    SEED_MAX,
+    ArtifactView,
+    Cost,
+    JobError,
+    JobList,
+    JobSpec,
+    JobStatus,
+    JobUrls,
+    JobView,
+    Progress,
+    SubmitRequest,
+    Waiting,
+)
+from control_plane.wire.model import Quote
+from control_plane.wire.problem import Fault
+from control_plane.wire.worker import Phase
+
+PAGE_MAX = 100
+
+
+class JobRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    lane_id: int
+    state: State
+    phase: Phase | None
+    cancel_requested: bool
+    tag: float | None
+    cost: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error_code: str | None
+    spec: str
+    metadata: str
+    progress: float | None
+    progress_step: int | None
+    progress_steps: int | None
+    artifacts: str | None
+
+
+class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
+    index: int
+    mime_type: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+
+
+GET = Query("jobs.get", JobRow)
+PAGE = Query("jobs.page", JobRow)
+PREVIEW = Query("jobs.preview", bytes)
+
+_spec = msgspec.json.Decoder(JobSpec).decode
+_metadata = msgspec.json.Decoder(dict[str, str]).decode
+_artifacts = msgspec.json.Decoder(list[ArtifactRow]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that is in the queue. `replayed`: its Idempotency-Key had this answer already."""
+
+    job: JobView
+    replayed: bool
+
+
+async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str | None = None) -> Placed:
+    """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `DiskLow` and what the
+    dispatcher refuses. `key` is the Idempotency-Key."""
+    model = await context.catalogue.find(order.kind, order.model)
+    spec = complete(order, model)
+    context.disk.check()
+    cost = pricing.calculate_token_cost(spec, model)
+    lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
+    submitted = await context.dispatcher.submit(
+        Order(
+            user_id=user_id,
+            lane_id=lane_id,
+            cost=cost,
+            head_start=URGENT_TOKENS if order.priority == "urgent" else 0.0,
+            spec=_encode(spec).decode(),
+            metadata=_encode(order.metadata).decode(),
+            max_wait=order.max_wait,
+            key=key,
+            request_sha256=hashlib.sha256(_encode(order)).digest() if key is not None else None,
+        )
+    )
+    if submitted.created_at is None:
+        return Placed(job=await view(context, user_id, submitted.job_id), replayed=submitted.replayed)
+    line = await _line(context, lane_id)
+    fresh = JobFacts(
+        id=submitted.job_id,
+        cost=cost,
+        created_at=submitted.created_at,
+        waiting=Waiting(reason=waiting.reason(line.service)),
+    )
+    return Placed(job=_view(context, fresh, spec, order.metadata), replayed=False)
+
+
+async def quote(context: Context, order: SubmitRequest) -> Quote:
+    """What an order would cost; nothing is placed."""
+    model = await context.catalogue.find(order.kind, order.model)
+    spec = complete(order, model)
+    cost = pricing.calculate_token_cost(spec, model)
+    line = await _line(context, await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib))
+    eta = waiting.estimate(line.service, line.tokens_before[-1], cost)
+    return Quote(cost=cost, feasible_now=model.feasible_now, eta=eta, spec=spec)
+
+
+def complete(order: SubmitRequest, model: Model) -> JobSpec:
+    """The order with every default of the model, within its limits. Raises `Invalid` that names all that is wrong."""
+    if faults := list(_faults(order, model)):
+        raise Invalid("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults), errors=faults)
+    return JobSpec(
+        kind=order.kind,
+        model=model.name,
+        prompt=order.prompt,
+        negative_prompt=order.negative_prompt,
+        width=_first(order.width, model.width),
+        height=_first(order.height, model.height),
+        steps=_first(order.steps, model.steps),
+        guidance=model.guidance if order.guidance is None else order.guidance,
+        sampler=order.sampler,
+        seed=secrets.randbelow(SEED_MAX + 1) if order.seed is None else order.seed,
+        count=order.count,
+        frames=model.frames if order.frames is None else order.frames,
+        fps=model.fps if order.fps is None else order.fps,
+    )
+
+
+def _faults(order: SubmitRequest, model: Model) -> Iterator[Fault]:
+    pixels = _first(order.width, model.width) * _first(order.height, model.height)
+    if pixels > model.pixels_max:
+        which = "/height" if order.width is None else "/width"
+        yield _fault(which, f"{model.name} makes at most {model.pixels_max} pixels (width times height), not {pixels}.")
+    if order.steps is not None and order.steps > model.steps_max:
+        yield _fault("/steps", f"{model.name} takes at most {model.steps_max} steps.")
+    if order.kind == "image":
+        for name in ("frames", "fps"):
+            if getattr(order, name) is not None:
+                yield _fault(f"/{name}", "Only a video has this.", "not_allowed")
+    elif order.frames is not None and order.frames > _first(model.frames_max, 0):
+        yield _fault("/frames", f"{model.name} makes at most {model.frames_max} frames.")
+    if order.input_image is not None:
+        yield _fault("/input_image", "You have no image of this name here.", "unknown")
+    elif order.strength is not None:
+        yield _fault("/strength", "It means something together with an input_image only.", "not_allowed")
+    if len(_encode(order.metadata)) > METADATA_BYTES_MAX:
+        yield _fault("/metadata", f"As JSON it may have at most {METADATA_BYTES_MAX} bytes.", "too_long")
+
+
+def _fault(pointer: str, sentence: str, code: str = "out_of_range") -> Fault:
+    return Fault(pointer=pointer, code=code, detail=sentence)
+
+
+def _first(wanted: int | None, default: int | None) -> int:
+    found = default if wanted is None else wanted
+    assert found is not None, "the table says that a video model has frames"
+    return found
+
+
+async def view(context: Context, user_id: UUID, job_id: UUID) -> JobView:
+    """A user's job as it is now. Raises `NotFound`."""
+    row = await context.database.one(GET, {"user_id": user_id, "job_id": job_id})
+    if row is None:
+        raise _not_found()
+    if row.state not in TERMINAL:
+        context.dispatcher.watch(job_id)
+    return await _viewed(context, row)
+
+
+async def views(
+    context: Context, user_id: UUID, *, before: UUID | None, status: JobStatus | None, limit: int
+) -> JobList:
+    """A page of a user's jobs, the newest first."""
+    rows = await context.database.many(
+        PAGE, {"user_id": user_id, "before": before, "status": status, "most": limit + 1}
+    )
+    data = [await _viewed(context, row) for row in rows[:limit]]
+    more = len(rows) > limit
+    return JobList(data=data, has_more=more, next_cursor=cursor(rows[limit - 1].id) if more else None)
+
+
+async def cancel(context: Context, user_id: UUID, job_id: UUID) -> JobView:
+    """Cancels a user's job, or asks its agent to; a finished one stays what it is. Raises `NotFound`."""
+    await context.dispatcher.cancel(user_id, job_id)
+    return await view(context, user_id, job_id)
+
+
+async def preview(context: Context, user_id: UUID, job_id: UUID) -> bytes:
+    """The last preview of a running job. Raises `NotFound` also when there is none (yet)."""
+    context.dispatcher.watch(job_id)
+    found = await context.database.one(PREVIEW, {"user_id": user_id, "job_id": job_id})
+    if found is None:
+        raise NotFound("There is no such job of yours, or no preview of it now.")
+    return found
+
+
+def cursor(job_id: UUID) -> str:
+    """Opaque to clients: where the next page begins."""
+    return job_id.hex
+
+
+def _not_found() -> NotFound:
+    return NotFound("You have no such job.")
+
+
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes in the life of a job, as it is told."""
+
+    id: UUID
+    cost: int
+    created_at: datetime
+    status: JobStatus = "queued"
+    state: State = "queued"
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error_code: str | None = None
+    waiting: Waiting | None = None
+    progress: Progress | None = None
+    artifacts: list[ArtifactRow] = []
+
+
+async def _viewed(context: Context, row: JobRow) -> JobView:
+    status = states.status(row.state, row.phase, row.cancel_requested)
+    facts = JobFacts(
+        id=row.id,
+        cost=row.cost,
+        created_at=row.created_at,
+        status=status,
+        state=row.state,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        error_code=row.error_code,
+        waiting=await _waiting(context, row) if status == "queued" else None,
+        progress=_progress(row) if status in ("running", "canceling") else None,
+        artifacts=_artifacts(row.artifacts) if row.artifacts is not None else [],
+    )
+    return _view(context, facts, _spec(row.spec), _metadata(row.metadata))
+
+
+async def _waiting(context: Context, row: JobRow) -> Waiting:
+    line = await _line(context, row.lane_id)
+    return waiting.explain(line, waiting.Queued(id=row.id, tag=row.tag, cost=row.cost, phase=row.phase))
+
+
+async def _line(context: Context, lane_id: int) -> waiting.Line:
+    lane = context.dispatcher.board.lanes.get(lane_id)
+    return await context.lines.line(lane_id, lane.bound if lane else float("-inf"))
+
+
+def _progress(row: JobRow) -> Progress | None:
+    if row.progress is None:
+        return None
+    return Progress(value=row.progress, step=row.progress_step or 0, steps=row.progress_steps or 0)
+
+
+def _view(context: Context, facts: JobFacts, spec: JobSpec, metadata: dict[str, str]) -> JobView:
+    address = f"{context.settings.base_url}/api/v1/jobs/{facts.id}"
+    return JobView(
+        id=facts.id,
+        status=facts.status,
+        kind=spec.kind,
+        model=spec.model,
+        prompt=spec.prompt,
+        negative_prompt=spec.negative_prompt,
+        width=spec.width,
+        height=spec.height,
+        steps=spec.steps,
+        guidance=spec.guidance,
+        seed=spec.seed,
+        count=spec.count,
+        frames=spec.frames,
+        fps=spec.fps,
+        created_at=facts.created_at,
+        started_at=facts.started_at,
+        finished_at=facts.finished_at,
+        waiting=facts.waiting,
+        progress=facts.progress,
+        artifacts=[_artifact_view(context, facts.id, row) for row in facts.artifacts],
+        cost=Cost(
+            held=0 if facts.state in TERMINAL else facts.cost, charged=facts.cost if facts.state == "succeeded" else 0
+        ),
+        error=_error(facts.error_code),
+        metadata=metadata,
+        urls=JobUrls(self=address, cancel=address),
+    )
+
+
+def _error(code: str | None) -> JobError | None:
+    if code is None:
+        return None
+    return JobError(code=code, message=ERROR_MESSAGES.get(code, "The job could not be done."))
+
+
+def _artifact_view(context: Context, job_id: UUID, row: ArtifactRow) -> ArtifactView:
+    url = signing.artifact_url(
+        context.signing_keys,
+        context.settings.base_url,
+        job_id,
+        row.index,
+        context.settings.artifact_url_seconds,
+        context.signing_keys.now(),
+    )
+    return ArtifactView(
+        index=row.index,
+        url=url,
+        mime_type=row.mime_type,
+        width=row.width,
+        height=row.height,
+        bytes=row.bytes,
+        sha256=row.sha256,
+    )

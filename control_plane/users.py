@@ -1,0 +1,131 @@
+"""People, and the ways they are recognised.
+
+A user has a name and any number of identities (`telegram:123`), each of which belongs to one user for ever. A
+service acts for somebody it names by identity; one seen for the first time becomes a user on the spot, under the
+name `provider:subject`. Names that people choose contain no colon, so the two cannot meet.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+import psycopg.errors
+
+from control_plane.database import Database, Query
+from control_plane.errors import Internal, Invalid, NotFound
+from control_plane.wire.user import IdentityView, UserView
+
+NAME_LENGTH_MAX = 128
+FIRST_SIGHT_TRIES = 3
+"""Two requests may see somebody first at the same moment; the loser looks again."""
+
+_NAME = re.compile(r"[^\x00-\x1f:]{1,128}")
+_IDENTITY = re.compile(r"([a-z]{1,32}):([\x21-\x7e]{1,128})")
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """One way of being recognised: `telegram:123`."""
+
+    provider: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.subject}"
+
+
+class Acting(msgspec.Struct, frozen=True, kw_only=True):
+    """The user behind an identity."""
+
+    id: UUID
+    status: str
+
+
+class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    name: str
+    plan: str
+    status: str
+    created_at: datetime
+    identities: list[str]
+    """`provider:subject`, in order."""
+
+
+BY_IDENTITY = Query("users.by_identity", Acting)
+ADD_SEEN = Query("users.add_seen", Acting)
+GET = Query("users.get", UserRow)
+BY_NAME = Query("users.by_name", UserRow)
+LIST = Query("users.list", UserRow)
+ADD = Query("users.add", UUID)
+SET_STATUS = Query("users.set_status", UUID)
+KEYS_OF = Query("users.keys_of", str)
+
+
+def parse_identity(text: str) -> Identity | None:
+    """`provider:subject`, or None when it is no such thing."""
+    found = _IDENTITY.fullmatch(text)
+    return Identity(found[1], found[2]) if found else None
+
+
+async def acting(database: Database, identity: Identity) -> Acting:
+    """The user behind an identity; made, with the default plan, when it is seen for the first time."""
+    parameters = {"provider": identity.provider, "subject": identity.subject}
+    for _ in range(FIRST_SIGHT_TRIES):
+        if known := await database.one(BY_IDENTITY, parameters):
+            return known
+        if born := await database.one(ADD_SEEN, {**parameters, "name": str(identity)}):
+            return born
+    raise Internal("An identity could not be recorded.")
+
+
+async def view(database: Database, user_id: UUID) -> UserView:
+    """A user as they see themselves. Raises `NotFound`."""
+    row = await database.one(GET, {"user_id": user_id})
+    if row is None:
+        raise NotFound("There is no such user.")
+    return shown(row)
+
+
+def shown(row: UserRow) -> UserView:
+    return UserView(
+        id=row.id,
+        name=row.name,
+        plan=row.plan,
+        status=row.status,
+        created_at=row.created_at,
+        identities=[IdentityView(*identity.split(":", 1)) for identity in row.identities],
+    )
+
+
+async def create(database: Database, name: str, plan: str = "free") -> UUID:
+    """Makes a user. Raises `Invalid` when the name is taken or unfit, or there is no such plan."""
+    if not _NAME.fullmatch(name) or name != name.strip():
+        raise Invalid.at("/name", f"A name has 1 to {NAME_LENGTH_MAX} characters and no colon or control character.")
+    try:
+        user_id = await database.one(ADD, {"name": name, "plan": plan})
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise Invalid.at("/plan", f"There is no plan {plan!r}. GET /api/v1/plans lists the plans.") from error
+    if user_id is None:
+        raise Invalid.at("/name", f"There is a user {name!r} already.", code="taken")
+    return user_id
+
+
+async def find(database: Database, name: str) -> UserView:
+    """The user of this name or id. Raises `NotFound`."""
+    row = await database.one(BY_NAME, {"name": name})
+    if row is None:
+        raise NotFound(f"There is no user {name!r}.")
+    return shown(row)
+
+
+async def list_all(database: Database) -> list[UserView]:
+    return [shown(row) for row in await database.many(LIST)]
+
+
+async def set_status(database: Database, user_id: UUID, status: str) -> list[str]:
+    """Suspends (`suspended`) or restores (`active`); returns the ids of the keys to announce as changed."""
+    if await database.one(SET_STATUS, {"user_id": user_id, "status": status}) is None:
+        raise NotFound("There is no such user.")
+    return await database.many(KEYS_OF, {"user_id": user_id})

@@ -1,0 +1,21 @@
+-- Models and plans, as offered.
+
+-- list :many
+-- Every model in the operator's order, with whether a live slot serves it.
+select m.name, m.kind, m.title, m.vram_gib, m.weight, m.width, m.height, m.pixels_max, m.steps, m.steps_max, m.guidance,
+    m.frames, m.frames_max, m.fps, m.paused_at is not null as paused,
+    exists (
+        select 1 from lanes l join slots s on l.id = any (s.lane_ids) join workers w on w.id = s.worker_id
+        where l.kind = m.kind and l.model = m.name and s.healthy and s.quarantined_at is null
+            and w.revoked_at is null and not w.draining and w.drain_requested_at is null
+            and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)) as feasible_now
+from models m
+order by m.position, m.name, m.kind;
+
+-- plans :many
+-- Every plan, the smallest first.
+select p.name, p.queued_max, p.retention_days from plans p order by p.weight, p.retention_days, p.name;
+
+-- applied :value
+-- How many migrations the database has seen.
+select count(*)::integer from schema_migrations;
