@@ -18,7 +18,6 @@ from typing import Any, Generic, LiteralString, TypeVar, cast
 
 import msgspec
 import psycopg
-from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 from psycopg_pool import AsyncConnectionPool
