@@ -75,6 +75,7 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
             outputs = await _run(work, slot, duty)
             await asyncio.sleep(0)  # the engine's next run begins before this one's upload
             work.stage = "uploading"
+            slot.fall_idle()
             for output in outputs:
                 await _upload(work, duty, output)
             return CompleteRequest(artifacts=len(outputs))
@@ -90,6 +91,7 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
         return ReleaseRequest(reason=RELEASE_REASONS[work.ending])
     finally:
         work.stage = "reporting"
+        slot.fall_idle()
 
 
 async def _run(work: Work, slot: Slot, duty: Duty) -> list[Output]:

@@ -31,6 +31,7 @@ LAST_ASK_SECONDS = 5.0
 RECHECK_SECONDS = 30.0
 """After the disk was low or the engine did not start."""
 GIB = 1024**3
+NOTHING = Claimed(leases=[])
 
 log = structlog.get_logger()
 
@@ -46,14 +47,13 @@ async def supply(slot: Slot, duty: Duty, labour: asyncio.TaskGroup) -> None:
         if not await _place(slot, duty):
             continue
         begun = clock.now()
-        claimed = await _claim(slot, duty)
-        if claimed is not None:
-            receive(claimed, slot, duty, labour)
-        if claimed is not None and (claimed.leases or clock.now() - begun > QUICK_SECONDS):
+        claimed, was_held = await _claim(slot, duty)
+        receive(claimed, slot, duty, labour)
+        if claimed.leases or was_held or clock.now() - begun > QUICK_SECONDS:
             empty = 0
-            continue
-        empty += 1
-        await _rest(slot, duty, pause(empty + 1))
+        else:
+            empty += 1
+            await _rest(slot, duty, pause(empty + 1))
 
 
 def receive(claimed: Claimed, slot: Slot, duty: Duty, labour: asyncio.TaskGroup) -> None:
@@ -123,27 +123,27 @@ async def _disk_free(slot: Slot, duty: Duty) -> bool:
     return False
 
 
-async def _claim(slot: Slot, duty: Duty) -> Claimed | None:
-    """The control plane's answer; None when it is not to be had."""
+async def _claim(slot: Slot, duty: Duty) -> tuple[Claimed, bool]:
+    """The control plane's answer, and whether we cut the waiting short ourselves."""
     request = duty.new_claim(slot, duty.intervals.poll)
     try:
         with slot.ask() as scope:
             try:
                 async with scope:
-                    return await persist(lambda: duty.client.claim(request), "claim")
+                    return await persist(lambda: duty.client.claim(request), "claim"), False
             except Interrupted:
-                return await _last_word(duty, request)
+                return await _last_word(duty, request), True
     except Problem as problem:
         if verdict(problem) is Verdict.FATAL:
             raise
         log.error("claim.rejected", problem=str(problem))
-        return None
+        return NOTHING, False
 
 
-async def _last_word(duty: Duty, request: ClaimRequest) -> Claimed | None:
-    """What became of a claim that is no longer wanted."""
+async def _last_word(duty: Duty, request: ClaimRequest) -> Claimed:
+    """What became of a claim that is not wanted in this form any more."""
     try:
         async with asyncio.timeout(LAST_ASK_SECONDS):
             return await duty.client.claim(msgspec.structs.replace(request, wait=0.0))
     except (NoAnswer, TimeoutError):
-        return None
+        return NOTHING

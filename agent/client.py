@@ -117,9 +117,6 @@ class Client:
     async def release(self, lease: Lease, request: ReleaseRequest) -> Reported:
         return await self._report(lease, "release", request)
 
-    async def drain(self) -> None:
-        await self._call("POST", "/drain", dict[str, object])
-
     async def _report(self, lease: Lease, verb: str, request: msgspec.Struct) -> Reported:
         return await self._call("POST", f"{_attempt(lease)}/{verb}", Reported, body=request, headers=_fence(lease))
 

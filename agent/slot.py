@@ -48,6 +48,7 @@ class Slot:
         """The engine has been started and has not crashed since."""
         self.asking: Scope | None = None
         """A claim for this slot is in flight."""
+        self.asking_ahead = False
         self.changed = asyncio.Event()
         self._idle_gap = idle_gap
         self._run_ended: float | None = None
@@ -99,6 +100,15 @@ class Slot:
             self._usual_seconds[_lane(work.lease.spec)] = self._run_ended_at - work.started_at
         self.changed.set()
 
+    def fall_idle(self) -> None:
+        """A prefetch that found nothing is asked again as a claim for an idle engine, which are served first."""
+        if self.asking is not None and self.asking_ahead and not self.busy():
+            self.asking.interrupt()
+
+    def busy(self) -> bool:
+        """The engine has something to run, so that a claim is a prefetch."""
+        return any(work.stage in ("waiting", "running") for work in self.works)
+
     def ask_in(self, prefetch_seconds: float, apart_from: Work | None = None) -> float | None:
         """Seconds until it makes sense to ask for the next lease; None: not before something changes."""
         held = [work for work in self.works if work is not apart_from]
@@ -117,7 +127,7 @@ class Slot:
     @contextmanager
     def ask(self) -> Iterator[Scope]:
         """While a claim of this slot is in flight there is no other."""
-        self.asking = Scope()
+        self.asking, self.asking_ahead = Scope(), self.busy()
         try:
             yield self.asking
         finally:
@@ -130,6 +140,7 @@ class Slot:
             capabilities=self.offer.capabilities,
             vram_gib=self.offer.vram_gib,
             loaded=self.loaded(),
+            ahead=self.busy(),
         )
         return ClaimRequest(claim_id=claim_id, protocol=protocol, slots=[place], wait=wait)
 
