@@ -83,6 +83,8 @@ class Coalescer(Generic[Call, Answer]):
         self.batches += 1
         try:
             answers = await self._run([call for call, _ in batch])
+            if len(answers) != len(batch):
+                raise RuntimeError(f"{len(batch)} calls got {len(answers)} answers")
         except Exception as error:
             if len(batch) == 1 or isinstance(error, Unavailable):
                 _reject(batch, error)

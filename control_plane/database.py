@@ -1,9 +1,9 @@
 """PostgreSQL: the pool, the named queries, and nothing about what they mean.
 
 Statements live in `sql/queries/<noun>.sql` under a header `-- name :shape` and a sentence; a module binds the ones
-it owns once, at its top, with the Struct (or the type of the only column) that its rows become. Shapes: `:one` (row or None), `:many`, `:value`
-(first column of the only row, or None), `:run` (nothing). Every query is prepared and described against the
-migrated schema in a test and compared with its Struct, because building a Struct from a row validates nothing.
+it owns once, at its top, with the Struct (or the type of the only column) that its rows become. Shapes: `:one` (row or
+None), `:many`, `:value` (the only column of the only row), `:run` (nothing). Every query is prepared and described
+against the migrated schema in a test and compared with that type, because building a row validates nothing.
 Connections are in autocommit mode: one statement is one transaction, unless `transaction()` says otherwise.
 """
 

@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 import structlog
+from psycopg.errors import UniqueViolation
 
 from control_plane import queue
 from control_plane.coalesce import Coalescer
@@ -96,7 +97,10 @@ class Dispatcher:
         self.heartbeats.close()
         for loop in self._loops:
             loop.cancel()
-        await self.board.write_down()
+        try:
+            await self.board.write_down()
+        except (Unavailable, psycopg.Error) as error:
+            log.warning("board.not_written", error=type(error.__cause__ or error).__name__)
 
     # ------------------------------------------------------------------------------------------ submit
 
@@ -152,7 +156,10 @@ class Dispatcher:
                     return claimed
                 if not waiter.able:
                     self._pass_on(woken)
+                woken = []
                 await waiter.wait(left, gone)
+                if gone.is_set() or waiter.closed:
+                    return claimed
         finally:
             self._pass_on([*woken, *self.waiters.leave(waiter)])
 
@@ -186,7 +193,10 @@ class Dispatcher:
         if not place.lane_ids:
             return "lane_unknown"
         for _ in range(CONTENDED_TRIES):
-            row = await self._claims(place)
+            try:
+                row = await self._claims(place)
+            except UniqueViolation:  # the same claim id at the same moment elsewhere: look again for its lease
+                continue
             if row.refusal == "revoked":
                 raise Unauthorized("This worker has been revoked. Enrol again with a new token.")
             if row.refusal is not None:

@@ -170,7 +170,8 @@ class Heartbeats:
             answer = await self._answer(held, renewed)
             left = deadline - clock()
             if self._is_news(held, answer) or left <= 0 or gone.is_set() or self._closed:
-                self._told[held.worker_id] = frozenset(answer.cancel) | frozenset(answer.watched)
+                if not gone.is_set():
+                    self._told[held.worker_id] = frozenset(answer.cancel) | frozenset(answer.watched)
                 return answer
             await first_of(held.news, gone, left)
 

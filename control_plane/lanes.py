@@ -71,10 +71,10 @@ class Lane:
         if self.lowered == lowered_before and head_tag > self.bound:
             self.bound = head_tag
 
-    def took(self, tag: float, head_tag: float, key: float, lowered_before: int) -> None:
+    def took(self, tag: float, clock: float, head_tag: float, key: float, lowered_before: int) -> None:
         """Learn from a claim: the clock rises, the offset is what the lane was compared with."""
         self.raise_to(head_tag, lowered_before)
-        self.clock = max(self.clock, tag)
+        self.clock = max(self.clock, clock)
         self.tag_offset = key - tag
         self.changed = True
 
@@ -134,17 +134,22 @@ class Board:
         seconds = {lane.id: lane.new_seconds for lane in changed}
         for lane in changed:
             lane.changed, lane.new_seconds = False, []
-        await self._database.run(
-            WRITE_DOWN,
-            {
-                "lane_id": [lane.id for lane in changed],
-                "clock": [lane.clock for lane in changed],
-                "bound": [lane.bound for lane in changed],
-                "tag_offset": [lane.tag_offset for lane in changed],
-                "seconds": ["{" + ",".join(f"{value:.6g}" for value in seconds[lane.id]) + "}" for lane in changed],
-                "kept": KEPT_SECONDS,
-            },
-        )
+        try:
+            await self._database.run(
+                WRITE_DOWN,
+                {
+                    "lane_id": [lane.id for lane in changed],
+                    "clock": [lane.clock for lane in changed],
+                    "bound": [lane.bound for lane in changed],
+                    "tag_offset": [lane.tag_offset for lane in changed],
+                    "seconds": ["{" + ",".join(f"{value:.6g}" for value in seconds[lane.id]) + "}" for lane in changed],
+                    "kept": KEPT_SECONDS,
+                },
+            )
+        except BaseException:
+            for lane in changed:
+                lane.changed = True
+            raise
 
     async def lane(self, kind: str, model: str, vram_gib: int) -> int:
         """The lane of such jobs, made on first sight."""
@@ -179,8 +184,13 @@ class Board:
     def learn(self, rows: Iterable[ClaimRow], lowered_before: dict[int, int]) -> None:
         """Take in what a batch of claims got."""
         for row in rows:
-            if row.lane_id is not None and row.tag is not None and row.head_tag is not None and row.key is not None:
-                self.lanes[row.lane_id].took(row.tag, row.head_tag, row.key, lowered_before[row.lane_id])
+            if row.lane_id is None or row.tag is None:
+                continue
+            assert row.clock is not None
+            assert row.head_tag is not None
+            assert row.key is not None
+            lane = self.lanes[row.lane_id]
+            lane.took(row.tag, row.clock, row.head_tag, row.key, lowered_before[row.lane_id])
 
     def lowered(self, lane_ids: Iterable[int]) -> dict[int, int]:
         return {lane_id: self.lanes[lane_id].lowered for lane_id in lane_ids}

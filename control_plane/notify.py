@@ -71,7 +71,7 @@ class Bus:
     async def flush(self) -> None:
         """Send what has gathered; what does not fit into one notification goes into the next."""
         self._filled.clear()
-        pending, self._pending = list(dict.fromkeys(self._pending)), []
+        pending, self._pending = self._pending, []
         for payload in payloads(self._origin, pending):
             try:
                 await self._database.run(SEND, {"payload": payload})

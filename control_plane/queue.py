@@ -107,6 +107,8 @@ class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
     spec: str | None
     lane_id: int | None
     tag: float | None
+    clock: float | None
+    """The tag without its head start: what the lane's clock rises to, so that a stream of urgent jobs ends."""
     head_tag: float | None
     """The smallest tag that was to be seen in the lane: the scan may start here next time."""
     key: float | None
@@ -235,6 +237,7 @@ FAIL = Query("queue.fail", Failed)
 QUARANTINE = Query("queue.quarantine", SlotKey)
 RELEASE = Query("queue.release", Requeued)
 PAST = Query("queue.past", Past)
+LOCK: Query[None] = Query("queue.lock")
 CANCEL = Query("queue.cancel", Canceled)
 REAP = Query("queue.reap", Reaped)
 SHORTEN: Query[None] = Query("queue.shorten")
@@ -376,14 +379,14 @@ async def _repeated(database: Database, fence: Fence, outcomes: set[str]) -> Sta
     past = await database.one(PAST, msgspec.structs.asdict(fence))
     if past is None or past.outcome not in outcomes:
         raise LeaseLost("The lease of this attempt is no longer yours; nothing was changed. Stop the work.")
-    if past.outcome == "succeeded":
-        return "succeeded"
-    return "canceled" if past.outcome == "canceled" else past.state
+    return past.state
 
 
 async def cancel(database: Database, user_id: UUID, job_id: UUID) -> Canceled | None:
     """Cancels what has not started and asks for what runs; None when there is nothing (left) to cancel."""
-    return await database.one(CANCEL, {"user_id": user_id, "job_id": job_id})
+    async with database.transaction() as connection:
+        await LOCK.run(connection, {"user_id": user_id, "job_id": job_id})
+        return await CANCEL.one(connection, {"user_id": user_id, "job_id": job_id})
 
 
 async def reap(database: Database) -> list[Reaped]:

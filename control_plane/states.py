@@ -26,6 +26,7 @@ TRANSITIONS: dict[tuple[State, str], tuple[State, ...]] = {
     ("running", "release"): ("queued", "canceled"),
     ("running", "reap"): ("queued", "failed", "canceled"),
     ("running", "take_over"): ("running",),
+    ("running", "revoke"): ("queued", "canceled"),
     ("running", "cancel"): ("canceled", "running"),
 }
 """(state, event) → states it may lead to. What is not here is refused and changes nothing."""

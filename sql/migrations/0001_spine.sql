@@ -189,6 +189,7 @@ create table jobs (
     state text not null default 'queued'
         check (state in ('queued', 'running', 'succeeded', 'failed', 'canceled', 'expired')),
     tag double precision,
+    head_start double precision not null default 0 check (head_start >= 0),
     cost integer not null check (cost > 0),
     attempt integer not null default 0 check (attempt >= 0),
     failures smallint not null default 0 check (failures >= 0),

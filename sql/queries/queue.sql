@@ -5,7 +5,8 @@
 
 -- submit :many
 -- Admits orders and puts them in line. The tag is max(lane clock, the user's last tag in the lane) + cost / weight:
--- self-clocked weighted fair queueing (Golestani 1994). Within a batch costs of one user and lane add up.
+-- self-clocked weighted fair queueing (Golestani 1994). Within a batch costs of one user and lane add up. Only tags
+-- above the clock matter, which keeps the look at the user's line away from what has left it.
 with member as materialized (
     select m.n, m.user_id, m.lane_id, m.cost, m.head_start, m.spec, m.metadata, m.max_wait, m.key, m.request_sha256,
         u.status, p.weight, p.queued_max, greatest(l.clock, m.clock) as clock, k.job_id as known_job_id,
@@ -25,8 +26,13 @@ with member as materialized (
 ),
 standing as materialized (
     select w.user_id, w.lane_id,
-        (select max(j.tag) from jobs j where j.user_id = w.user_id and j.lane_id = w.lane_id and j.state = 'queued') as last_tag
-    from (select distinct user_id, lane_id from member) w
+        case when w.head_start = 0
+            then (select max(j.tag) from jobs j
+                where j.user_id = w.user_id and j.lane_id = w.lane_id and j.state = 'queued' and j.tag > w.clock)
+            else (select max(j.tag + j.head_start) from jobs j
+                where j.user_id = w.user_id and j.lane_id = w.lane_id and j.state = 'queued' and j.tag > w.clock - w.head_start)
+        end as last_tag
+    from (select user_id, lane_id, min(clock) as clock, max(head_start) as head_start from member group by user_id, lane_id) w
 ),
 waiting as materialized (
     select w.user_id,
@@ -58,11 +64,11 @@ admitted as materialized (
     where refusal is null and (key is null or job_id in (select job_id from keyed))
 ),
 queued as (
-    insert into jobs (id, user_id, lane_id, tag, cost, start_by)
+    insert into jobs (id, user_id, lane_id, tag, head_start, cost, start_by)
     select a.job_id, a.user_id, a.lane_id,
         greatest(a.clock, s.last_tag)
             + sum(a.cost / a.weight) over (partition by a.user_id, a.lane_id order by a.n) - a.head_start,
-        a.cost, now() + make_interval(secs => a.max_wait)
+        a.head_start, a.cost, now() + make_interval(secs => a.max_wait)
     from admitted a join standing s using (user_id, lane_id)
     returning id, tag, created_at
 ),
@@ -89,7 +95,8 @@ with member as materialized (
     select m.n, m.worker_id, m.slot, m.claim_id,
         case when w.id is null or w.revoked_at is not null then 'revoked'
             when w.drain_requested_at is not null then 'draining'
-            when s.quarantined_at is not null then 'quarantined'
+            when (select s.quarantined_at is not null from slots s where s.worker_id = m.worker_id and s.slot = m.slot)
+                then 'quarantined'
             when (select count(*) from jobs j
                 where j.state = 'running' and j.worker_id = m.worker_id and j.slot = m.slot) >= %(leases_max)s::integer
                 then 'slot_full'
@@ -99,12 +106,10 @@ with member as materialized (
     from unnest(%(worker_id)s::uuid[], %(slot)s::smallint[], %(claim_id)s::uuid[])
         with ordinality as m (worker_id, slot, claim_id, n)
     left join workers w on w.id = m.worker_id
-    left join slots s on s.worker_id = m.worker_id and s.slot = m.slot
 ),
 free as materialized (
-    select member.*, row_number() over (order by n) as place from member where refusal is null and held_job_id is null
+    select array_agg(n order by n) as members, count(*) as jobs from member where refusal is null and held_job_id is null
 ),
-wanted as materialized (select count(*) as jobs from free),
 lane as materialized (
     select l.id, m.bound, m.tag_offset
     from unnest(%(lane_id)s::integer[], %(bound)s::float8[], %(tag_offset)s::float8[]) as m (lane_id, bound, tag_offset)
@@ -120,7 +125,7 @@ seen as materialized (
         where q.state = 'queued' and q.lane_id = lane.id and q.tag >= lane.bound
             and (q.start_by is null or q.start_by > now())
         order by q.tag, q.id
-        limit (select jobs from wanted)
+        limit (select jobs from free)
     ) j
 ),
 planned as materialized (
@@ -135,16 +140,17 @@ planned as materialized (
                     then %(affinity)s::float8 else 0 end as back
         ) shift
         order by rank, seen.tag, seen.id
-        limit (select jobs from wanted)
+        limit (select jobs from free)
     ) best
     group by best.lane_id, best.lift
 ),
 picked as materialized (
-    select j.id, j.tag, planned.lane_id, planned.head_tag, j.tag + lane.tag_offset + planned.lift as key
+    select j.id, j.tag, j.head_start, planned.lane_id, planned.head_tag, j.tag + lane.tag_offset + planned.lift as key,
+        row_number() over (order by j.tag + lane.tag_offset + planned.lift, j.tag, j.id) as place
     from planned
     join lane on lane.id = planned.lane_id
     cross join lateral (
-        select q.id, q.tag from jobs q
+        select q.id, q.tag, q.head_start from jobs q
         where q.state = 'queued' and q.lane_id = planned.lane_id and q.tag >= lane.bound
             and (q.start_by is null or q.start_by > now())
         order by q.tag, q.id
@@ -152,17 +158,15 @@ picked as materialized (
         for update skip locked
     ) j
 ),
-matched as materialized (
-    select free.n, free.worker_id, free.slot, free.claim_id, p.id, p.tag, p.lane_id, p.head_tag, p.key
-    from (select picked.*, row_number() over (order by key, tag, id) as place from picked) p
-    join free using (place)
-),
 leased as (
-    update jobs set state = 'running', attempt = jobs.attempt + 1, phase = 'offered', worker_id = matched.worker_id,
-        slot = matched.slot, claim_id = matched.claim_id, lease_token = gen_random_uuid(),
+    update jobs set state = 'running', attempt = jobs.attempt + 1, phase = 'offered',
+        worker_id = (%(worker_id)s::uuid[])[seat.n], slot = (%(slot)s::smallint[])[seat.n],
+        claim_id = (%(claim_id)s::uuid[])[seat.n], lease_token = gen_random_uuid(),
         lease_expires_at = now() + make_interval(secs => %(offer_seconds)s::float8)
-    from matched where jobs.id = matched.id
-    returning jobs.id, jobs.attempt, jobs.lease_token, jobs.worker_id, jobs.slot, jobs.claim_id
+    from (select picked.*, free.members[picked.place] as n from picked cross join free) seat
+    where jobs.id = seat.id
+    returning seat.n, jobs.id, jobs.attempt, jobs.lease_token, jobs.worker_id, jobs.slot, jobs.claim_id,
+        seat.tag, seat.head_start, seat.lane_id, seat.head_tag, seat.key
 ),
 attempted as (
     insert into attempts (job_id, number, worker_id, slot, claim_id, lease_token)
@@ -171,17 +175,17 @@ attempted as (
 told as (
     insert into job_events (job_id, name, attempt) select id, 'job.claimed', attempt from leased
 )
-select member.n::integer as n, member.refusal,
+select member.n::integer as n, case when held.id is null or member.refusal = 'revoked' then member.refusal end as refusal,
     coalesce(leased.id, held.id) as job_id,
     coalesce(leased.attempt, held.attempt) as attempt,
     coalesce(leased.lease_token, held.lease_token) as lease_token,
-    coalesce(%(offer_seconds)s::float8, 0) as expires_in,
+    case when held.id is null then %(offer_seconds)s::float8
+        else greatest(0, extract(epoch from held.lease_expires_at - now())) end::float8 as expires_in,
     job_specs.spec::text as spec,
-    matched.lane_id, matched.tag, matched.head_tag, matched.key,
+    leased.lane_id, leased.tag, leased.tag + leased.head_start as clock, leased.head_tag, leased.key,
     (select coalesce(sum(jobs), 0) from planned) > (select count(*) from picked) as contended
 from member
-left join matched on matched.n = member.n
-left join leased on leased.id = matched.id
+left join leased on leased.n = member.n
 left join jobs held on held.id = member.held_job_id
 left join job_specs on job_specs.job_id = coalesce(leased.id, held.id)
 order by member.n;
@@ -225,27 +229,32 @@ select leased.id as job_id, leased.attempt, leased.lease_token, leased.old_worke
 from leased join job_specs on job_specs.job_id = leased.id;
 
 -- heartbeat :many
--- Renews leases and reports phases. A member whose fence is stale gets `renewed` false and changes nothing.
+-- Renews leases and reports phases. A member whose fence is stale gets `renewed` false and changes nothing; members
+-- with one fence are one report, the furthest phase counts.
 with member as materialized (
     select m.job_id, m.attempt, m.token, m.worker_id, m.phase, m.n
     from unnest(%(job_id)s::uuid[], %(attempt)s::integer[], %(token)s::uuid[], %(worker_id)s::uuid[], %(phase)s::text[])
         with ordinality as m (job_id, attempt, token, worker_id, phase, n)
 ),
+report as materialized (
+    select job_id, attempt, token, worker_id, bool_or(phase = 'started') as starts
+    from member group by job_id, attempt, token, worker_id
+),
 locked as materialized (
-    select j.id, j.attempt, member.n, member.phase as new_phase, j.phase as old_phase
-    from member
-    join workers w on w.id = member.worker_id and w.revoked_at is null
-    join jobs j on j.id = member.job_id and j.attempt = member.attempt and j.lease_token = member.token
-        and j.worker_id = member.worker_id
+    select j.id, report.starts and j.phase <> 'started' as starts
+    from report
+    join workers w on w.id = report.worker_id and w.revoked_at is null
+    join jobs j on j.id = report.job_id and j.attempt = report.attempt and j.lease_token = report.token
+        and j.worker_id = report.worker_id
     order by j.id for update of j
 ),
 renewed as (
     update jobs set lease_expires_at = now() + make_interval(secs => %(lease_seconds)s::float8),
-        phase = case when jobs.phase = 'started' then 'started' else locked.new_phase end,
-        started_at = case when locked.new_phase = 'started' then coalesce(jobs.started_at, now()) else jobs.started_at end
+        phase = case when locked.starts or jobs.phase = 'started' then 'started' else 'held' end,
+        started_at = case when locked.starts then coalesce(jobs.started_at, now()) else jobs.started_at end
     from locked where jobs.id = locked.id
-    returning jobs.id, jobs.attempt, locked.n, jobs.cancel_requested_at is not null as cancel,
-        locked.old_phase <> 'started' and locked.new_phase = 'started' as starts
+    returning jobs.id, jobs.attempt, jobs.lease_token, jobs.worker_id, jobs.cancel_requested_at is not null as cancel,
+        locked.starts
 ),
 started as (
     update attempts set started_at = now() from renewed
@@ -256,7 +265,8 @@ told as (
 )
 select member.n::integer as n, renewed.id is not null as renewed, coalesce(renewed.cancel, false) as cancel,
     coalesce(renewed.starts, false) as starts
-from member left join renewed on renewed.n = member.n
+from member left join renewed on renewed.id = member.job_id and renewed.attempt = member.attempt
+    and renewed.lease_token = member.token and renewed.worker_id = member.worker_id
 order by member.n;
 
 -- report_progress :run
@@ -401,11 +411,16 @@ told as (
 )
 select state, lane_id, tag from moved;
 
+-- lock :run
+-- Waits for whoever changes this job just now. What follows in the transaction sees the attempt that they made.
+select from jobs where id = %(job_id)s::uuid and user_id = %(user_id)s::uuid for update;
+
 -- cancel :one
 -- What has not started is canceled at once (a lease that waits is simply lost); what runs gets the wish, for its agent.
+-- Runs behind `lock`: a claim that commits while this waits would leave its attempt open.
 with locked as materialized (
     select j.id, j.attempt, j.worker_id, j.state = 'running' as leased,
-        j.state = 'queued' or j.phase <> 'started' as now_or_never
+        j.state = 'queued' or j.phase <> 'started' as now_or_never, j.cancel_requested_at is null as first
     from jobs j
     where j.id = %(job_id)s::uuid and j.user_id = %(user_id)s::uuid and j.state in ('queued', 'running')
     for update
@@ -431,7 +446,7 @@ closed as (
 told as (
     insert into job_events (job_id, name, attempt)
     select moved.id, case moved.state when 'canceled' then 'job.canceled' else 'job.cancel_requested' end, locked.attempt
-    from moved join locked using (id)
+    from moved join locked using (id) where locked.first or moved.state = 'canceled'
 )
 select moved.id as job_id, moved.state, locked.worker_id from moved join locked using (id);
 
@@ -471,16 +486,20 @@ select id as job_id, attempt, state, lane_id, tag, worker_id, phase from moved;
 
 -- shorten :run
 -- The connection of a held heartbeat broke: what is left of this worker's leases is the grace, unless it is heard again.
-update jobs set lease_expires_at = least(lease_expires_at, now() + make_interval(secs => %(grace_seconds)s::float8))
-where state = 'running' and worker_id = %(worker_id)s::uuid;
+with held as materialized (
+    select id from jobs where state = 'running' and worker_id = %(worker_id)s::uuid order by id for update
+)
+update jobs set lease_expires_at = least(jobs.lease_expires_at, now() + make_interval(secs => %(grace_seconds)s::float8))
+from held where jobs.id = held.id;
 
 -- wake_backoff :many
 -- Retries whose backoff is over come to the head of their line: their tag is the lane's clock.
-update jobs set tag = l.clock, due_at = null
-from lanes l, (
+with due as materialized (
     select j.id from jobs j where j.state = 'queued' and j.due_at <= now()
     order by j.due_at limit %(most)s::integer for update skip locked
-) due
+)
+update jobs set tag = l.clock, due_at = null
+from due, lanes l
 where jobs.id = due.id and l.id = jobs.lane_id
 returning jobs.lane_id, jobs.tag;
 
@@ -570,7 +589,12 @@ update slots set healthy = %(healthy)s::boolean, gpu = %(gpu)s::text::jsonb, loa
 where worker_id = %(worker_id)s::uuid and slot = %(slot)s::smallint;
 
 -- past :one
--- How the attempt of this fence ended, when it has: a repeated report gets the answer that the first one got.
-select a.outcome, j.state from attempts a join jobs j on j.id = a.job_id
+-- How the attempt of this fence ended, when it has, and the state that the job had then: a repeated report gets the
+-- answer that the first one got, whatever has become of the job since.
+select a.outcome,
+    case when a.outcome in ('succeeded', 'canceled') then a.outcome
+        when a.outcome = 'failed' and j.state = 'failed' and j.attempt = a.number then 'failed'
+        else 'queued' end as state
+from attempts a join jobs j on j.id = a.job_id
 where a.job_id = %(job_id)s::uuid and a.number = %(attempt)s::integer and a.lease_token = %(token)s::uuid
     and a.worker_id = %(worker_id)s::uuid and a.ended_at is not null;
