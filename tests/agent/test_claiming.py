@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from control_plane.wire.worker import ClaimRequest
@@ -41,7 +42,7 @@ async def test_an_undecodable_answer_and_a_503_are_asked_again(tmp_path: Path) -
 async def test_leases_are_acknowledged_as_held_and_as_started_without_waiting_for_a_held_heartbeat(
     tmp_path: Path,
 ) -> None:
-    async with rig(tmp_path, patient=True, heartbeat=60.0, hold=10.0) as it:
+    async with rig(tmp_path, patient=True, intervals={"heartbeat": 60.0, "hold": 10.0}) as it:
         first, second = await it.order("first"), await it.order("second")
         await it.plane.until(lambda: it.plane.seen("started", first) and it.plane.seen("held", second))
         it.engine.finish("first")
@@ -52,12 +53,13 @@ async def test_leases_are_acknowledged_as_held_and_as_started_without_waiting_fo
 
 async def test_the_next_run_begins_before_the_last_one_is_uploaded(tmp_path: Path) -> None:
     async with rig(tmp_path, patient=True) as it:
-        jobs = [await it.order(f"job {number}") for number in range(4)]
-        for number in range(4):
+        await it.order("job 0")
+        for number in range(3):
             await it.running(f"job {number}")
-            if number < 3:
-                await it.plane.until(lambda number=number: it.plane.seen("held", jobs[number + 1]))
+            following = await it.order(f"job {number + 1}")
+            await it.plane.until(partial(it.plane.seen, "held", following))
             it.engine.finish(f"job {number}")
+        it.engine.finish("job 3")
         await it.plane.until(lambda: len(it.plane.seen("complete")) == 4)
         story = it.story("run.began", "run.ended", "uploaded")
         for number in range(3):
@@ -107,7 +109,7 @@ async def test_two_slots_work_side_by_side_and_name_themselves(tmp_path: Path) -
 
 
 async def test_a_prefetch_says_so_and_is_asked_anew_once_the_engine_is_idle(tmp_path: Path) -> None:
-    async with rig(tmp_path, patient=True, poll=20.0) as it:
+    async with rig(tmp_path, patient=True, intervals={"poll": 20.0}) as it:
         await it.order("only")
         await it.running("only")
         await it.plane.until(lambda: any(event.detail.slots[0].ahead for event in it.plane.seen("asked")))

@@ -13,6 +13,7 @@ from tests.fixtures.agent import Rig, rig
 
 HELD_LONG = {"heartbeat": 30.0, "hold": 10.0}
 """A held heartbeat alone would be far too slow for what these tests wait for."""
+BRISK = {"heartbeat": 0.1, "hold": 0.1}
 
 
 async def _running(it: Rig, prompt: str) -> None:
@@ -21,7 +22,7 @@ async def _running(it: Rig, prompt: str) -> None:
 
 
 async def test_a_canceled_run_is_interrupted_and_released_as_canceled(tmp_path: Path) -> None:
-    async with rig(tmp_path, patient=True, **HELD_LONG) as it:
+    async with rig(tmp_path, patient=True, intervals=HELD_LONG) as it:
         job_id = await it.order("endless")
         await _running(it, "endless")
         await it.plane.cancel(job_id)
@@ -34,7 +35,7 @@ async def test_a_canceled_run_is_interrupted_and_released_as_canceled(tmp_path: 
 
 
 async def test_a_lease_that_waits_behind_a_run_can_be_canceled_on_its_own(tmp_path: Path) -> None:
-    async with rig(tmp_path, patient=True, **HELD_LONG) as it:
+    async with rig(tmp_path, patient=True, intervals=HELD_LONG) as it:
         first, second = await it.order("first"), await it.order("second")
         await it.plane.until(lambda: it.plane.seen("held", second))
         await it.plane.cancel(second)
@@ -45,7 +46,7 @@ async def test_a_lease_that_waits_behind_a_run_can_be_canceled_on_its_own(tmp_pa
 
 
 async def test_a_revoked_lease_ends_in_silence_and_leaves_no_file(tmp_path: Path) -> None:
-    async with rig(tmp_path, patient=True, **HELD_LONG) as it:
+    async with rig(tmp_path, patient=True, intervals=HELD_LONG) as it:
         job_id = await it.order("lost")
         await _running(it, "lost")
         await it.plane.revoke(job_id)
@@ -58,7 +59,7 @@ async def test_a_revoked_lease_ends_in_silence_and_leaves_no_file(tmp_path: Path
 
 
 async def test_an_operators_drain_lets_the_run_finish_gives_back_the_rest_and_ends_the_agent(tmp_path: Path) -> None:
-    async with rig(tmp_path, patient=True, **HELD_LONG) as it:
+    async with rig(tmp_path, patient=True, intervals=HELD_LONG) as it:
         runs, held = await it.order("runs"), await it.order("held")
         await it.plane.until(lambda: it.plane.seen("held", held))
         await it.plane.drain()
@@ -70,10 +71,10 @@ async def test_an_operators_drain_lets_the_run_finish_gives_back_the_rest_and_en
 
 
 async def test_heartbeats_go_on_until_the_last_report_is_acknowledged(tmp_path: Path) -> None:
-    async with rig(tmp_path, patient=True, heartbeat=0.1, hold=0.1) as it:
+    async with rig(tmp_path, patient=True, intervals=BRISK) as it:
         job_id = await it.order("runs")
         await _running(it, "runs")
-        it.plane.hurt("complete", *["unavailable"] * 3)
+        it.plane.hurt("complete", "unavailable", "unavailable")
         it.agent.signalled()
         it.engine.finish("runs")
         await it.plane.until(lambda: it.plane.fired["complete:unavailable"])
@@ -84,7 +85,7 @@ async def test_heartbeats_go_on_until_the_last_report_is_acknowledged(tmp_path: 
 
 
 async def test_an_agent_that_hears_nothing_for_too_long_stops_its_own_run_and_then_works_again(tmp_path: Path) -> None:
-    async with rig(tmp_path, patient=True, heartbeat=0.1, hold=0.1, self_fence=0.6) as it:
+    async with rig(tmp_path, patient=True, intervals=BRISK | {"self_fence": 0.6}) as it:
         job_id = await it.order("fenced")
         await _running(it, "fenced")
         await it.plane.stop()
@@ -97,7 +98,7 @@ async def test_an_agent_that_hears_nothing_for_too_long_stops_its_own_run_and_th
 
 
 async def test_a_control_plane_that_is_gone_for_a_while_finds_the_run_finished_when_it_is_back(tmp_path: Path) -> None:
-    async with rig(tmp_path, patient=True, heartbeat=0.1, hold=0.1, self_fence=30.0) as it:
+    async with rig(tmp_path, patient=True, intervals=BRISK | {"self_fence": 30.0}) as it:
         job_id = await it.order("carries on")
         await _running(it, "carries on")
         await it.plane.stop()
@@ -109,7 +110,7 @@ async def test_a_control_plane_that_is_gone_for_a_while_finds_the_run_finished_w
 
 
 async def test_progress_of_a_watched_job_is_told_early_and_each_preview_once(tmp_path: Path) -> None:
-    async with rig(tmp_path, patient=True, **HELD_LONG) as it:
+    async with rig(tmp_path, patient=True, intervals=HELD_LONG) as it:
         job_id = await it.order("watched")
         it.plane.watched.add(job_id)
         await _running(it, "watched")
@@ -128,7 +129,7 @@ async def test_progress_of_a_watched_job_is_told_early_and_each_preview_once(tmp
 
 async def test_a_worker_that_is_not_known_any_more_stops_with_the_reason(tmp_path: Path) -> None:
     async def work_until_forgotten() -> None:
-        async with rig(tmp_path, patient=True, heartbeat=0.1, hold=0.1) as it:
+        async with rig(tmp_path, patient=True, intervals=BRISK) as it:
             await it.order("runs")
             await _running(it, "runs")
             it.plane.secret_sha256 = "somebody else's"
