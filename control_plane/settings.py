@@ -61,6 +61,10 @@ LOOPBACK = Networks((IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")))
 
 
 def _default_data_dir() -> Path:
+    """`.tessera` inside a clone, so that a trial stays in its folder; installed, the user's place for such data."""
+    clone = Path(__file__).parents[1]
+    if (clone / "pyproject.toml").exists():
+        return clone / ".tessera"
     return Path.home() / ".local" / "share" / "tessera"
 
 

@@ -42,9 +42,7 @@ Answer = TypeVar("Answer")
 class Client:
     """Speaks for one API key. `patience_seconds` is how long a call is repeated before it gives up."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, url: str, key: str, *, patience_seconds: float = 30.0
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, key: str, *, patience_seconds: float = 30.0) -> None:
         self._session = session
         self._url = url.rstrip("/")
         self._key = key
@@ -100,9 +98,7 @@ class Client:
         sent = {"Authorization": f"Bearer {self._key}", "Accept": "application/json", **(headers or {})}
 
         async def once() -> Answer:
-            async with self._answered(
-                method, self._url + path, data=body, headers=sent, params=query
-            ) as response:
+            async with self._answered(method, self._url + path, data=body, headers=sent, params=query) as response:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     return _decoded(await response.content.read(ANSWER_BYTES_MAX), answer)
 
@@ -130,9 +126,7 @@ class Client:
                     raise await _refusal(response)
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(
-                f"{self._url} does not answer ({cause(error)}).", repeatable=passing(error)
-            ) from error
+            raise Unreachable(f"{self._url} does not answer ({cause(error)}).", repeatable=passing(error)) from error
         except ValueError as error:
             raise Unreachable(f"{self._url} is not an address that can be called.") from error
 
@@ -175,9 +169,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> Refused:
     document = ProblemDocument()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            document = msgspec.json.decode(
-                await response.content.read(ANSWER_BYTES_MAX), type=ProblemDocument
-            )
+            document = msgspec.json.decode(await response.content.read(ANSWER_BYTES_MAX), type=ProblemDocument)
     except (msgspec.MsgspecError, aiohttp.ClientError, TimeoutError):
         pass  # not our service, or its answer was cut off: the status alone has to tell
     after = response.headers.get("Retry-After", "")
@@ -206,6 +198,4 @@ def _verify(artifact: ArtifactView, part: Path) -> None:
     with part.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != artifact.sha256:
-        raise Damaged(
-            "A file arrived damaged: its SHA-256 is not the announced one. Order again, or try later."
-        )
+        raise Damaged("A file arrived damaged: its SHA-256 is not the announced one. Order again, or try later.")

@@ -45,9 +45,7 @@ class Damaged(ClientError):
 class Refused(ClientError):
     """The service answered with a problem."""
 
-    def __init__(
-        self, status: int, document: ProblemDocument, *, repeatable: bool, retry_after: float | None
-    ) -> None:
+    def __init__(self, status: int, document: ProblemDocument, *, repeatable: bool, retry_after: float | None) -> None:
         super().__init__(_sentence(status, document), repeatable=repeatable, retry_after=retry_after)
         self.status = status
         self.document = document

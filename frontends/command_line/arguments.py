@@ -43,9 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="file or folder to write (default: named after the prompt)"
     )
-    parser.add_argument(
-        "--kind", choices=("image", "video"), default="image", help="what to order (default: image)"
-    )
+    parser.add_argument("--kind", choices=("image", "video"), default="image", help="what to order (default: image)")
     parser.add_argument("--model", metavar="NAME", help="default: the service's first model of this kind")
     parser.add_argument("--negative", metavar="TEXT", default="", help="what to keep out of it, in words")
     parser.add_argument("--size", metavar="WxH", type=size, help="pixels, multiples of 8, e.g. 768x512")
@@ -55,9 +53,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", metavar="N", type=int, default=1, help="how many, 1 to 4")
     parser.add_argument("--frames", metavar="N", type=int, help="video: number of frames")
     parser.add_argument("--fps", metavar="N", type=int, help="video: frames per second")
-    parser.add_argument(
-        "--max-wait", metavar="SECONDS", type=int, help="give up when it has not started by then"
-    )
+    parser.add_argument("--max-wait", metavar="SECONDS", type=int, help="give up when it has not started by then")
     parser.add_argument("--url", metavar="URL", help=f"address of the service (or {URL_VARIABLE})")
     parser.add_argument("--key", metavar="KEY", help=f"API key (or {KEY_VARIABLE})")
 
@@ -102,9 +98,7 @@ def order(arguments: argparse.Namespace) -> SubmitRequest:
         "fps": arguments.fps,
         "max_wait": arguments.max_wait,
     }
-    return msgspec.convert(
-        {name: value for name, value in wanted.items() if value is not None}, SubmitRequest
-    )
+    return msgspec.convert({name: value for name, value in wanted.items() if value is not None}, SubmitRequest)
 
 
 def targets(output: str | None, prompt: str, suffixes: list[str]) -> list[Path]:
@@ -129,9 +123,7 @@ def _slug(prompt: str) -> str:
 def _unused(base: Path, suffixes: list[str]) -> Path:
     number, candidate = 1, base
     while any(
-        candidate.with_name(candidate.name + tail + suffix).exists()
-        for suffix in set(suffixes)
-        for tail in ("", "-1")
+        candidate.with_name(candidate.name + tail + suffix).exists() for suffix in set(suffixes) for tail in ("", "-1")
     ):
         number += 1
         candidate = base.with_name(f"{base.name}-{number}")

@@ -113,9 +113,7 @@ async def _ordered(client: Client, order: SubmitRequest, display: Display) -> Jo
         return await _follow(client, await client.cancel(job.id), display)
     except asyncio.CancelledError:
         this.uncancel()
-        display.say(
-            f"Interrupted; job {job.id} may go on." if job else "Interrupted; the order may have arrived."
-        )
+        display.say(f"Interrupted; job {job.id} may go on." if job else "Interrupted; the order may have arrived.")
         return None
 
 
@@ -162,11 +160,7 @@ def _unwritable(output: str | None) -> str:
     target = Path(output or ".")
     folder = target if target.is_dir() else target.parent
     if (output or "").endswith("/") or not folder.exists():
-        return (
-            ""
-            if (output or "").endswith("/")
-            else f"There is no folder {folder}. Make it, or choose another -o."
-        )
+        return "" if (output or "").endswith("/") else f"There is no folder {folder}. Make it, or choose another -o."
     if not os.access(folder, os.W_OK):
         return f"Nothing can be written in {folder.absolute()}. Choose another place with -o."
     return ""

@@ -26,10 +26,20 @@ REASONS: dict[WaitingReason, str] = {
 def sentence(job: JobView) -> str:
     """What is happening to a job, without its bar."""
     if job.status == "queued":
-        return "queued" + (f": {_waiting(job.waiting)}" if job.waiting else "")
+        return "queued" + (f": {in_words(job.waiting)}" if job.waiting else "")
     if job.status == "running" and job.progress and job.progress.steps:
         return f"running, step {job.progress.step} of {job.progress.steps}"
     return {"canceling": "being canceled"}.get(job.status, job.status)
+
+
+def in_words(waiting: Waiting) -> str:
+    """Why, where in line, and for how long."""
+    words = [REASONS[waiting.reason]]
+    if waiting.position:
+        words.append("next in line" if waiting.position == "1" else f"place {waiting.position}")
+    if waiting.eta:
+        words.append(f"about {duration(waiting.eta.p50_seconds)}")
+    return ", ".join(words)
 
 
 def bar(value: float, *, cells: int = BAR_CELLS, ascii_only: bool = False) -> str:
@@ -89,12 +99,3 @@ class Display:
         self._last = line
         self._stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
-
-
-def _waiting(waiting: Waiting) -> str:
-    words = [REASONS[waiting.reason]]
-    if waiting.position:
-        words.append("next in line" if waiting.position == "1" else f"place {waiting.position}")
-    if waiting.eta:
-        words.append(f"about {duration(waiting.eta.p50_seconds)}")
-    return ", ".join(words)

@@ -1,43 +1,8 @@
 -- What the operator's command line reads and the switches that it turns.
 
--- users :many
--- Every account, with what it has in the queue.
-select u.id, u.name, u.plan, u.status, u.created_at,
-    (select count(*) from jobs j where j.user_id = u.id and j.state = 'queued')::integer as queued
-from users u
-where u.status <> 'deleted'
-order by u.name;
-
 -- plans :many
 -- The names of the plans, the lightest first.
 select name from plans order by queued_max, name;
-
--- set_user_status :one
--- Suspends an account or takes that back.
-update users set status = %(status)s::text
-where name = %(name)s::text and status <> 'deleted'
-returning id, name, plan, status, created_at, 0 as queued;
-
--- keys :many
--- Every key that has not been revoked, or all of them; of one user, or of everybody.
-select k.id, u.name as user, k.name, k.scopes, k.providers, k.created_at, k.expires_at, k.last_used_at, k.revoked_at
-from api_keys k left join users u on u.id = k.user_id
-where (%(user)s::text is null or u.name = %(user)s::text) and (%(all)s::boolean or k.revoked_at is null)
-order by k.created_at;
-
--- workers :many
--- Every worker with what its slots can do and how they are.
-select w.id, w.name, w.trust, w.agent_version, w.enrolled_at, w.last_seen_at, w.revoked_at,
-    w.draining or w.drain_requested_at is not null as draining,
-    coalesce(w.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8), false) as live,
-    (select count(*) from slots s where s.worker_id = w.id)::integer as slots,
-    (select count(*) from slots s where s.worker_id = w.id and s.quarantined_at is not null)::integer as quarantined,
-    (select count(*) from jobs j where j.state = 'running' and j.worker_id = w.id)::integer as leases,
-    array(select distinct l.model from slots s join lanes l on l.id = any (s.lane_ids)
-        where s.worker_id = w.id order by l.model) as models
-from workers w
-where %(all)s::boolean or w.revoked_at is null
-order by w.name, w.id;
 
 -- jobs :many
 -- The newest jobs, of everybody or of one user, in any state or in one.
@@ -48,7 +13,7 @@ join users u on u.id = j.user_id
 join lanes l on l.id = j.lane_id
 left join workers w on w.id = j.worker_id
 left join job_progress p on p.job_id = j.id and p.attempt = j.attempt
-where (%(user)s::text is null or u.name = %(user)s::text) and (%(state)s::text is null or j.state = %(state)s::text)
+where (%(user_id)s::uuid is null or j.user_id = %(user_id)s::uuid) and (%(state)s::text is null or j.state = %(state)s::text)
 order by j.id desc
 limit %(most)s::integer;
 
@@ -115,3 +80,15 @@ returning kind;
 update lanes set paused_at = case when %(paused)s::boolean then coalesce(paused_at, now()) end
 where id = %(lane_id)s::integer
 returning id;
+
+-- now :value
+-- The only wall clock.
+select now();
+
+-- durability :one
+-- What the server promises about a commit, and who follows it.
+select current_setting('server_version') as version, current_setting('server_version_num')::integer as version_number,
+    current_setting('fsync') = 'on' as fsync, current_setting('full_page_writes') = 'on' as full_page_writes,
+    current_setting('synchronous_commit') as synchronous_commit,
+    current_setting('synchronous_standby_names') <> '' as waits_for_standby,
+    (select count(*) from pg_stat_replication)::integer as standbys;

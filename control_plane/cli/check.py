@@ -1,0 +1,92 @@
+"""`tessera check`: the settings in effect, and whether the service could keep its promises with them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from control_plane.cli import printing
+from control_plane.cli.operating import operate, settings
+from control_plane.cli.parsing import EX_CONFIG, CommandError, command
+
+if TYPE_CHECKING:
+    from control_plane.cli.queries import DurabilityRow
+    from control_plane.database import Database
+    from control_plane.settings import Settings
+
+
+def add(commands: Any) -> None:
+    command(
+        commands,
+        "check",
+        _check,
+        help="show the settings in effect and test what they lead to",
+        description=(
+            "Show every setting with its value (passwords hidden), then test the database: whether it answers, has "
+            "the schema of this Tessera, and keeps what it has confirmed, also when a standby takes over. Exit code "
+            "78 when something must be changed first."
+        ),
+    )
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from control_plane.settings import effective
+
+    chosen = settings()
+    shown = effective(chosen)
+    if not arguments.json:
+        printing.listing(shown)
+        print()
+    try:
+        durability = operate(_durability)
+        problems = [*_promises(durability), *_room(chosen)]
+        server = durability.version
+    except CommandError as error:
+        problems, server = [str(error)], ""
+    if arguments.json:
+        printing.as_json({"settings": shown, "postgresql": server, "problems": problems})
+    else:
+        print("\n".join(f"PROBLEM: {problem}" for problem in problems) or f"All is well (PostgreSQL {server}).")
+    return EX_CONFIG if problems else 0
+
+
+async def _durability(database: Database) -> DurabilityRow:
+    from control_plane.cli.queries import DURABILITY
+
+    found = await database.one(DURABILITY)
+    assert found is not None
+    return found
+
+
+def _promises(found: DurabilityRow) -> list[str]:
+    """What would let an acknowledged order be lost."""
+    problems = []
+    if not found.fsync or not found.full_page_writes:
+        problems.append("PostgreSQL does not write safely: set fsync and full_page_writes to on.")
+    if found.synchronous_commit not in ("on", "remote_apply", "local"):
+        problems.append(
+            f"synchronous_commit is {found.synchronous_commit}: a crash would lose orders that were confirmed."
+            " Set it to on."
+        )
+    if found.standbys and not found.waits_for_standby:
+        problems.append(
+            "A standby follows without being waited for, so a failover would lose orders that were confirmed."
+            " Set synchronous_standby_names."
+        )
+    return problems
+
+
+def _room(chosen: Settings) -> list[str]:
+    import shutil
+
+    folder = chosen.artifacts_folder
+    while not folder.exists() and folder != Path(folder.anchor):
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free >= chosen.disk_reserve_bytes:
+        return []
+    return [
+        f"Only {free // 1024**2} MiB are free in {folder}, so orders are refused."
+        " Free some space, or lower TESSERA_DISK_RESERVE_BYTES."
+    ]

@@ -1,0 +1,118 @@
+"""Programs that run beside this one and never outlive it: started tied (`tether`), kept alive, stopped politely."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping
+from time import monotonic
+from typing import IO
+
+from control_plane.cli import printing, tether
+
+AGAIN_FIRST_SECONDS = 0.5
+AGAIN_MAX_SECONDS = 30.0
+SETTLED_SECONDS = 60.0
+"""Who ran this long starts the count of its failures anew."""
+HURRY_SECONDS = 10.0
+"""After being told twice, a program is killed."""
+
+
+async def start(*argv: str, environ: Mapping[str, str], quiet: bool = False, log: IO[bytes] | None = None) -> Process:
+    """Start `python argv` tied to this process, in a session of its own: a Ctrl-C in our terminal is for us.
+
+    What it prints goes to our standard error, which is for people, or to `log`; `quiet` drops its standard output.
+    """
+    out = DEVNULL if quiet else log or sys.stderr
+    return await asyncio.create_subprocess_exec(
+        *tether.command(sys.executable, *argv),
+        stdin=DEVNULL,
+        stdout=out,
+        stderr=log,
+        env=dict(environ),
+        start_new_session=True,
+    )
+
+
+class Keeper:
+    """Keeps one program running until it is told to leave, with growing pauses between failures.
+
+    `final` are exit codes after which trying again is no use, such as a bad configuration.
+    """
+
+    def __init__(self, name: str, argv: tuple[str, ...], environ: Mapping[str, str], final: frozenset[int]) -> None:
+        self.name = name
+        self.starts = 0
+        self._argv = argv
+        self._environ = environ
+        self._final = final
+        self._process: Process | None = None
+        self._leaving = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.code: int | None = None
+
+    async def run(self) -> None:
+        failures = 0
+        try:
+            while not self._leaving.is_set():
+                began = monotonic()
+                self.code = await self._once()
+                if self._leaving.is_set() or self.code in self._final:
+                    return
+                failures = 1 if monotonic() - began > SETTLED_SECONDS else failures + 1
+                await self._pause(failures)
+        finally:
+            self.ended.set()
+
+    def leave(self) -> None:
+        """Told once, a program finishes what it does; told twice, it hurries, and is killed when it dawdles."""
+        if self._leaving.is_set():
+            asyncio.get_running_loop().call_later(HURRY_SECONDS, self._kill)
+        self._leaving.set()
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    @property
+    def leaving(self) -> bool:
+        return self._leaving.is_set()
+
+    async def finish(self) -> None:
+        """Ask it to leave, and wait until it has."""
+        if not self._leaving.is_set():
+            self.leave()
+        await self.ended.wait()
+
+    async def _once(self) -> int:
+        self.starts += 1
+        self._process = await start(*self._argv, environ=self._environ)
+        if self._leaving.is_set():
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return await self._process.wait()
+        except asyncio.CancelledError:
+            self._kill()
+            await self._process.wait()
+            raise
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def _pause(self, failures: int) -> None:
+        seconds = random.uniform(0.5, 1) * min(AGAIN_MAX_SECONDS, AGAIN_FIRST_SECONDS * 2**failures)
+        printing.note(f"The {self.name} has ended ({how(self.code)}); it starts again in {seconds:.0f} s.")
+        try:
+            async with asyncio.timeout(seconds):
+                await self._leaving.wait()
+        except TimeoutError:
+            pass
+
+
+def how(code: int | None) -> str:
+    """An exit code in words."""
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"code {code}"

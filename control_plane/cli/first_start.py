@@ -1,0 +1,88 @@
+"""What `tessera up` tells: the operator's key when it has just been made, the address, and what to try next."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from control_plane.cli import premises
+
+if TYPE_CHECKING:
+    from control_plane.database import Database
+    from control_plane.settings import Settings
+
+ADMIN, ADMIN_PLAN = "admin", "pro"
+
+
+async def ensure_admin_key(database: Database, data_dir: Path) -> str | None:
+    """Make the operator's account and key when this machine has none (that works). Returns a key just made."""
+    if (key := premises.admin_key(data_dir)) and await _opens(database, key):
+        return None
+    key = await _make(database)
+    premises.store_admin_key(data_dir, key)
+    return key
+
+
+async def _opens(database: Database, key: str) -> bool:
+    from control_plane.credentials import Credentials
+    from control_plane.errors import Unauthorized
+
+    try:
+        await Credentials(database).api_key(key)
+    except Unauthorized:
+        return False
+    return True
+
+
+async def _make(database: Database) -> str:
+    from control_plane import credentials, users
+    from control_plane.errors import NotFound
+
+    try:
+        user_id = (await users.find(database, ADMIN)).id
+    except NotFound:
+        user_id = await users.create(database, ADMIN, ADMIN_PLAN)
+    scopes = credentials.SCOPES
+    return (await credentials.create_key(database, name=ADMIN, user_id=user_id, scopes=scopes)).key
+
+
+def greeting(settings: Settings, url: str, new_key: str | None) -> str:
+    """For people; printed once everything answers."""
+    me = command()
+    data_dir = settings.data_dir
+    lines = [f"Tessera is up at {url}  (data in {data_dir})"]
+    if settings.public_url:
+        lines[0] = f"Tessera is up at {settings.base_url}, here {url}  (data in {data_dir})"
+    if new_key is not None:
+        lines += [
+            "",
+            "Your admin API key, shown only now (kept for this machine in",
+            f"{data_dir / premises.ADMIN_KEY}):",
+        ]
+        lines += ["", f"  {new_key}"]
+    lines += [
+        "",
+        "Try, in another terminal:",
+        "",
+        f'  {me} generate "a lighthouse" -o out.png',
+        f"  {me} status",
+        "",
+        f"API: {url}/docs   Ctrl-C stops everything.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def command() -> str:
+    """How this program is called from where the person stands."""
+    found = shutil.which("tessera")
+    ours = Path(sys.executable).with_name("tessera")
+    if found and Path(found).resolve() == ours.resolve():
+        return "tessera"
+    if not ours.exists():
+        return f"{shlex.quote(sys.executable)} -m control_plane"
+    here = Path.cwd()
+    return shlex.quote(str(ours.relative_to(here) if ours.is_relative_to(here) else ours))

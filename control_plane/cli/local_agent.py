@@ -1,0 +1,77 @@
+"""The agent of `tessera up`: enrolled by itself on first sight, then kept running; its state is `data_dir/agent`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import msgspec
+
+from control_plane.cli import child, printing
+from control_plane.cli.child import Keeper
+from control_plane.cli.parsing import EX_CONFIG, EX_UNAVAILABLE, CommandError
+
+if TYPE_CHECKING:
+    from control_plane.database import Database
+
+FOLDER, NAME = "agent", "local"
+CREDENTIAL = "credential.json"
+HOPELESS = frozenset({5, 7, EX_CONFIG})
+"""Another agent has the folder, the agent is too old, the configuration is wrong: starting again is no use."""
+
+
+async def keeper(database: Database, data_dir: Path, url: str) -> Keeper | None:
+    """What keeps the agent of this machine running; None when the operator has revoked it."""
+    folder = data_dir / FOLDER
+    match await _standing(database, folder, url):
+        case "revoked":
+            printing.note(f"The local agent was revoked. To enrol it anew, remove {folder} and start again.")
+            return None
+        case "unknown":
+            await enroll(database, folder, url, NAME)
+    return Keeper("local agent", ("-m", "agent", "run"), environ(folder), HOPELESS)
+
+
+def environ(folder: Path, **settings: str) -> dict[str, str]:
+    """The environment of an agent whose state is in `folder`."""
+    given = {f"TESSERA_AGENT_{name.upper()}": value for name, value in settings.items()}
+    return {**os.environ, "TESSERA_AGENT_DIR": str(folder), **given}
+
+
+async def enroll(database: Database, folder: Path, url: str, name: str) -> None:
+    """Make the agent of `folder` a worker. The token travels in the environment, which only its owner can read."""
+    from control_plane import workers
+
+    token = await workers.create_token(database, name)
+    argv = ("-m", "agent", "enroll", url, "--name", name, "--replace", "--json")
+    process = await child.start(*argv, environ=environ(folder, token=token), quiet=True)
+    if await process.wait() != 0:
+        raise CommandError("The local agent could not be enrolled; `--no-agent` starts without it.", EX_UNAVAILABLE)
+
+
+async def _standing(database: Database, folder: Path, url: str) -> str:
+    """`known`, `revoked`, or `unknown`: what this database knows of the credential in `folder`.
+
+    The service may listen elsewhere than the last time, so the address in the credential is brought up to date.
+    """
+    from agent.credential import CredentialError, load, save
+
+    try:
+        credential = load(folder / CREDENTIAL)
+    except CredentialError:
+        return "unknown"
+    standing = await _worker_standing(database, credential.worker_id)
+    if standing == "known" and credential.url != url:
+        save(msgspec.structs.replace(credential, url=url), folder / CREDENTIAL)
+    return standing
+
+
+async def _worker_standing(database: Database, worker_id: UUID) -> str:
+    from control_plane import workers
+
+    for listed in await workers.list_all(database, 1.0, with_revoked=True):
+        if listed.worker.id == worker_id:
+            return "revoked" if listed.worker.revoked_at else "known"
+    return "unknown"

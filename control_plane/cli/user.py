@@ -1,0 +1,106 @@
+"""`tessera user create | list | suspend | resume`: accounts."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from control_plane.cli import printing
+from control_plane.cli.operating import hint, verb
+from control_plane.cli.parsing import command, noun, unknown
+
+if TYPE_CHECKING:
+    from control_plane.database import Database
+    from control_plane.wire.user import UserView
+
+
+def add(commands: Any) -> None:
+    verbs = noun(commands, "user", help="accounts: create, list, suspend, resume")
+    create = command(
+        verbs,
+        "create",
+        verb(_create),
+        help="make an account",
+        examples="  tessera user create ada --plan pro\n  tessera key create ada",
+    )
+    create.add_argument("name", metavar="NAME", help="unique, 1 to 128 characters, no colon")
+    create.add_argument("--plan", metavar="PLAN", default="free", help="free, starter or pro (default: free)")
+    command(verbs, "list", verb(_list), help="list the accounts")
+    suspend = command(
+        verbs,
+        "suspend",
+        verb(_suspend),
+        help="let an account order nothing more",
+        description="The account can order nothing more; what it has queued still runs.",
+        examples="  tessera user suspend ada",
+    )
+    suspend.add_argument("user", metavar="USER", help="name or id")
+    resume = command(verbs, "resume", verb(_resume), help="take a suspension back")
+    resume.add_argument("user", metavar="USER", help="name or id")
+
+
+async def _create(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane import users
+    from control_plane.cli.queries import PLANS
+
+    plans = await database.many(PLANS)
+    if arguments.plan not in plans:
+        raise unknown("plan", arguments.plan, plans)
+    user_id = await users.create(database, arguments.name, arguments.plan)
+    if arguments.json:
+        printing.as_json({"id": user_id, "name": arguments.name, "plan": arguments.plan})
+    else:
+        print(f"Created {arguments.name} on plan {arguments.plan}. Next: tessera key create {arguments.name}")
+    return 0
+
+
+async def _list(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane import users
+
+    found = await users.list_all(database)
+    if arguments.json:
+        printing.as_json(found)
+        return 0
+    printing.table(
+        ("name", "plan", "status", "created", "known as", "id"),
+        [(user.name, user.plan, user.status, user.created_at, _identities(user), user.id) for user in found],
+        empty="There is no account yet. Make one: tessera user create NAME",
+    )
+    return 0
+
+
+async def _suspend(arguments: argparse.Namespace, database: Database) -> int:
+    return await _set_status(arguments, database, "suspended")
+
+
+async def _resume(arguments: argparse.Namespace, database: Database) -> int:
+    return await _set_status(arguments, database, "active")
+
+
+async def _set_status(arguments: argparse.Namespace, database: Database, status: str) -> int:
+    from control_plane import users
+
+    user = await find(database, arguments.user)
+    for key_id in await users.set_status(database, user.id, status):
+        await hint(database, "credential", key_id)
+    if arguments.json:
+        printing.as_json({"id": user.id, "name": user.name, "plan": user.plan, "status": status})
+    else:
+        print(f"{user.name} is {status}.")
+    return 0
+
+
+async def find(database: Database, word: str) -> UserView:
+    """The account of this name or id; what is misspelt is told with what is like it."""
+    from control_plane import users
+    from control_plane.errors import NotFound
+
+    try:
+        return await users.find(database, word)
+    except NotFound:
+        names = [user.name for user in await users.list_all(database)]
+        raise unknown("account", word, names, cure="Make one: tessera user create NAME") from None
+
+
+def _identities(user: UserView) -> list[str]:
+    return [f"{identity.provider}:{identity.subject}" for identity in user.identities]

@@ -1,0 +1,151 @@
+"""`tessera worker enroll-token | list | drain | resume | revoke`: the machines that do the work."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from control_plane.cli import premises, printing
+from control_plane.cli.operating import hint, settings, the_time, verb
+from control_plane.cli.parsing import EX_USAGE, CommandError, command, noun, unknown
+
+if TYPE_CHECKING:
+    from control_plane.database import Database
+    from control_plane.workers import Listed, Worker
+
+
+def add(commands: Any) -> None:
+    verbs = noun(commands, "worker", help="machines that do the work: enroll-token, list, drain, resume, revoke")
+    enroll = command(
+        verbs,
+        "enroll-token",
+        verb(_enroll_token),
+        help="make a one-time token for a new machine",
+        description="Make a one-time token with which a machine becomes a worker. It is shown once.",
+        examples="  tessera worker enroll-token --name gaming-pc",
+    )
+    enroll.add_argument("--name", metavar="NAME", help="what to call the machine (default: it says itself)")
+    enroll.add_argument(
+        "--trust", choices=("own", "guest"), default="own", help="own (default), or somebody else's: guest"
+    )
+    enroll.add_argument("--hours", metavar="N", type=float, default=1.0, help="how long it is good for (default: 1)")
+    listing = command(verbs, "list", verb(_list), help="list the machines and how they are")
+    listing.add_argument("--all", action="store_true", help="also those that were revoked")
+    for name, work, told in (
+        ("drain", _drain, "let a machine finish what it holds and take no more"),
+        ("resume", _resume, "take a drain or a quarantine back"),
+        ("revoke", _revoke, "end a machine's rights for ever; its jobs go to others at once"),
+    ):
+        one = command(verbs, name, verb(work), help=told, examples=f"  tessera worker {name} gaming-pc")
+        one.add_argument("worker", metavar="WORKER", help="its name or id, as in `tessera worker list`")
+
+
+async def _enroll_token(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane import workers
+
+    token = await workers.create_token(database, arguments.name, arguments.trust, arguments.hours)
+    url = premises.address(settings().data_dir) or settings().base_url
+    if arguments.json:
+        printing.as_json({"token": token, "url": url})
+        return 0
+    print(f"On the machine that shall work, within {arguments.hours:g} h:\n")
+    print(f"  tessera-agent enroll {url} {token}\n  tessera-agent run\n")
+    print("The token works once and is not shown again. The address must be one that machine can reach.")
+    return 0
+
+
+async def _list(arguments: argparse.Namespace, database: Database) -> int:
+    found = await known(database, with_revoked=arguments.all)
+    if arguments.json:
+        printing.as_json([{**printing.fields(w), "condition": condition(w)} for w in found])
+        return 0
+    now = await the_time(database)
+    printing.table(
+        ("name", "condition", "slots", "leases", "serves", "last seen", "version", "id"),
+        [
+            (
+                listed.worker.name,
+                condition(listed),
+                len(listed.slots),
+                listed.worker.leases,
+                sorted({lane for slot in listed.slots for lane in slot.lanes}),
+                printing.ago(listed.worker.last_seen_at, now),
+                listed.worker.agent_version,
+                listed.worker.id,
+            )
+            for listed in found
+        ],
+        empty="There is no worker yet. Enrol one: tessera worker enroll-token",
+    )
+    return 0
+
+
+async def _drain(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane import queue
+
+    worker = await _find(database, arguments.worker)
+    await queue.drain(database, worker.id)
+    await hint(database, "worker", worker.id)
+    return _done(arguments, worker, "draining", f"{worker.name} finishes what it holds and takes no more.")
+
+
+async def _resume(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane import queue
+
+    worker = await _find(database, arguments.worker)
+    await queue.resume(database, worker.id)
+    await hint(database, "worker", worker.id)
+    return _done(arguments, worker, "resumed", f"{worker.name} takes work again.")
+
+
+async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane import queue
+
+    worker = await _find(database, arguments.worker)
+    ended = await queue.revoke(database, worker.id)
+    await hint(database, "credential", worker.id)
+    await hint(database, "worker", worker.id)
+    for job in ended:
+        if job.tag is not None:
+            await hint(database, "lane", job.lane_id, repr(job.tag), 1)
+    return _done(arguments, worker, "revoked", f"{worker.name} may do nothing more; {len(ended)} jobs went back.")
+
+
+def _done(arguments: argparse.Namespace, worker: Worker, now: str, sentence: str) -> int:
+    if arguments.json:
+        printing.as_json({"id": worker.id, "name": worker.name, "condition": now})
+    else:
+        print(sentence)
+    return 0
+
+
+async def known(database: Database, *, with_revoked: bool = False) -> list[Listed]:
+    """Every worker with its slots."""
+    from control_plane import workers
+
+    return await workers.list_all(database, settings().lease_seconds, with_revoked=with_revoked)
+
+
+def condition(listed: Listed) -> str:
+    """How a worker is, in a word."""
+    worker, slots = listed.worker, listed.slots
+    if worker.revoked_at is not None:
+        return "revoked"
+    if slots and all(slot.quarantined_at for slot in slots):
+        return "quarantined"
+    if worker.draining:
+        return "draining"
+    return ("busy" if worker.leases else "idle") if worker.live else "away"
+
+
+async def _find(database: Database, word: str) -> Worker:
+    from control_plane import workers
+    from control_plane.errors import NotFound
+
+    try:
+        return await workers.find(database, word)
+    except NotFound as error:
+        names = [listed.worker.name for listed in await known(database)]
+        if word in names:
+            raise CommandError(error.detail, EX_USAGE) from None
+        raise unknown("worker", word, names, cure="Enrol one: tessera worker enroll-token") from None
