@@ -1,0 +1,65 @@
+# Every target sets up what it needs: Python 3.11 or newer and make are enough. `make` alone prints this list.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo up test quick test-all check bench torture acceptance snapshot lock clean runtime dev
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: runtime ## see it work: three customers, two agents, one of them killed, every picture arrives
+	@$(BIN)/python -m control_plane.cli.demo
+
+up: runtime ## use it: the whole service on this machine, until Ctrl-C (ARGS="--port 8001")
+	@TESSERA_DATA_DIR="$${TESSERA_DATA_DIR:-$(CURDIR)/.tessera}" $(BIN)/tessera up $(ARGS)
+
+test: check ## check it: linters, types, dependency contracts and every test
+	$(call stage,tests)
+	@$(BIN)/python -m pytest -q -m "not slow and not torture"
+	$(call stage,slow tests)
+	@$(BIN)/python -m pytest -q -m "slow and not torture"
+
+quick: dev ## the fast part of the tests
+	@$(BIN)/python -m pytest -q -m "not slow and not torture"
+
+test-all: test torture ## everything, also what takes long
+
+check: dev ## linters, types and dependency contracts
+	$(call stage,linters)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	$(call stage,types)
+	@$(BIN)/mypy
+	$(call stage,dependency contracts)
+	@$(BIN)/lint-imports --no-logo
+
+bench: dev ## the race, as a table (ARGS="--json FILE")
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+torture: dev ## the history checker at full length
+	$(call stage,torture)
+	@$(BIN)/python -m pytest -q -m torture
+
+acceptance: dev ## the promises, one by one
+	@$(BIN)/python -m pytest -v tests/acceptance
+
+snapshot: dev ## write sql/schema.sql anew
+	@$(BIN)/python -m ops.snapshot
+
+lock: dev ## choose the versions of all dependencies anew
+	@PATH="$(BIN):$$PATH" $(BIN)/python -m ops.lock
+
+clean: ## remove the environment and caches; your data in .tessera stays
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -not -path './.tessera/*' -prune -exec rm -rf {} +
+
+runtime dev:
+	@command -v $(PYTHON) >/dev/null || { echo "Python is missing. Install it (Debian, Ubuntu: sudo apt install python3 python3-venv) and run make again."; exit 1; }
+	@$(PYTHON) ops/bootstrap.py $@
+
+define stage
+	@printf '\n== %s\n' "$(1)"
+endef
