@@ -6,18 +6,19 @@ CREATE FUNCTION public.ensure_partitions(ahead integer) RETURNS void
     SET lock_timeout TO '2s'
     AS $$
 declare
-    first timestamptz;
-    parent text;
+    missing record;
 begin
-    for k in 0..least(ahead, 24) loop
-        first := date_trunc('month', now(), 'UTC') + make_interval(months => k);
-        foreach parent in array array['attempts', 'job_events'] loop
-            if to_regclass(format('%I', parent || to_char(first at time zone 'UTC', '_YYYY_MM'))) is null then
-                execute format('create table %I partition of %I for values from (%L) to (%L)',
-                    parent || to_char(first at time zone 'UTC', '_YYYY_MM'), parent,
-                    uuid7_floor(first), uuid7_floor(first + interval '1 month'));
-            end if;
-        end loop;
+    for missing in
+        select parent, parent || to_char(first at time zone 'UTC', '_YYYY_MM') as name, first
+        from unnest(array['attempts', 'job_events']) as parent,
+            generate_series(0, least(ahead, 24)) as k,
+            lateral (select date_trunc('month', now(), 'UTC') + make_interval(months => k) as first) as month
+        where to_regclass(parent || to_char(first at time zone 'UTC', '_YYYY_MM')) is null
+        order by first, parent
+    loop
+        lock table jobs in share row exclusive mode;
+        execute format('create table %I partition of %I for values from (%L) to (%L)',
+            missing.name, missing.parent, uuid7_floor(missing.first), uuid7_floor(missing.first + interval '1 month'));
     end loop;
 end
 $$;
@@ -544,6 +545,8 @@ GRANT SELECT ON TABLE public.attempts_default TO tessera_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.enrolment_tokens TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.idempotency_keys TO tessera_app;
+
+GRANT UPDATE(job_id) ON TABLE public.idempotency_keys TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.identities TO tessera_app;
 

@@ -311,25 +311,27 @@ create index artifacts_created on artifacts (created_at);
 ------------------------------------------------------------------------------------------- partitions and rights
 
 -- Makes the partitions of this month and of `ahead` months more. Runs with the owner's rights, because the
--- application's role may not create anything.
+-- application's role may not create anything. `jobs` is locked first, as every statement does, so that a
+-- customer's statement is waited for and never deadlocked with.
 create function ensure_partitions(ahead integer) returns void
     language plpgsql security definer
     set search_path = public, pg_temp
     set lock_timeout = '2s'
 as $$
 declare
-    first timestamptz;
-    parent text;
+    missing record;
 begin
-    for k in 0..least(ahead, 24) loop
-        first := date_trunc('month', now(), 'UTC') + make_interval(months => k);
-        foreach parent in array array['attempts', 'job_events'] loop
-            if to_regclass(format('%I', parent || to_char(first at time zone 'UTC', '_YYYY_MM'))) is null then
-                execute format('create table %I partition of %I for values from (%L) to (%L)',
-                    parent || to_char(first at time zone 'UTC', '_YYYY_MM'), parent,
-                    uuid7_floor(first), uuid7_floor(first + interval '1 month'));
-            end if;
-        end loop;
+    for missing in
+        select parent, parent || to_char(first at time zone 'UTC', '_YYYY_MM') as name, first
+        from unnest(array['attempts', 'job_events']) as parent,
+            generate_series(0, least(ahead, 24)) as k,
+            lateral (select date_trunc('month', now(), 'UTC') + make_interval(months => k) as first) as month
+        where to_regclass(parent || to_char(first at time zone 'UTC', '_YYYY_MM')) is null
+        order by first, parent
+    loop
+        lock table jobs in share row exclusive mode;
+        execute format('create table %I partition of %I for values from (%L) to (%L)',
+            missing.name, missing.parent, uuid7_floor(missing.first), uuid7_floor(missing.first + interval '1 month'));
     end loop;
 end
 $$;
@@ -340,6 +342,7 @@ grant insert, update on users, identities, api_keys, signing_keys, switches, mod
     slots, jobs, attempts, job_progress, artifacts to tessera_app;
 grant insert on job_specs, job_events, idempotency_keys to tessera_app;
 grant update (spec, metadata) on job_specs to tessera_app; -- to erase what a person typed, nothing else
+grant update (job_id) on idempotency_keys to tessera_app; -- nothing is ever updated: the sweep locks what it deletes
 grant delete on job_progress, idempotency_keys, artifacts to tessera_app;
 grant usage on sequence job_events_seq to tessera_app;
 revoke execute on function ensure_partitions(integer) from public;
