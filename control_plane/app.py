@@ -11,6 +11,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -42,6 +43,8 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than the pauses of an agent and than the idle time of common proxies, so that they close first."""
 CONNECTIONS_MAX = 10_000
 BACKLOG = 2_048
+EX_SOFTWARE = 70
+"""sysexits(3): a fault of our own."""
 
 logger = structlog.get_logger()
 
@@ -94,23 +97,25 @@ def _listen(context: Context) -> None:
 
 
 def create_app(
-    settings: Settings, database_url: str | None = None, on_end: Callable[[], None] = lambda: None
+    settings: Settings, database_url: str | None = None, on_end: Callable[[bool], None] = lambda _: None
 ) -> Litestar:
-    """The application. `on_end` is called when its inside has ended, wanted or not."""
+    """The application. `on_end` is called when its inside has ended: with True as it should, with False by a fault."""
     url = database_url or settings.database_url
     assert url is not None, "whoever starts us knows the address of the database"
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        well = False
         try:
             async with running(settings, url) as context:
                 app.state.context = context
                 yield
+            well = True
         except Exception:
             logger.exception("control_plane.failed")
             raise
         finally:
-            on_end()
+            on_end(well)
 
     app = Litestar(
         api.handlers(),
@@ -134,7 +139,8 @@ class Server(uvicorn.Server):
     """uvicorn, except that held polls are answered before it waits for requests to finish."""
 
     def __init__(self, settings: Settings, database_url: str | None = None) -> None:
-        self._app = create_app(settings, database_url, on_end=self.stop)
+        self._app = create_app(settings, database_url, on_end=self._ended)
+        self.failed = False
         super().__init__(
             uvicorn.Config(
                 self._app,
@@ -166,7 +172,16 @@ class Server(uvicorn.Server):
         return port
 
     def stop(self) -> None:
-        """Ask it to end; also called when its inside has ended by itself."""
+        """Ask it to end in order."""
+        self.should_exit = True
+
+    def _ended(self, well: bool) -> None:
+        self.failed = not well
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGINT or SIGTERM once ends it in order, twice at once; neither is passed on to the shell as a crash."""
+        self.force_exit = self.should_exit
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -176,8 +191,11 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings, database_url: str | None = None) -> None:
-    """Runs the control plane until it is told to stop (SIGINT, SIGTERM)."""
+    """Runs the control plane until it is told to stop (SIGINT, SIGTERM). Raises `SystemExit` after a fault."""
     import uvloop  # not available on every system; the tests run on asyncio's own loop
 
     log.configure(settings.log_level, settings.log_format)
-    uvloop.run(Server(settings, database_url).serve())
+    server = Server(settings, database_url)
+    uvloop.run(server.serve())
+    if server.failed:
+        raise SystemExit(EX_SOFTWARE)

@@ -24,8 +24,6 @@ ALL_ANSWERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"n
 UNKNOWN_PATH = "unknown"
 """What metrics and log call a path that leads nowhere; clients do not get to invent names there."""
 
-log = structlog.get_logger()
-
 
 class Edge:
     """Wraps the application; `deadline_seconds` is `settings.request_seconds`."""
@@ -33,6 +31,7 @@ class Edge:
     def __init__(self, app: ASGIApp, deadline_seconds: float) -> None:
         self._app = app
         self._deadline_seconds = deadline_seconds
+        self._log = structlog.get_logger().bind()  # bound once: a lazy logger costs more than the line it drops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -60,20 +59,19 @@ class Edge:
                 sentence = "The request took longer than allowed. Try again; a smaller one may be faster."
                 await problems.render(scope, DeadlineExceeded(sentence))(scope, receive, answer)
         finally:
-            _finished(scope, request_id, status, time.perf_counter() - started_at)
+            self._finished(scope, request_id, status, time.perf_counter() - started_at)
 
-
-def _finished(scope: HTTPScope, request_id: str, status: int, seconds: float) -> None:
-    handler: HTTPRouteHandler | None = scope.get("route_handler")  # type: ignore[assignment]  # absent on a 404
-    known = declared(handler) if handler is not None else None
-    path = known.path if known is not None else UNKNOWN_PATH
-    metrics.request_finished(scope["method"] if known is not None else UNKNOWN_PATH, path, status, seconds)
-    tell = log.debug if known is not None and known.hot and status < 500 else log.info
-    tell(
-        "request.finished",
-        method=scope["method"],
-        path=path,
-        status=status,
-        duration_seconds=round(seconds, 6),
-        request_id=request_id,
-    )
+    def _finished(self, scope: HTTPScope, request_id: str, status: int, seconds: float) -> None:
+        handler: HTTPRouteHandler | None = scope.get("route_handler")  # type: ignore[assignment]  # absent on a 404
+        known = declared(handler) if handler is not None else None
+        path = known.path if known is not None else UNKNOWN_PATH
+        metrics.request_finished(scope["method"] if known is not None else UNKNOWN_PATH, path, status, seconds)
+        tell = self._log.debug if known is not None and known.hot and status < 500 else self._log.info
+        tell(
+            "request.finished",
+            method=scope["method"],
+            path=path,
+            status=status,
+            duration_seconds=round(seconds, 6),
+            request_id=request_id,
+        )
