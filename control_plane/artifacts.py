@@ -63,14 +63,10 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be uploaded under a fence, and what is there already."""
+    """How many files a fence may upload, and whether this one has arrived already."""
 
     count: int
-    mime_type: str | None
-    width: int | None
-    height: int | None
-    bytes: int | None
-    sha256: Digest | None
+    there: bool
 
 
 class Added(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +94,7 @@ class Erasable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ANNOUNCED = Query("artifacts.announced", Announced)
+THERE = Query("artifacts.there", Added)
 ADD = Query("artifacts.add", Added)
 VISIBLE = Query("artifacts.visible", Located)
 OWNED = Query("artifacts.owned", Located)
@@ -161,9 +158,8 @@ class Uploads:
             raise _lease_lost()
         if upload.index >= found.count:
             raise Invalid.at("index", f"This job has {found.count} files; their indexes begin at 0.", "out_of_range")
-        if found.sha256 is None:
-            return None
-        return _same(upload, msgspec.convert(found, Added, from_attributes=True))
+        there = await self._database.one(THERE, msgspec.structs.asdict(upload)) if found.there else None
+        return _same(upload, there) if there is not None else None
 
     async def _copy(self, upload: Upload, chunks: AsyncIterator[bytes], staged: Staged) -> None:
         try:

@@ -23,7 +23,7 @@ class Disk:
 
     def __init__(self, settings: Settings) -> None:
         self._folders = (settings.data_dir, settings.artifacts_folder)
-        self._reserve_bytes = settings.disk_reserve_bytes
+        self.reserve_bytes = settings.disk_reserve_bytes
         self._free_bytes = 0
         self._measured_at = -MEASURE_SECONDS
 
@@ -36,7 +36,7 @@ class Disk:
 
     def check(self, wanted_bytes: int = 0) -> None:
         """Raises `DiskLow` when `wanted_bytes` more would eat into the reserve."""
-        if self.free_bytes() - wanted_bytes < self._reserve_bytes:
+        if self.free_bytes() - wanted_bytes < self.reserve_bytes:
             raise DiskLow(
                 "The disk of this service is nearly full, so nothing new is accepted. Try again later.",
                 retry_after=RETRY_SECONDS,

@@ -248,7 +248,7 @@ def _check_protocol(request: ClaimRequest) -> None:
         raise decoding.parameter(
             "/protocol",
             "out_of_range",
-            f"Protocols {PROTOCOL_MIN} to {PROTOCOL_VERSION} are served here, nothing newer.",
+            f"Protocol {request.protocol} is newer than this service; {served}.",
         )
 
 

@@ -1,14 +1,20 @@
 -- Artifacts: what an agent may store under a live lease, what may be seen of a job that succeeded, what is erased.
 
 -- announced :one
--- Whether this fence may upload this index now, and what lies there already. No row: the lease is lost.
-select (job_specs.spec ->> 'count')::integer as count, a.mime_type, a.width, a.height, a.bytes, a.sha256
+-- How many files this fence may upload, and whether this one has arrived. No row: the lease is lost.
+select (job_specs.spec ->> 'count')::integer as count,
+    exists (select from artifacts a
+        where a.job_id = j.id and a.attempt = j.attempt and a.index = %(index)s::smallint) as there
 from jobs j
 join workers w on w.id = j.worker_id and w.revoked_at is null
 join job_specs on job_specs.job_id = j.id
-left join artifacts a on a.job_id = j.id and a.attempt = j.attempt and a.index = %(index)s::smallint
 where j.id = %(job_id)s::uuid and j.state = 'running' and j.attempt = %(attempt)s::integer
     and j.lease_token = %(token)s::uuid and j.worker_id = %(worker_id)s::uuid;
+
+-- there :one
+-- A file that has arrived before.
+select key, mime_type, width, height, bytes, sha256 from artifacts
+where job_id = %(job_id)s::uuid and attempt = %(attempt)s::integer and index = %(index)s::smallint;
 
 -- add :one
 -- The row of a file that is on disk, if the fence still holds; the lock keeps a completion from slipping in between.
