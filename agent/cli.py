@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -32,6 +33,9 @@ from agent.local import Status
 from agent.retry import Verdict, verdict
 from agent.settings import ConfigurationError, Settings
 from agent.settings import load as load_settings
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 TOKEN_BYTES_MAX = 500
 NAME_LENGTH_MAX = 64
@@ -189,13 +193,15 @@ def _sentence(error: Exception) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tessera-agent",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Lets this machine work for a Tessera control plane. It only calls out; nothing connects to it.",
         epilog=EPILOG,
     )
-    parser.add_argument("--dir", type=Path, help="state folder (default ~/.local/share/tessera-agent)")
+    everywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    everywhere.add_argument("--dir", type=Path, help="state folder (default ~/.local/share/tessera-agent)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _enroll_parser(commands)
-    _run_parser(commands)
+    _enroll_parser(commands, everywhere)
+    _run_parser(commands, everywhere)
     for name, text in (
         ("doctor", "Check everything from the network to a canary picture, with cures."),
         ("status", "What the running agent is doing."),
@@ -203,14 +209,14 @@ def _parser() -> argparse.ArgumentParser:
         ("pause", "Finish what runs and take nothing new until resumed, to play a game for example."),
         ("resume", "Take work again after a pause."),
     ):
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(name, help=text, description=text, parents=[everywhere])
         command.add_argument("--json", action="store_true", help="print the facts as JSON")
     return parser
 
 
-def _enroll_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _enroll_parser(commands: Commands, everywhere: argparse.ArgumentParser) -> None:
     text = "Make this machine a worker of a control plane, once."
-    command = commands.add_parser("enroll", help=text, description=text)
+    command = commands.add_parser("enroll", help=text, description=text, parents=[everywhere])
     command.add_argument("url", metavar="URL", help="of the control plane, e.g. https://tessera.example")
     command.add_argument(
         "token", metavar="TOKEN", nargs="?", help="from the operator, works once; - reads it from stdin"
@@ -220,9 +226,9 @@ def _enroll_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     command.add_argument("--json", action="store_true", help="print the facts as JSON")
 
 
-def _run_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _run_parser(commands: Commands, everywhere: argparse.ArgumentParser) -> None:
     text = "Ask for work and do it. SIGTERM or Ctrl-C once drains, twice gives the leases back and goes."
-    command = commands.add_parser("run", help=text, description=text)
+    command = commands.add_parser("run", help=text, description=text, parents=[everywhere])
     command.add_argument("--engine", choices=("testcard", "comfyui", "auto"), help="default auto")
     command.add_argument("--comfyui-url", help="where auto looks for a ComfyUI (default http://127.0.0.1:8188)")
     command.add_argument("--slots", type=int, help="engines at work side by side, one per GPU (default 1)")

@@ -37,7 +37,7 @@ from control_plane.wire.worker import (
 
 PATH = "/api/v1/worker"
 CONNECT_SECONDS = 10.0
-CALL_SECONDS = 15.0
+CALL_SECONDS = 10.0
 """An ordinary call; a held one gets what it asked for on top."""
 UPLOAD_BYTES_PER_SECOND_MIN = 50_000
 """An upload slower than this is given up and tried again."""

@@ -51,6 +51,7 @@ class Slot:
         self.asking_ahead = False
         self.changed = asyncio.Event()
         self._idle_gap = idle_gap
+        self._started = False
         self._run_ended: float | None = None
         self._run_ended_at = 0.0
         self._usual_seconds: dict[Lane, float] = {}
@@ -59,7 +60,9 @@ class Slot:
         """Start the engine, or start it again after a crash; raises `EngineError`."""
         if self.ready:
             return
-        await self.stop_engine()
+        if self._started:
+            await self.stop_engine()
+        self._started = True
         try:
             async with asyncio.timeout(ENGINE_START_SECONDS):
                 await self.engine.start()
@@ -69,6 +72,7 @@ class Slot:
         self.ready = True
 
     async def stop_engine(self) -> None:
+        """Ends what the engine has started; a failure is only logged, since nothing better can be done about it."""
         self.ready = False
         try:
             async with asyncio.timeout(ENGINE_STOP_SECONDS):
