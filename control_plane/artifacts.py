@@ -158,7 +158,9 @@ class Uploads:
             raise _lease_lost()
         if upload.index >= found.count:
             raise Invalid.at("index", f"This job has {found.count} files; their indexes begin at 0.", "out_of_range")
-        there = await self._database.one(THERE, msgspec.structs.asdict(upload)) if found.there else None
+        if not found.there:
+            return None
+        there = await self._database.one(THERE, msgspec.structs.asdict(upload))
         return _same(upload, there) if there is not None else None
 
     async def _copy(self, upload: Upload, chunks: AsyncIterator[bytes], staged: Staged) -> None:

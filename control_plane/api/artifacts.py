@@ -55,7 +55,7 @@ class SignedQuery(Request, frozen=True, kw_only=True):
     problems=(NotFound, Gone),
     tag="Artifacts",
 )
-async def get_artifact(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+async def get_own_artifact(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Go to the file: a redirect to a signed address that expires."""
     context, job_id, index = call.context, call.path("job_id"), _index(call)
     await artifacts.locate(context.database, job_id, index, user_id=call.who.user_id)
@@ -88,7 +88,7 @@ async def erase_artifacts(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     tag="Artifacts",
     wait_seconds=DOWNLOAD_SECONDS,
 )
-async def download_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
+async def get_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
     """The file itself, by a signed address and without any other credential. Supports single ranges."""
     found, headers = await _signed(call)
     etag = headers["ETag"].encode()
