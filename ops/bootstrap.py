@@ -24,7 +24,7 @@ GLIBC_MIN = (2, 28)
 MACHINES = ("x86_64", "aarch64", "arm64")
 
 
-def main(arguments):
+def main(arguments: "list[str]") -> "str | None":
     kind = arguments[0] if arguments else "runtime"
     if kind not in LOCKS:
         return "usage: python3 ops/bootstrap.py runtime|dev"
@@ -38,7 +38,7 @@ def main(arguments):
     return sentence or install(kind)
 
 
-def trouble(version, venv, system, machine, libc):
+def trouble(version: "tuple[int, ...]", venv: bool, system: str, machine: str, libc: "tuple[str, str]") -> "str | None":
     """The one line that cures what is missing, or None."""
     short = "{}.{}".format(*version)
     if tuple(version[:2]) < PYTHON_MIN:
@@ -63,7 +63,7 @@ def trouble(version, venv, system, machine, libc):
     return None
 
 
-def has_venv():
+def has_venv() -> bool:
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
@@ -72,7 +72,7 @@ def has_venv():
     return True
 
 
-def newer_python():
+def newer_python() -> "str | None":
     """A Python on the path that is new enough and really runs."""
     for name in NEWER_PYTHONS:
         found = shutil.which(name)
@@ -82,7 +82,7 @@ def newer_python():
     return None
 
 
-def up_to_date(kind):
+def up_to_date(kind: str) -> bool:
     """Whether `.venv` is complete; what tests need includes what running needs."""
     try:
         done = STAMP.read_text()
@@ -91,17 +91,17 @@ def up_to_date(kind):
     return PYTHON.exists() and done in {stamp(other) for other in (kind, "dev")}
 
 
-def stamp(kind):
+def stamp(kind: str) -> str:
     digest = hashlib.sha256()
     for path in (LOCKS[kind], ROOT / "pyproject.toml"):
         digest.update(path.read_bytes())
     return "{} {} {} {}\n".format(kind, digest.hexdigest(), os.path.realpath(sys.executable), ROOT)
 
 
-def install(kind):
+def install(kind: str) -> "str | None":
     """Makes the environment; the failing step's own words come before our sentence."""
     print("Setting up .venv ({}); this happens once.".format(kind), flush=True)
-    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "-qq", "install"]
     steps = [
         [sys.executable, "-m", "venv", "--clear", str(VENV)],
         [*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement", str(LOCKS[kind])],

@@ -21,7 +21,17 @@ def main() -> None:
     for name in reversed(LOCKS):
         path = ROOT / "ops" / name
         extras = [f"--extra={extra}" for extra in LOCKS[name]]
-        command = ["uv", "pip", "compile", "pyproject.toml", *OPTIONS, *SILENCE, *extras, *held, f"--output-file={path}"]
+        command = [
+            "uv",
+            "pip",
+            "compile",
+            "pyproject.toml",
+            *OPTIONS,
+            *SILENCE,
+            *extras,
+            *held,
+            f"--output-file={path}",
+        ]
         subprocess.run(command, cwd=ROOT, check=True)
         held = [f"--constraints={path}"]
 
