@@ -1,0 +1,128 @@
+"""What is open to whom: the table of public routes, and that nothing of one user shows to another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+
+from control_plane import api
+from control_plane.api import guards
+from control_plane.api.document import plain_path
+from control_plane.api.operation import Operation, declared
+from control_plane.app import create_app
+from control_plane.settings import Settings
+from tests.fixtures.api import API, Plane
+from tests.fixtures.worker import Service, picture
+
+async def _queued(service: Service) -> str:
+    return str(await service.order())
+
+
+async def _shown(service: Service) -> str:
+    """A running job with a preview."""
+    lease = await service.leased()
+    report = {"job_id": lease.job_id, "attempt": lease.attempt, "token": lease.token, "phase": "started"}
+    shown = {"progress": {"value": 0.5}, "preview": picture()}
+    await service.hands.call("/heartbeat", {"leases": [report | shown]})
+    return str(lease.job_id)
+
+
+async def _done(service: Service) -> str:
+    return str((await service.done())["id"])
+
+
+STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
+    "get_job": _queued,
+    "cancel_job": _queued,
+    "get_preview": _shown,
+    "get_own_artifact": _done,
+    "erase_artifacts": _done,
+}
+"""Every operation of a person that names a thing by id, and the job of somebody else that it is tried on."""
+
+FENCED = {"upload_artifact", "complete_attempt", "fail_attempt", "release_attempt"}
+"""Operations of a worker on a lease; `test_api_worker.py` tries each with the lease of another worker."""
+
+SIGNED = {"get_artifact", "head_artifact"}
+"""Public operations that name a job; they need a signature instead (`test_api_artifacts.py`)."""
+
+PROBLEM_PAGES = {"get_problem"}
+
+
+def _by_id() -> list[Operation]:
+    return [op for op in api.operations() if "{" in op.path]
+
+
+def test_public_routes_are_exactly_those_of_the_table() -> None:
+    app = create_app(Settings(), "postgresql://nowhere/none")
+    routed = {
+        (method, route.path_format.replace("//", "/"))
+        for route in app.routes
+        for method in getattr(route, "methods", ())
+        if method != "OPTIONS"
+    }
+    known = {(op.method, plain_path(op.path)) for op in api.operations()}
+    assert routed == known
+    public = {(op.method, op.path) for op in api.operations() if op.guard is guards.PUBLIC}
+    assert public == api.PUBLIC
+
+
+def test_every_route_that_is_not_public_has_a_guard() -> None:
+    app = create_app(Settings(), "postgresql://nowhere/none")
+    handlers = [handler for route in app.routes for handler in getattr(route, "route_handlers", ())]
+    undeclared = [handler for handler in handlers if declared(handler) is None and "OPTIONS" not in handler.http_methods]
+    assert not undeclared
+    assert len(handlers) > 15
+
+
+async def test_every_guarded_route_refuses_a_caller_without_credentials(control_plane: Plane) -> None:
+    tried = 0
+    for op in api.operations():
+        if op.guard is guards.PUBLIC:
+            continue
+        if op.guard is guards.METRICS:  # open to neighbours, but not to those who speak for somebody else
+            answered = await control_plane.call(op.method, op.path, headers={"X-Forwarded-For": "203.0.113.9"})
+        else:
+            answered = await control_plane.call(op.method, _filled(op, str(uuid4())), raw=b"{}")
+        assert answered.status == 401, op
+        assert answered.headers["WWW-Authenticate"] == "Bearer"
+        assert answered.code == "unauthorized"
+        tried += 1
+    assert tried >= 10
+
+
+def test_every_operation_with_an_id_is_tried_by_a_second_user() -> None:
+    tried = {*STRANGERS, *FENCED, *SIGNED, *PROBLEM_PAGES}
+    assert {op.name for op in _by_id()} == tried
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+async def test_somebody_elses_looks_like_nobodys(name: str, control_plane: Plane) -> None:
+    op = next(op for op in api.operations() if op.name == name)
+    job_id = await STRANGERS[name](control_plane.service)
+    stranger = await control_plane.user_key()
+    foreign = await control_plane.call(op.method, _filled(op, job_id), stranger)
+    missing = await control_plane.call(op.method, _filled(op, str(uuid4())), stranger)
+    assert foreign.status == missing.status == 404
+    assert _same(foreign.json) == _same(missing.json)
+    own = await control_plane.call(op.method, _filled(op, job_id), control_plane.service.key)
+    assert own.status < 400, own.body
+
+
+async def test_a_list_has_only_ones_own_jobs(control_plane: Plane) -> None:
+    mine, theirs = await control_plane.user_key(), await control_plane.user_key()
+    job = await control_plane.order(mine)
+    await control_plane.order(theirs)
+    assert [found["id"] for found in (await control_plane.call("GET", f"{API}/jobs", mine)).json["data"]] == [job["id"]]
+
+
+def _filled(op: Operation, job_id: str) -> str:
+    values = {"job_id": job_id, "number": "1", "attempt": "1", "index": "0", "slug": "invalid"}
+    return plain_path(op.path).format(**values)
+
+
+def _same(problem: dict[str, object]) -> dict[str, object]:
+    """A problem without what is different for every request."""
+    return {name: value for name, value in problem.items() if name not in ("request_id", "instance")}
