@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up test quick test-all check bench torture acceptance snapshot lock clean runtime dev
+.PHONY: help demo up test quick test-all check bench torture acceptance snapshot lock install clean runtime dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,8 +13,9 @@ help: ## this list
 demo: runtime ## see it work: three customers, two agents, one of them killed, every picture arrives
 	@$(BIN)/python -m control_plane.cli.demo
 
-up: runtime ## use it: the whole service on this machine, until Ctrl-C (ARGS="--port 8001")
-	@TESSERA_DATA_DIR="$${TESSERA_DATA_DIR:-$(CURDIR)/.tessera}" $(BIN)/tessera up $(ARGS)
+up: runtime ## use it: the whole service on this machine, until Ctrl-C (HOST=0.0.0.0 PORT=8001)
+	@TESSERA_DATA_DIR="$${TESSERA_DATA_DIR:-$(CURDIR)/.tessera}" $(BIN)/tessera up \
+		$(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: check ## check it: linters, types, dependency contracts and every test
 	$(call stage,tests)
@@ -51,6 +52,8 @@ snapshot: dev ## write sql/schema.sql anew
 
 lock: dev ## choose the versions of all dependencies anew
 	@PATH="$(BIN):$$PATH" $(BIN)/python -m ops.lock
+
+install: runtime ## only set up .venv, for `tessera` and `tessera-agent`
 
 clean: ## remove the environment and caches; your data in .tessera stays
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
