@@ -88,6 +88,8 @@ def _headers(scope: Scope, found: TesseraError, error: BaseException) -> dict[st
         headers["Retry-After"] = str(max(1, math.ceil(found.retry_after)))
     if found.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if found.status == 416:
+        headers["Content-Range"] = f"bytes */{found.fields['bytes']}"
     if found.status == 405 and isinstance(error, HTTPException):
         headers["Allow"] = (error.headers or {}).get("allow", (error.headers or {}).get("Allow", ""))
     return headers
