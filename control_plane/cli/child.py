@@ -24,17 +24,28 @@ HURRY_SECONDS = 10.0
 async def start(*argv: str, environ: Mapping[str, str], quiet: bool = False, log: IO[bytes] | None = None) -> Process:
     """Start `python argv` tied to this process, in a session of its own: a Ctrl-C in our terminal is for us.
 
-    What it prints goes to our standard error, which is for people, or to `log`; `quiet` drops its standard output.
+    What it prints goes to our standard error, which is for people, or to `log`.
     """
-    out = DEVNULL if quiet else log or sys.stderr
     return await asyncio.create_subprocess_exec(
         *tether.command(sys.executable, *argv),
         stdin=DEVNULL,
-        stdout=out,
+        stdout=log or sys.stderr,
         stderr=log,
         env=dict(environ),
         start_new_session=True,
     )
+
+
+async def end(process: Process, seconds: float) -> None:
+    """Ask a program to end, and see to it."""
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(seconds):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 class Keeper:
@@ -60,7 +71,10 @@ class Keeper:
             while not self._leaving.is_set():
                 began = monotonic()
                 self.code = await self._once()
-                if self._leaving.is_set() or self.code in self._final:
+                if self._leaving.is_set():
+                    return
+                if self.code in self._final:
+                    printing.note(f"The {self.name} has ended ({how(self.code)}) and is not started again; see above.")
                     return
                 failures = 1 if monotonic() - began > SETTLED_SECONDS else failures + 1
                 await self._pause(failures)

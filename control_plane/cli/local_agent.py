@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from control_plane.cli import child, printing
+from control_plane.cli import printing
 from control_plane.cli.child import Keeper
 from control_plane.cli.parsing import EX_CONFIG, EX_UNAVAILABLE, CommandError
 
@@ -31,24 +31,23 @@ async def keeper(database: Database, data_dir: Path, url: str) -> Keeper | None:
             return None
         case "unknown":
             await enroll(database, folder, url, NAME)
-    return Keeper("local agent", ("-m", "agent", "run"), environ(folder), HOPELESS)
-
-
-def environ(folder: Path, **settings: str) -> dict[str, str]:
-    """The environment of an agent whose state is in `folder`."""
-    given = {f"TESSERA_AGENT_{name.upper()}": value for name, value in settings.items()}
-    return {**os.environ, "TESSERA_AGENT_DIR": str(folder), **given}
+    return Keeper("local agent", ("-m", "agent", "run"), {**os.environ, "TESSERA_AGENT_DIR": str(folder)}, HOPELESS)
 
 
 async def enroll(database: Database, folder: Path, url: str, name: str) -> None:
-    """Make the agent of `folder` a worker. The token travels in the environment, which only its owner can read."""
+    """Make the agent of `folder` a worker."""
+    from agent.client import NoAnswer, Problem
+    from agent.credential import save
+    from agent.enrolment import enroll
     from control_plane import workers
 
     token = await workers.create_token(database, name)
-    argv = ("-m", "agent", "enroll", url, "--name", name, "--replace", "--json")
-    process = await child.start(*argv, environ=environ(folder, token=token), quiet=True)
-    if await process.wait() != 0:
-        raise CommandError("The local agent could not be enrolled; `--no-agent` starts without it.", EX_UNAVAILABLE)
+    try:
+        credential = await enroll(url, token, name)
+    except (NoAnswer, Problem) as error:
+        sentence = f"The local agent could not be enrolled ({error}). `--no-agent` starts without it."
+        raise CommandError(sentence, EX_UNAVAILABLE) from error
+    save(credential, folder / CREDENTIAL)
 
 
 async def _standing(database: Database, folder: Path, url: str) -> str:

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,15 +24,18 @@ from control_plane.cli.child import Keeper
 from control_plane.cli.listening import local_url
 from control_plane.cli.operating import opened
 from control_plane.cli.parsing import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, CommandError
+from control_plane.cli.ready import answers
+from control_plane.cli.stopping import Stopping
 
 if TYPE_CHECKING:
     from control_plane.settings import Settings
 
 READY_SECONDS = 60.0
 READY_BEAT_SECONDS = 0.05
-READY_ANSWER_SECONDS = 2.0
 DATABASE_BEAT_SECONDS = 1.0
 """How often the embedded database is looked after."""
+QUIET = "warning"
+"""Log level of the control plane when nobody asked for another: this terminal is somebody's."""
 HOPELESS = frozenset({EX_USAGE, EX_CONFIG})
 """Exit codes of the control plane after which starting it again is no use."""
 
@@ -42,15 +43,15 @@ HOPELESS = frozenset({EX_USAGE, EX_CONFIG})
 class Tree:
     """Everything that `tessera up` runs, and what signals have asked of it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stopping: Stopping) -> None:
         assert settings.database_url is not None
         self._database_url = settings.database_url
         self.settings = settings
         self.url = local_url(settings)
         self.control = Keeper("control plane", ("-m", "control_plane", "serve"), _environ(settings), HOPELESS)
         self.agent: Keeper | None = None
-        self.asked = asyncio.Event()
-        """To stop."""
+        self.stopping = stopping
+        stopping.also = self._signalled
 
     async def run(self, *, agent: bool) -> int:
         """Until it is told to stop; returns the exit code."""
@@ -59,18 +60,17 @@ class Tree:
             try:
                 if await self._ready():
                     await self._settle(tasks, agent=agent)
-                    await self.asked.wait()
+                    await self.stopping.asked.wait()
                     await self._finish_agent()
             finally:
                 premises.forget_address(self.settings.data_dir)
                 await self.control.finish()
         return self.control.code if self.control.code in HOPELESS else 0
 
-    def signalled(self) -> None:
+    def _signalled(self) -> None:
         """First: stop, and let the agent finish. Then: hurry."""
-        if not self.asked.is_set():
+        if not self.stopping.asked.is_set():
             printing.note("\nStopping; what is being made is finished first. Ctrl-C again hurries.")
-            self.asked.set()
             return
         for keeper in filter(None, (self.agent, self.control)):
             if keeper.leaving:
@@ -78,7 +78,7 @@ class Tree:
 
     async def _keep_control(self) -> None:
         await self.control.run()
-        self.asked.set()
+        self.stopping.asked.set()
 
     async def _settle(self, tasks: asyncio.TaskGroup, *, agent: bool) -> None:
         """The control plane answers: key, agent, and what people are told."""
@@ -100,7 +100,7 @@ class Tree:
         """Wait until the control plane answers; False when it is not wanted any more."""
         with suppress(TimeoutError):
             async with asyncio.timeout(READY_SECONDS):
-                while not self.asked.is_set():
+                while not self.stopping.asked.is_set():
                     if await asyncio.to_thread(answers, f"{self.url}/readyz"):
                         return True
                     await asyncio.sleep(READY_BEAT_SECONDS)
@@ -110,9 +110,10 @@ class Tree:
 
 async def run(settings: Settings, *, agent: bool) -> int:
     """`tessera up` but for its arguments: the database around the tree."""
-    async with database(settings) as url:
-        tree = Tree(msgspec.structs.replace(settings, database_url=url))
-        with _signals(tree):
+    stopping = Stopping()
+    with stopping.listening():
+        async with database(settings) as url:
+            tree = Tree(msgspec.structs.replace(settings, database_url=url), stopping)
             return await tree.run(agent=agent)
 
 
@@ -150,14 +151,6 @@ async def _look_after(data_dir: Path, pid: int, over: asyncio.Event) -> None:
             again.stop()
 
 
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=READY_ANSWER_SECONDS):  # noqa: S310 - our own address
-            return True
-    except OSError:
-        return False
-
-
 def _alive(pid: int) -> bool:
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
@@ -176,17 +169,4 @@ def _environ(settings: Settings) -> dict[str, str]:
         "TESSERA_HOST": settings.host,
         "TESSERA_PORT": str(settings.port),
     }
-    return {**os.environ, **told}
-
-
-@contextmanager
-def _signals(tree: Tree) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, tree.signalled)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+    return {"TESSERA_LOG_LEVEL": QUIET, **os.environ, **told}
