@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import shutil
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID, uuid4
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
 from control_plane.signing import artifact_url
 from control_plane.store import new_key
 from control_plane.sweeper import ORPHAN_SECONDS, TEMPORARY_SECONDS, Sweeper, Task
-from tests.fixtures.postgres import Postgres
-from tests.fixtures.worker import Json, Service, picture, running, staffed
+from tests.fixtures.worker import Json, Service, picture
 
 PATIENCE_SECONDS = 10.0
 MONTHLY = "(attempts|job_events)_[0-9]{4}_[0-9]{2}"
@@ -25,17 +23,13 @@ MONTHLY = "(attempts|job_events)_[0-9]{4}_[0-9]{2}"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def service(postgres: Postgres, template: str, tmp_path: Path) -> AsyncIterator[Service]:
-    """A control plane of this test alone, since a sweep looks at everything."""
-    name = postgres.create(template)
-    async with (
-        running(postgres.url(name), tmp_path) as context,
-        aiohttp.ClientSession() as session,
-        staffed(context, session) as service,
-    ):
-        yield service
-    postgres.drop(name)
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def only_mine(service: Service) -> None:
+    """Nothing lies about from the test before, since a sweep looks at everything."""
+    for table in ("artifacts", "idempotency_keys", "job_progress"):
+        async with service.context.database.connection() as connection:
+            await connection.execute(f"delete from {table}".encode())
+    shutil.rmtree(service.context.store.root, ignore_errors=True)
 
 
 @pytest.fixture
