@@ -31,8 +31,10 @@ POLL_MAX_SECONDS = 2.0
 POLL_GROWTH = 1.25
 ORDER_PATIENCE_SECONDS = 10.0
 """How long a first contact is tried: an address may be wrong."""
+LOOK_PATIENCE_SECONDS = 3.0
+"""How long one look at a job is tried before the person hears that nobody answers."""
 FOLLOW_PATIENCE_SECONDS = 600.0
-"""How long a job is followed through an outage: it goes on without us."""
+"""How long a job is followed through an outage."""
 CANCEL_PATIENCE_SECONDS = 15.0
 
 FINISHED = frozenset({"succeeded", "failed", "canceled", "expired"})
@@ -102,7 +104,7 @@ async def _ordered(client: Client, order: SubmitRequest, display: Display) -> Jo
     job: JobView | None = None
     try:
         job = await client.submit(order, idempotency_key=key)
-        client.patience_seconds = FOLLOW_PATIENCE_SECONDS
+        client.patience_seconds = LOOK_PATIENCE_SECONDS
         return await _follow(client, job, display)
     except asyncio.CancelledError:
         this.uncancel()
@@ -118,13 +120,21 @@ async def _ordered(client: Client, order: SubmitRequest, display: Display) -> Jo
 
 
 async def _follow(client: Client, job: JobView, display: Display) -> JobView:
-    pause = POLL_FIRST_SECONDS
+    """Look at a job until it is over, also through an outage: it goes on without us."""
+    pause, heard_at = POLL_FIRST_SECONDS, time.monotonic()
     while True:
         display.show(job)
         if job.status in FINISHED:
             return job
         await asyncio.sleep(pause)
-        before, job = job, await client.job(job.id)
+        try:
+            before, job = job, await client.job(job.id)
+        except Unreachable as error:
+            if time.monotonic() - heard_at > FOLLOW_PATIENCE_SECONDS:
+                raise
+            display.note(f"{error.sentence} Trying on; the job is safe.")
+            continue
+        heard_at = time.monotonic()
         moved = (before.status, before.progress) != (job.status, job.progress)
         pause = POLL_FIRST_SECONDS if moved else min(pause * POLL_GROWTH, POLL_MAX_SECONDS)
 

@@ -73,9 +73,13 @@ class Display:
         self._last = ""
 
     def show(self, job: JobView) -> None:
+        self.note(self._line(job) if self._terminal else self._plain(job))
+
+    def note(self, line: str) -> None:
+        """Something beside the job, once; the job's next line takes its place on a terminal."""
         if self._terminal:
-            self._redraw(self._line(job))
-        elif (line := self._plain(job)) != self._last:
+            self._redraw(line)
+        elif line != self._last:
             self._last = line
             print(line, file=self._stream, flush=True)
 
