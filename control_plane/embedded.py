@@ -99,6 +99,10 @@ class Embedded:
     def pid(self) -> int:
         return _Pidfile.read(self.folder).pid
 
+    @property
+    def socket_folder(self) -> Path:
+        return self._server.socket
+
     def url(self, role: str, database: str = DATABASE) -> str:
         return _url(self._server, role, database)
 
