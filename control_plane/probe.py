@@ -204,20 +204,13 @@ def _webm(file: _Window) -> Media:
     """EBML header with DocType webm, then Segment / Tracks / TrackEntry / Video."""
     parts = _elements(file)
     _, header = next(parts)
-    kinds = [
-        raw.read(raw.start, min(8, raw.end - raw.start))
-        for name, raw in _elements(header)
-        if name == _DOC_TYPE
-    ]
+    kinds = [raw.read(raw.start, min(8, raw.end - raw.start)) for name, raw in _elements(header) if name == _DOC_TYPE]
     if not kinds or kinds[0].rstrip(b"\x00") != b"webm":
         raise UnknownMedia("The Matroska file is not WebM.")
     video = _descend(file.part(header.end, file.end), (_SEGMENT, _TRACKS, _TRACK, _VIDEO))
     if video is None:
         raise UnknownMedia("The WebM file has no video track.")
-    sizes = {
-        name: int.from_bytes(raw.read(raw.start, min(8, raw.end - raw.start)))
-        for name, raw in _elements(video)
-    }
+    sizes = {name: int.from_bytes(raw.read(raw.start, min(8, raw.end - raw.start))) for name, raw in _elements(video)}
     return Media("video/webm", sizes.get(_PIXEL_WIDTH, 0), sizes.get(_PIXEL_HEIGHT, 0))
 
 

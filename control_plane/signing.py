@@ -70,9 +70,7 @@ class SigningKeys:
 
     def verify(self, job_id: UUID, index: int, expires: int, signature: str) -> bool:
         given = signature.encode(errors="replace")
-        right = [
-            hmac.compare_digest(_signature(key, job_id, index, expires).encode(), given) for key in self._keys
-        ]
+        right = [hmac.compare_digest(_signature(key, job_id, index, expires).encode(), given) for key in self._keys]
         return any(right)
 
 
@@ -92,9 +90,7 @@ def artifact_url(
 def check(keys: SigningKeys, job_id: UUID, index: int, expires: int, signature: str, now: float) -> None:
     """Raises `Forbidden` unless the address was signed by us, as it stands, and has not expired."""
     if not 0 < expires < EXPIRES_MAX or not keys.verify(job_id, index, expires, signature):
-        raise Forbidden(
-            "This address was not made here or has been changed. Ask for the job again to get a new one."
-        )
+        raise Forbidden("This address was not made here or has been changed. Ask for the job again to get a new one.")
     if now >= expires:
         raise Forbidden("This address has expired. Ask for the job again to get a new one.")
 
