@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ACCOUNTS = ("tessera", "nobody")
+SAME_FOR_ACCESS = "--securebits=+no_setuid_fixup"
+"""Without it the kernel forgets the capability when a program asks by access(2) whether it may, as PostgreSQL does."""
 
 
 def possible() -> bool:
@@ -54,10 +56,11 @@ def command(arguments: list[str], uid: int, reach: Sequence[Path]) -> list[str]:
     """`arguments` to be run as `uid`, able to reach the paths."""
     if uid == os.geteuid():
         return arguments
-    gid = pwd.getpwuid(uid).pw_gid
-    keep = "-all" if all(map(_open_to_all, reach)) else "-all,+dac_override"
-    capabilities = [f"--{kind}={keep}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
-    return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *capabilities, *arguments]
+    reachable = all(map(_open_to_all, reach))
+    keep = "-all" if reachable else "-all,+dac_override"
+    options = [f"--reuid={uid}", f"--regid={pwd.getpwuid(uid).pw_gid}", "--clear-groups"]
+    options += [f"--{kind}={keep}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+    return ["setpriv", *options, *([] if reachable else [SAME_FOR_ACCESS]), *arguments]
 
 
 def _open_to_all(path: Path) -> bool:
