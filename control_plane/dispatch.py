@@ -256,8 +256,7 @@ class Dispatcher:
 
     def nudge(self, worker_id: UUID) -> None:
         """There is news for this worker: answer what it keeps open, in whichever process."""
-        self._hear_worker(worker_id)
-        self.bus.send("worker", worker_id)
+        self.bus.announce("worker", worker_id)
 
     def _hear_worker(self, worker_id: UUID) -> None:
         self.heartbeats.nudge(worker_id)
@@ -284,7 +283,7 @@ class Dispatcher:
     async def revoke(self, worker_id: UUID) -> None:
         for job in await queue.revoke(self.database, worker_id):
             self._requeued(job.state, job.lane_id, job.tag)
-        self.bus.send("credential", worker_id)
+        self.bus.announce("credential", worker_id)
         self.nudge(worker_id)
 
     # ------------------------------------------------------------------------------------------ once a second

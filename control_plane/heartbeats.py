@@ -246,8 +246,7 @@ class Heartbeats:
     def watch(self, job_id: UUID) -> None:
         """Somebody looks at this job: for a few seconds its agent reports progress early."""
         if self._watched.get(job_id, 0.0) < time.monotonic() + WATCH_SECONDS / 2:
-            self._hear_watch(job_id)
-            self._bus.send("watch", job_id)
+            self._bus.announce("watch", job_id)
 
     def _hear_watch(self, job_id: UUID) -> None:
         now = time.monotonic()

@@ -62,6 +62,11 @@ class Bus:
             self._pending.append(" ".join([topic, *map(str, words)]))
             self._filled.set()
 
+    def announce(self, topic: str, *words: object) -> None:
+        """Tell everybody: the listeners of this process now, the others soon."""
+        self._tell(topic, [str(word) for word in words])
+        self.send(topic, *words)
+
     async def run_sender(self) -> None:
         while True:
             await self._filled.wait()
