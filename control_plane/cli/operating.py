@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from control_plane.settings import Settings
 
 POOL_SIZE = 2
+LOG_LEVEL = "warning"
+"""A command answers itself; only what it does not know how to say is logged."""
 
 Result = TypeVar("Result")
 Work = Callable[["Database"], Awaitable[Result]]
@@ -39,7 +41,10 @@ def settings(overrides: Mapping[str, object] | None = None) -> Settings:
 
 def operate(work: Work[Result]) -> Result:
     """Run `work` on the database of the settings."""
+    from control_plane import log
+
     chosen = settings()
+    log.configure(LOG_LEVEL, chosen.log_format)
 
     async def whole(url: str) -> Result:
         async with opened(url) as database:

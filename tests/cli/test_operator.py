@@ -1,0 +1,304 @@
+"""The operator's verbs on a real embedded database, in both forms of answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from control_plane import embedded, queue, workers
+from control_plane.cli import main
+from control_plane.cli.operating import opened
+from control_plane.database import Database
+from control_plane.queue import Order
+from control_plane.wire.worker import EnrollRequest
+
+SPEC = '{"kind":"image","model":"testcard","prompt":"a secret wish","width":64,"height":64,"steps":1,"seed":1}'
+
+Result = TypeVar("Result")
+Say = Callable[..., str]
+Tell = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder whose server runs, as under `tessera up`."""
+    folder = tmp_path_factory.mktemp("data")
+    server = embedded.start(folder)
+    yield folder
+    server.stop()
+
+
+@pytest.fixture
+def say(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a command, expect this exit code, and return what it printed (errors when it failed)."""
+    monkeypatch.setenv("TESSERA_DATA_DIR", str(data_dir))
+    monkeypatch.setenv("TESSERA_DISK_RESERVE_BYTES", "0")
+
+    def run(*words: object, code: int = 0) -> str:
+        capsys.readouterr()
+        assert main([str(word) for word in words]) == code
+        told = capsys.readouterr()
+        return told.err if code in (64, 69) else told.out
+
+    return run
+
+
+@pytest.fixture
+def tell(say: Say) -> Tell:
+    """The same, as the decoded JSON of its `--json`."""
+    return lambda *words: json.loads(say(*words, "--json"))
+
+
+def on_database(data_dir: Path, work: Callable[[Database], Awaitable[Result]]) -> Result:
+    """What other parts would do meanwhile."""
+    server = embedded.start(data_dir)
+
+    async def whole() -> Result:
+        async with opened(server.app_url) as database:
+            return await work(database)
+
+    try:
+        return asyncio.run(whole())
+    finally:
+        server.stop()
+
+
+def name() -> str:
+    return f"ada-{uuid.uuid4().hex[:8]}"
+
+
+def submit(data_dir: Path, user_id: str, **fields: Any) -> UUID:
+    order = Order(user_id=UUID(user_id), lane_id=1, cost=1, spec=SPEC, **fields)
+
+    async def work(database: Database) -> UUID | None:
+        [row] = await queue.submit(database, [order])
+        return row.job_id
+
+    job_id = on_database(data_dir, work)
+    assert job_id is not None
+    return job_id
+
+
+def enroll(data_dir: Path, token: str) -> None:
+    request = EnrollRequest(token=token, secret_sha256=uuid.uuid4().hex * 2, name="unnamed")
+    on_database(data_dir, lambda database: workers.enroll(database, request))
+
+
+def test_an_account_is_created_listed_suspended_and_resumed(say: Say, tell: Tell) -> None:
+    ada = name()
+    made = tell("user", "create", ada, "--plan", "pro")
+    assert (made["name"], made["plan"], set(made)) == (ada, "pro", {"id", "name", "plan"})
+    assert [user["id"] for user in tell("user", "list") if user["name"] == ada] == [made["id"]]
+    assert tell("user", "suspend", ada)["status"] == "suspended"
+    assert f"{ada}  pro   suspended" in say("user", "list")
+    assert say("user", "resume", made["id"]) == f"{ada} is active.\n"
+
+
+def test_a_new_account_says_what_comes_next(say: Say) -> None:
+    ada = name()
+    assert say("user", "create", ada) == f"Created {ada} on plan free. Next: tessera key create {ada}\n"
+    assert f"There is a user '{ada}' already" in say("user", "create", ada, code=64)
+    assert "no colon" in say("user", "create", "telegram:1", code=64)
+    assert "Did you mean pro?" in say("user", "create", name(), "--plan", "prro", code=64)
+
+
+def test_an_unknown_account_is_told_with_the_nearest(say: Say) -> None:
+    say("user", "create", "grace-hopper")
+    assert say("user", "suspend", "grace-hoper", code=64) == (
+        "tessera: There is no account grace-hoper. Did you mean grace-hopper?\n"
+    )
+
+
+def test_a_key_is_shown_once_and_ends_for_ever(say: Say, tell: Tell) -> None:
+    ada = name()
+    tell("user", "create", ada)
+    made = tell("key", "create", ada)
+    assert set(made) == {"id", "key"}
+    assert made["key"].startswith(f"tsk_{made['id']}_")
+    [listed] = tell("key", "list", ada)
+    assert (listed["scopes"], listed["revoked_at"]) == (["read", "submit"], None)
+    assert made["key"] not in json.dumps(listed)
+    assert made["id"] in say("key", "list", ada)
+    assert say("key", "revoke", made["key"]) == f"The key {made['id']} opens nothing any more.\n"
+    assert tell("key", "list", ada)[0]["revoked_at"] is not None
+    assert "There is no live key" in say("key", "revoke", made["id"], code=64)
+
+
+def test_a_key_can_expire_and_be_limited(tell: Tell, say: Say) -> None:
+    ada = name()
+    tell("user", "create", ada)
+    tell("key", "create", ada, "--scope", "read", "--days", "2", "--name", "dashboard")
+    [listed] = tell("key", "list", ada)
+    assert (listed["name"], listed["scopes"], bool(listed["expires_at"])) == ("dashboard", ["read"], True)
+    assert say("key", "create", ada).startswith("tsk_")
+
+
+def test_a_service_acts_for_its_providers_and_is_no_administrator(say: Say, tell: Tell) -> None:
+    made = tell("key", "create", "--service", "bots", "--provider", "telegram", "--provider", "discord")
+    [listed] = [key for key in tell("key", "list") if key["id"] == made["id"]]
+    assert (listed["name"], listed["providers"]) == ("bots", ["discord", "telegram"])
+    assert "telegram:*" in say("key", "list")
+    refused = {
+        ("--service", "bots"): "--provider",
+        ("ada", "--service", "bots"): "either USER, or --service",
+        (): "either USER, or --service",
+        ("--service", "bots", "--provider", "telegram", "--scope", "admin"): "never an administrator",
+        ("--service", "bots", "--provider", "Telegram"): "lower-case letters",
+    }
+    for words, sentence in refused.items():
+        assert sentence in say("key", "create", *words, code=64)
+
+
+def test_a_machine_is_enrolled_drained_resumed_and_revoked(say: Say, tell: Tell, data_dir: Path) -> None:
+    den = name()
+    token = tell("worker", "enroll-token", "--name", den)
+    assert token["token"].startswith("tse_")
+    enroll(data_dir, token["token"])
+
+    def condition() -> str:
+        [found] = [listed for listed in tell("worker", "list", "--all") if listed["worker"]["name"] == den]
+        return str(found["condition"])
+
+    assert condition() == "away"
+    assert den in say("worker", "list")
+    assert say("worker", "drain", den) == f"{den} finishes what it holds and takes no more.\n"
+    assert condition() == "draining"
+    assert tell("worker", "resume", den)["condition"] == "resumed"
+    assert condition() == "away"
+    assert say("worker", "revoke", den) == f"{den} may do nothing more; 0 jobs went back.\n"
+    assert condition() == "revoked"
+    assert "There is no worker" in say("worker", "drain", den, code=64)
+
+
+def test_the_token_for_a_machine_comes_with_the_command_to_type(say: Say) -> None:
+    told = say("worker", "enroll-token", "--hours", "2")
+    assert "tessera-agent enroll http://127.0.0.1:8000 tse_" in told
+    assert "within 2 h" in told
+    assert "at most 24 hours" in say("worker", "enroll-token", "--hours", "99", code=64)
+
+
+def test_an_unknown_machine_is_told_with_the_nearest(say: Say, tell: Tell, data_dir: Path) -> None:
+    enroll(data_dir, tell("worker", "enroll-token", "--name", "gaming-pc")["token"])
+    assert "Did you mean gaming-pc?" in say("worker", "drain", "gamingpc", code=64)
+
+
+def test_an_order_is_listed_explained_and_canceled(say: Say, tell: Tell, data_dir: Path) -> None:
+    ada = name()
+    job_id = submit(data_dir, tell("user", "create", ada)["id"])
+    [listed] = tell("job", "list", "--user", ada)
+    assert (listed["id"], listed["state"], listed["model"]) == (str(job_id), "queued", "testcard")
+    assert str(job_id) in say("job", "list", "--state", "queued")
+    why = tell("job", "why", job_id)
+    assert why["waiting"]["reason"] == "no_worker_for_model"
+    assert why["waiting"]["position"] is not None
+    assert say("job", "why", job_id).startswith("It waits: no worker for this model is connected")
+    shown = tell("job", "show", job_id)
+    assert (shown["user"], shown["attempts"], shown["artifacts"]) == (ada, [], [])
+    assert "No worker has had it yet." in say("job", "show", job_id)
+    assert say("job", "cancel", job_id) == "Canceled.\n"
+    assert say("job", "cancel", job_id) == "There was nothing left to cancel: the job is canceled.\n"
+    assert tell("job", "cancel", job_id)["state"] == "canceled"
+    assert say("job", "why", job_id) == "It is not waiting; it is canceled.\n"
+
+
+def test_what_a_person_typed_is_never_shown(say: Say, tell: Tell, data_dir: Path) -> None:
+    ada = name()
+    job_id = submit(data_dir, tell("user", "create", ada)["id"])
+    for words in (("job", "list"), ("job", "show", job_id), ("job", "why", job_id)):
+        assert "secret wish" not in say(*words) + json.dumps(tell(*words))
+
+
+def test_an_expired_order_says_why_it_ended(say: Say, tell: Tell, data_dir: Path) -> None:
+    job_id = submit(data_dir, tell("user", "create", name())["id"], max_wait=0)
+    assert on_database(data_dir, queue.expire) == [job_id]
+    assert say("job", "why", job_id) == ("It expired: max_wait. The job did not start within its max_wait.\n")
+
+
+def test_an_unknown_order_is_a_sentence(say: Say) -> None:
+    assert "`tessera job list` shows what there is" in say("job", "show", uuid.uuid4(), code=64)
+
+
+@pytest.mark.parametrize(
+    ("what", "word", "misspelt"), [("model", "testcard", "testcrad"), ("lane", "1", "77"), ("submits", None, None)]
+)
+def test_a_switch_is_turned_off_and_on(say: Say, tell: Tell, what: str, word: str | None, misspelt: str | None) -> None:
+    words = [word] if word else []
+    assert tell("pause", what, *words)["paused"] is True
+    assert "paused" in say("status")
+    assert "open again" in say("resume", what, *words)
+    assert "paused" not in say("status")
+    if misspelt:
+        assert f"There is no {what} {misspelt}." in say("pause", what, misspelt, code=64)
+
+
+def test_a_pause_keeps_its_reason_and_refuses_orders(say: Say, tell: Tell, data_dir: Path) -> None:
+    say("pause", "submits", "--reason", "moving house")
+    assert "paused: moving house" in say("status")
+    user_id = tell("user", "create", name())["id"]
+
+    async def refusal(database: Database) -> str | None:
+        [row] = await queue.submit(database, [Order(user_id=UUID(user_id), lane_id=1, cost=1, spec=SPEC)])
+        return row.refusal
+
+    assert on_database(data_dir, refusal) == "paused"
+    say("resume", "submits")
+    assert on_database(data_dir, refusal) is None
+
+
+def test_status_tells_what_waits_where(say: Say, tell: Tell, data_dir: Path) -> None:
+    before = {lane["id"]: lane["queued"] for lane in tell("status")["lanes"]}
+    submit(data_dir, tell("user", "create", name())["id"])
+    told = tell("status")
+    assert {lane["id"]: lane["queued"] for lane in told["lanes"]} == {**before, 1: before[1] + 1}
+    assert (told["running"], told["submits_paused"]) == (False, False)
+    assert "no `tessera up` on this machine" in say("status")
+
+
+def test_check_shows_every_setting_and_trusts_a_sound_database(say: Say, tell: Tell, data_dir: Path) -> None:
+    told = tell("check")
+    assert told["problems"] == []
+    assert told["settings"]["TESSERA_DATA_DIR"] == str(data_dir)
+    assert say("check").endswith(f"All is well (PostgreSQL {told['postgresql']}).\n")
+
+
+@pytest.fixture
+def forgetful(data_dir: Path) -> Iterator[None]:
+    """A database that confirms before it has written."""
+    server = embedded.start(data_dir)
+    with psycopg.connect(server.url(embedded.SUPERUSER), autocommit=True) as connection:
+        connection.execute("alter role tessera_app set synchronous_commit = off")
+        yield
+        connection.execute("alter role tessera_app reset synchronous_commit")
+    server.stop()
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_check_refuses_a_database_that_forgets_what_it_has_confirmed(say: Say) -> None:
+    assert "PROBLEM: synchronous_commit is off" in say("check", code=78)
+    [problem] = json.loads(say("check", "--json", code=78))["problems"]
+    assert problem.endswith("Set it to on.")
+
+
+def test_check_says_when_the_disk_is_nearly_full(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSERA_DISK_RESERVE_BYTES", str(2**50))
+    assert "PROBLEM: Only" in say("check", code=78)
+
+
+def test_migrating_twice_changes_nothing(say: Say, tell: Tell) -> None:
+    say("user", "list")
+    assert tell("migrate") == {"applied": []}
+    assert say("migrate") == "The schema is up to date.\n"
+
+
+def test_the_api_describes_itself_without_a_service(tell: Tell, say: Say) -> None:
+    document = json.loads(say("openapi"))
+    assert document["openapi"].startswith("3.1")
+    assert "/api/v1/jobs" in document["paths"]
