@@ -118,10 +118,16 @@ def test_the_last_of_two_users_stops_it(data_dir: Path) -> None:
 def test_another_program_keeps_it_up_until_it_ends(data_dir: Path) -> None:
     with using(data_dir) as server, another_program(data_dir) as program:
         assert program.stdout is not None
-        assert int(program.stdout.readline()) == server.pid
+        server_pid = server.pid
+        assert int(program.stdout.readline()) == server_pid
         url = server.app_url
         server.stop()
         write(url, 3)
+        program.kill()
+        program.wait(WAIT_SECONDS)
+        with using(data_dir) as last:
+            assert rows(last.app_url) == [3]
+    assert gone(server_pid)
 
 
 def test_a_server_whose_user_was_killed_is_adopted_and_stopped_in_the_end(data_dir: Path) -> None:

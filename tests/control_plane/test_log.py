@@ -45,9 +45,7 @@ def test_no_secret_leaves_in_a_line_nor_in_a_traceback(log: ModuleType, form: st
     try:
         raise RuntimeError(f"bearer {KEY}")
     except RuntimeError:
-        structlog.get_logger().exception(
-            "request.failed", headers={"x": KEY}, url="postgresql://me:hunter2@db/t"
-        )
+        structlog.get_logger().exception("request.failed", headers={"x": KEY}, url="postgresql://me:hunter2@db/t")
     logging.getLogger("third.party").warning("saw %s", KEY)
     text = out.getvalue()
     assert text.count("tsk_…") == 3

@@ -29,9 +29,7 @@ def test_without_anything_set_the_defaults_hold() -> None:
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     config = tmp_path / "tessera.toml"
-    config.write_text(
-        'port = 9001\nlease_seconds = 90\nnotify = false\ntrusted_proxies = ["10.0.0.0/8", "::1"]'
-    )
+    config.write_text('port = 9001\nlease_seconds = 90\nnotify = false\ntrusted_proxies = ["10.0.0.0/8", "::1"]')
     loaded = settings.load({"TESSERA_CONFIG": str(config), "TESSERA_PORT": "9002"})
     assert (loaded.port, loaded.lease_seconds, loaded.notify) == (9002, 90.0, False)
     assert tuple(loaded.trusted_proxies) == (ip_network("10.0.0.0/8"), ip_network("::1"))
