@@ -22,6 +22,7 @@ from control_plane import api, log
 from control_plane.api import problems
 from control_plane.api.document import document
 from control_plane.api.edge import Edge
+from control_plane.api.protocol import Protocol
 from control_plane.artifacts import Uploads
 from control_plane.context import Context
 from control_plane.credentials import Credentials
@@ -146,7 +147,7 @@ class Server(uvicorn.Server):
                 self._app,
                 host=settings.host,
                 port=settings.port,
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,

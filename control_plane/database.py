@@ -18,8 +18,8 @@ from typing import Any, Generic, LiteralString, TypeVar, cast
 
 import msgspec
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import class_row, scalar_row
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.rows import class_row, scalar_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from control_plane.errors import Unavailable
@@ -35,6 +35,7 @@ STATEMENT_FAILURES = frozenset({"40001", "40P01", "55P03", "57014"})
 """Serialisation, deadlock, lock timeout, statement timeout: the statement failed and did nothing. Any other operational
 error means that the connection broke and nobody knows whether the statement was committed."""
 
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 _HEADER = re.compile(r"^-- (?P<name>[a-z_0-9]+) :(?P<shape>one|many|value|run)$", re.MULTILINE)
 
 # Hot statements reach every row through an index. Plans made while tables were empty must not say otherwise
@@ -60,6 +61,13 @@ def statements(folder: Path = QUERIES_FOLDER) -> dict[str, tuple[str, LiteralStr
     return found
 
 
+def numbered(text: str) -> tuple[bytes, list[str]]:
+    """A statement as PostgreSQL takes it, with `$1` for `%(name)s`, and its parameters in that order."""
+    names = list(dict.fromkeys(_PARAMETER.findall(text)))
+    statement = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", text).replace("%%", "%")
+    return statement.encode(), names
+
+
 class Query(Generic[Row]):
     """A named statement and the type that its rows become."""
 
@@ -69,23 +77,25 @@ class Query(Generic[Row]):
         self.name = name
         self.row = row
         self.shape, self.text = statements()[name]
+        self._statement, self._names = numbered(self.text)
         Query.registry[name] = self
 
     async def many(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> list[Row]:
-        async with connection.cursor(row_factory=self._rows()) as cursor:
-            await cursor.execute(self.text, parameters, prepare=True)
-            return await cursor.fetchall()
+        return await (await self._executed(connection, parameters, self._rows())).fetchall()
 
     async def one(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> Row | None:
-        async with connection.cursor(row_factory=self._rows()) as cursor:
-            await cursor.execute(self.text, parameters, prepare=True)
-            return await cursor.fetchone()
+        return await (await self._executed(connection, parameters, self._rows())).fetchone()
 
     async def run(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> int:
         """The number of rows touched."""
-        async with connection.cursor() as cursor:
-            await cursor.execute(self.text, parameters, prepare=True)
-            return cursor.rowcount
+        return (await self._executed(connection, parameters, tuple_row)).rowcount
+
+    async def _executed(
+        self, connection: AsyncConnection[Any], parameters: Parameters | None, rows: Any
+    ) -> AsyncRawCursor[Any]:
+        """Raw, because psycopg would look for `%(name)s` in a long text anew at each execution."""
+        values = [parameters[name] for name in self._names] if parameters else None
+        return await AsyncRawCursor(connection, row_factory=rows).execute(self._statement, values, prepare=True)
 
     def _rows(self) -> Any:
         if self.row is not None and issubclass(self.row, msgspec.Struct):
@@ -154,6 +164,19 @@ KEEPALIVE: dict[str, Any] = {
 }
 
 
-def column(members: Sequence[Any], name: str) -> list[Any]:
-    """One field of every member: the array parameter of a batch statement."""
-    return [getattr(member, name) for member in members]
+def column(members: Sequence[Any], name: str) -> str:
+    """One field of every member: the array parameter of a batch statement, as PostgreSQL reads it.
+
+    psycopg would ask every element for its type; for a batch that takes longer than the statement itself.
+    """
+    return "{" + ",".join([_element(getattr(member, name)) for member in members]) + "}"
+
+
+def _element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)

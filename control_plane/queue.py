@@ -429,5 +429,5 @@ async def _found(connection: AsyncConnection[Any], query: Query[UUID], worker_id
         raise NotFound("There is no such worker, or it was revoked.")
 
 
-def _columns(members: Sequence[msgspec.Struct]) -> dict[str, list[Any]]:
+def _columns(members: Sequence[msgspec.Struct]) -> dict[str, Any]:
     return {name: column(members, name) for name in members[0].__struct_fields__}
