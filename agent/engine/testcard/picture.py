@@ -1,0 +1,71 @@
+"""From a spec to a finished still: scene, finish, caption.
+
+The picture depends on prompt, negative prompt, seed and size alone, byte for byte for one version of Pillow.
+Pictures beyond `DRAWN_PIXELS_MAX` are drawn smaller and enlarged before grain and caption, so that no order,
+however large, holds the painter for long.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from random import Random
+
+from PIL import Image, ImageChops
+
+from agent.engine.testcard.brush import grain
+from agent.engine.testcard.caption import write_caption
+from agent.engine.testcard.layer import Layer, Stage, lay
+from agent.engine.testcard.palette import Palette, palette
+from agent.engine.testcard.scenes import FAMILIES, LAYERS_TYPICAL, family
+from control_plane.wire.job import JobSpec
+
+DRAWN_PIXELS_MAX = 3_000_000
+WORDS_READ_MAX = 400
+GRAIN = 0.045
+
+LAYERS_SHARE = 0.9
+"""Of the progress of one picture; the rest is the finish."""
+
+
+def read(spec: JobSpec, seed: int) -> tuple[list[str], Random]:
+    """The words that count, in order, and the generator that everything is drawn from."""
+    unwanted = set(_words(spec.negative_prompt))
+    words = [word for word in _words(spec.prompt) if word not in unwanted]
+    return words, Random(f"{seed}\n{spec.prompt}\n{spec.negative_prompt}")
+
+
+def scene(spec: JobSpec, seed: int, stage: Stage) -> tuple[Palette, Iterator[Layer]]:
+    words, rng = read(spec, seed)
+    colours = palette(words, rng)
+    chosen = FAMILIES[family(words, rng)]
+    return colours, chosen(stage, colours, rng, frozenset(words))
+
+
+def paint(spec: JobSpec, seed: int) -> Iterator[tuple[float, Image.Image]]:
+    """Draws one picture, yielding (how far, the canvas so far) after every layer; the last one is finished."""
+    size = (spec.width, spec.height)
+    scale = min(1.0, (DRAWN_PIXELS_MAX / (spec.width * spec.height)) ** 0.5)
+    stage = Stage(max(8, round(spec.width * scale)), max(8, round(spec.height * scale)))
+    colours, layers = scene(spec, seed, stage)
+    canvas = Image.new("RGB", stage.size)
+    for count, layer in enumerate(layers, start=1):
+        lay(canvas, layer)
+        yield min(1.0, count / LAYERS_TYPICAL) * LAYERS_SHARE, canvas
+    if canvas.size != size:
+        canvas = canvas.resize(size, Image.Resampling.BICUBIC)
+    canvas = finish(canvas, Random(seed))
+    yield (1 + LAYERS_SHARE) / 2, canvas
+    write_caption(canvas, spec.prompt, seed, colours)
+    yield 1.0, canvas
+
+
+def finish(canvas: Image.Image, rng: Random) -> Image.Image:
+    """Grain against banding."""
+    noise = grain(rng, canvas.size, GRAIN)
+    return ImageChops.overlay(canvas, Image.merge("RGB", (noise, noise, noise)))
+
+
+def _words(text: str) -> list[str]:
+    """Lower-case words; a plural counts as its singular too where the singular is a known word."""
+    return re.findall(r"[^\W_]+", text.lower())[:WORDS_READ_MAX]

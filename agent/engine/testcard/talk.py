@@ -1,0 +1,61 @@
+"""What the engine and its painter say to each other: length-prefixed MessagePack over a pipe."""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from control_plane.wire.job import JobSpec
+from control_plane.wire.worker import FailCause
+
+LENGTH = struct.Struct(">I")
+MESSAGE_BYTES_MAX = 1 << 20
+
+
+class Paint(msgspec.Struct, frozen=True, tag=True):
+    """To the painter: make the files of this spec, taking at least so long."""
+
+    spec: JobSpec
+    folder: str
+    seconds: float
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """To the painter: give up the picture at hand. Answered by `Ended`, like everything."""
+
+
+class Step(msgspec.Struct, frozen=True, tag=True):
+    value: float
+    step: int
+    steps: int
+
+
+class Glimpse(msgspec.Struct, frozen=True, tag=True):
+    image: bytes
+
+
+class Made(msgspec.Struct, frozen=True, tag=True):
+    index: int
+    path: str
+    mime_type: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """The painter is idle again; what it announced before is whole, everything else is gone."""
+
+    cause: FailCause | None = None
+    message: str = ""
+
+
+Order = Paint | Stop
+News = Step | Glimpse | Made | Ended
+
+_encode = msgspec.msgpack.Encoder().encode
+decode_order = msgspec.msgpack.Decoder(Order).decode
+decode_news = msgspec.msgpack.Decoder(News).decode
+
+
+def frame(message: Order | News) -> bytes:
+    body = _encode(message)
+    return LENGTH.pack(len(body)) + body
