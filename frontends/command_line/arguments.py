@@ -103,6 +103,8 @@ def order(arguments: argparse.Namespace) -> SubmitRequest:
 
 def targets(output: str | None, prompt: str, suffixes: list[str]) -> list[Path]:
     """The file of each artifact. Several of one order get `-1`, `-2` …; a default name never overwrites anything."""
+    if not suffixes:
+        return []
     base = Path(output) if output else Path()
     folder = base if base.is_dir() or (output or "").endswith("/") else None
     if folder is not None:

@@ -29,7 +29,7 @@ from frontends.problems import ClientError, Refused, Unreachable
 POLL_FIRST_SECONDS = 0.3
 POLL_MAX_SECONDS = 2.0
 POLL_GROWTH = 1.25
-ORDER_PATIENCE_SECONDS = 10.0
+ORDER_PATIENCE_SECONDS = 4.0
 """How long a first contact is tried: an address may be wrong."""
 LOOK_PATIENCE_SECONDS = 3.0
 """How long one look at a job is tried before the person hears that nobody answers."""

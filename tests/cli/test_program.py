@@ -110,6 +110,32 @@ def test_ordering_needs_neither_database_nor_web_framework() -> None:
     assert ran.stderr.startswith("tessera: http://127.0.0.1:9 does not answer (connect")
 
 
+@pytest.mark.parametrize(
+    ("words", "environ", "code", "sentence"),
+    [
+        (["--size", "63x64"], {}, 64, "The order cannot be right"),
+        (["--count", "9"], {}, 64, "The order cannot be right"),
+        (["-o", "nowhere/out.png"], {}, 73, "There is no folder nowhere."),
+        ([], {"TESSERA_API_KEY": ""}, 64, "An API key is needed"),
+        ([], {"TESSERA_API_KEY": "", "TESSERA_URL": ""}, 64, "No service is known"),
+    ],
+)
+def test_an_order_that_cannot_work_is_a_sentence_before_anybody_is_called(
+    words: list[str],
+    environ: dict[str, str],
+    code: int,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = {"TESSERA_URL": "http://127.0.0.1:9", "TESSERA_API_KEY": "tsk_x", "TESSERA_DATA_DIR": str(tmp_path)}
+    for name, value in {**told, **environ}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["generate", "x", *words]) == code
+    assert sentence in capsys.readouterr().err
+
+
 def test_a_wrong_setting_is_named_with_exit_code_78(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
