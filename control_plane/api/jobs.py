@@ -57,6 +57,7 @@ class JobsQuery(Request, frozen=True, kw_only=True):
     problems=(NoSuchModel, IdempotencyMismatch, Suspended, QueueFull, Paused, DiskLow),
     headers=(IDEMPOTENCY_KEY,),
     tag="Jobs",
+    express=True,
 )
 async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     """Order a picture or a video.

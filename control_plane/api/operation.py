@@ -86,6 +86,8 @@ class Operation:
     """Added to the deadline of a request: how long this one may be held open on purpose, or take to upload."""
     hot: bool
     """Called all the time by our own agents: logged at level debug only."""
+    express: bool
+    """Called so often that it is worth a way past the router; see `express.py`."""
 
 
 Handler = Callable[[Call[Any, Any, Any]], Awaitable[ASGIApp]]
@@ -103,6 +105,7 @@ def operation(
     uploads: str | None = None,
     wait_seconds: float = 0.0,
     hot: bool = False,
+    express: bool = False,
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Declares the decorated coroutine as an operation; see above. Its docstring is its description."""
 
@@ -124,6 +127,7 @@ def operation(
             uploads=uploads,
             wait_seconds=wait_seconds,
             hot=hot,
+            express=express,
         )
         run = _run(declared, handler)
         run.__name__, run.__doc__ = handler.__name__, handler.__doc__

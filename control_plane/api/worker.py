@@ -29,6 +29,7 @@ from control_plane.errors import (
     LeaseLost,
     TesseraError,
     TooManyWaiting,
+    Unauthorized,
     UnsupportedMediaType,
     VersionTooOld,
 )
@@ -78,7 +79,14 @@ CONTENT_SHA256 = Header(
 log = structlog.get_logger()
 
 
-@operation("POST", "/api/v1/worker/enroll", guard=guards.PUBLIC, answers={200: Enrolled}, tag="Worker")
+@operation(
+    "POST",
+    "/api/v1/worker/enroll",
+    guard=guards.PUBLIC,
+    answers={200: Enrolled},
+    problems=(Unauthorized,),
+    tag="Worker",
+)
 async def enroll(call: Call[None, EnrollRequest, Nothing]) -> ASGIApp:
     """Trade a one-time token for a worker whose secret the agent made itself.
 
@@ -103,6 +111,7 @@ async def get_worker_config(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASG
     tag="Worker",
     wait_seconds=POLL_SECONDS_MAX,
     hot=True,
+    express=True,
 )
 async def claim(call: Call[WorkerIdentity, ClaimRequest, Nothing]) -> ASGIApp:
     """Ask for work, and wait for it up to `wait` seconds.
@@ -124,6 +133,7 @@ async def claim(call: Call[WorkerIdentity, ClaimRequest, Nothing]) -> ASGIApp:
     tag="Worker",
     wait_seconds=HOLD_SECONDS_MAX,
     hot=True,
+    express=True,
 )
 async def heartbeat(call: Call[WorkerIdentity, HeartbeatRequest, Nothing]) -> ASGIApp:
     """Renew every lease at once; held open up to `hold` seconds so that news arrive at once.
@@ -175,6 +185,7 @@ async def upload_artifact(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIA
     headers=(LEASE_TOKEN,),
     tag="Worker",
     hot=True,
+    express=True,
 )
 async def complete_attempt(call: Call[WorkerIdentity, CompleteRequest, Nothing]) -> ASGIApp:
     """The job is done and every file is there. Repeating it changes nothing.
