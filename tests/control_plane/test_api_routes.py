@@ -16,6 +16,7 @@ from control_plane.settings import Settings
 from tests.fixtures.api import API, Plane
 from tests.fixtures.worker import Service, picture
 
+
 async def _queued(service: Service) -> str:
     return str(await service.order())
 
@@ -72,7 +73,9 @@ def test_public_routes_are_exactly_those_of_the_table() -> None:
 def test_every_route_that_is_not_public_has_a_guard() -> None:
     app = create_app(Settings(), "postgresql://nowhere/none")
     handlers = [handler for route in app.routes for handler in getattr(route, "route_handlers", ())]
-    undeclared = [handler for handler in handlers if declared(handler) is None and "OPTIONS" not in handler.http_methods]
+    undeclared = [
+        handler for handler in handlers if declared(handler) is None and "OPTIONS" not in handler.http_methods
+    ]
     assert not undeclared
     assert len(handlers) > 15
 
