@@ -21,7 +21,7 @@ import psycopg
 import structlog
 from psycopg.errors import UniqueViolation
 
-from control_plane import queue
+from control_plane import queue, workers
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database
 from control_plane.errors import Internal, Unauthorized, Unavailable
@@ -273,15 +273,15 @@ class Dispatcher:
     # ------------------------------------------------------------------------------------------ operator
 
     async def drain(self, worker_id: UUID) -> None:
-        await queue.drain(self.database, worker_id)
+        await workers.drain(self.database, worker_id)
         self.nudge(worker_id)
 
     async def resume(self, worker_id: UUID) -> None:
-        await queue.resume(self.database, worker_id)
+        await workers.resume(self.database, worker_id)
         self.nudge(worker_id)
 
     async def revoke(self, worker_id: UUID) -> None:
-        for job in await queue.revoke(self.database, worker_id):
+        for job in await workers.revoke(self.database, worker_id):
             self._requeued(job.state, job.lane_id, job.tag)
         self.bus.announce("credential", worker_id)
         self.nudge(worker_id)

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg import AsyncConnection
 
 from control_plane.database import Database, Query, column
 from control_plane.errors import (
@@ -21,7 +20,6 @@ from control_plane.errors import (
     IdempotencyMismatch,
     Internal,
     LeaseLost,
-    NotFound,
     Paused,
     QueueFull,
     Suspended,
@@ -199,13 +197,6 @@ class Reaped(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    job_id: UUID
-    state: State
-    lane_id: int
-    tag: float | None
-
-
 class Canceled(msgspec.Struct, frozen=True, kw_only=True):
     job_id: UUID
     state: State
@@ -243,11 +234,6 @@ REAP = Query("queue.reap", Reaped)
 SHORTEN: Query[None] = Query("queue.shorten")
 WAKE_BACKOFF = Query("queue.wake_backoff", Woken)
 EXPIRE = Query("queue.expire", UUID)
-END_LEASES = Query("queue.end_leases", Ended)
-REVOKE_WORKER = Query("queue.revoke_worker", UUID)
-DRAIN_WORKER = Query("queue.drain_worker", UUID)
-RESUME_WORKER = Query("queue.resume_worker", UUID)
-RESUME_SLOTS: Query[None] = Query("queue.resume_slots")
 SEEN_WORKER: Query[None] = Query("queue.seen_worker")
 SEEN_SLOT: Query[None] = Query("queue.seen_slot")
 REPORT_SLOT: Query[None] = Query("queue.report_slot")
@@ -403,30 +389,6 @@ async def wake_backoff(database: Database) -> list[Woken]:
 
 async def expire(database: Database) -> list[UUID]:
     return await database.many(EXPIRE, {"most": SWEEP_MOST})
-
-
-async def revoke(database: Database, worker_id: UUID) -> list[Ended]:
-    """Ends a worker's rights and its leases in one transaction. Raises `NotFound`."""
-    async with database.transaction() as connection:
-        await _found(connection, REVOKE_WORKER, worker_id)
-        return await END_LEASES.many(connection, {"worker_id": worker_id})
-
-
-async def drain(database: Database, worker_id: UUID) -> None:
-    async with database.connection() as connection:
-        await _found(connection, DRAIN_WORKER, worker_id)
-
-
-async def resume(database: Database, worker_id: UUID) -> None:
-    """Takes back a drain and gives quarantined slots another chance."""
-    async with database.transaction() as connection:
-        await _found(connection, RESUME_WORKER, worker_id)
-        await RESUME_SLOTS.run(connection, {"worker_id": worker_id})
-
-
-async def _found(connection: AsyncConnection[Any], query: Query[UUID], worker_id: UUID) -> None:
-    if await query.one(connection, {"worker_id": worker_id}) is None:
-        raise NotFound("There is no such worker, or it was revoked.")
 
 
 def _columns(members: Sequence[msgspec.Struct]) -> dict[str, Any]:

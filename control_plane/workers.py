@@ -3,7 +3,7 @@
 An agent comes to its credential with a one-time token of the operator's. It makes the secret itself and sends only
 the hash, so the secret never travels and what is stored here opens nothing. The answer may get lost, hence the same
 token with the same hash is answered again within the token's life; any other second use is refused like a token that
-never was. What a worker does afterwards (lanes, leases, drain, revocation) is the queue's.
+never was. Draining and revoking stand here too; what else a worker does with its leases is the queue's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from psycopg import AsyncConnection
 
 from control_plane.database import Database, Query
 from control_plane.errors import Invalid, NotFound, Unauthorized
+from control_plane.states import State
 from control_plane.wire.worker import EnrollRequest
 
 TOKEN_HOURS_MAX = 24.0
@@ -91,6 +92,15 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     slots: list[SlotRow]
 
 
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A job whose lease ended with its worker's rights."""
+
+    job_id: UUID
+    state: State
+    lane_id: int
+    tag: float | None
+
+
 ADD_TOKEN: Query[None] = Query("workers.add_token")
 LOCK_TOKEN = Query("workers.lock_token", TokenRow)
 NAMES_LIKE = Query("workers.names_like", str)
@@ -99,6 +109,11 @@ USE_TOKEN: Query[None] = Query("workers.use_token")
 ALL = Query("workers.all", WorkerRow)
 SLOTS = Query("workers.slots", SlotRow)
 NAMED = Query("workers.named", Worker)
+DRAIN = Query("workers.drain", UUID)
+RESUME = Query("workers.resume", UUID)
+RESUME_SLOTS: Query[None] = Query("workers.resume_slots")
+REVOKE = Query("workers.revoke", UUID)
+END_LEASES = Query("workers.end_leases", Ended)
 
 
 async def create_token(database: Database, name: str | None = None, trust: Trust = "own", hours: float = 1.0) -> str:
@@ -207,3 +222,28 @@ def _sha256(secret: str) -> bytes:
 
 def _refused() -> Unauthorized:
     return Unauthorized("This enrolment token is not valid (any more). Ask the operator for a new one.")
+
+
+async def drain(database: Database, worker_id: UUID) -> None:
+    """Finish what is held, claim no more. Raises `NotFound`."""
+    async with database.connection() as connection:
+        await _known(connection, DRAIN, worker_id)
+
+
+async def resume(database: Database, worker_id: UUID) -> None:
+    """Takes back a drain and gives quarantined slots another chance. Raises `NotFound`."""
+    async with database.transaction() as connection:
+        await _known(connection, RESUME, worker_id)
+        await RESUME_SLOTS.run(connection, {"worker_id": worker_id})
+
+
+async def revoke(database: Database, worker_id: UUID) -> list[Ended]:
+    """Ends a worker's rights and its leases in one transaction. Raises `NotFound`."""
+    async with database.transaction() as connection:
+        await _known(connection, REVOKE, worker_id)
+        return await END_LEASES.many(connection, {"worker_id": worker_id})
+
+
+async def _known(connection: AsyncConnection[Any], query: Query[UUID], worker_id: UUID) -> None:
+    if await query.one(connection, {"worker_id": worker_id}) is None:
+        raise NotFound("There is no such worker, or it was revoked.")

@@ -81,28 +81,28 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _drain(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import queue
+    from control_plane import workers
 
     worker = await _find(database, arguments.worker)
-    await queue.drain(database, worker.id)
+    await workers.drain(database, worker.id)
     await hint(database, "worker", worker.id)
     return _done(arguments, worker, "draining", f"{worker.name} finishes what it holds and takes no more.")
 
 
 async def _resume(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import queue
+    from control_plane import workers
 
     worker = await _find(database, arguments.worker)
-    await queue.resume(database, worker.id)
+    await workers.resume(database, worker.id)
     await hint(database, "worker", worker.id)
     return _done(arguments, worker, "resumed", f"{worker.name} takes work again.")
 
 
 async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import queue
+    from control_plane import workers
 
     worker = await _find(database, arguments.worker)
-    ended = await queue.revoke(database, worker.id)
+    ended = await workers.revoke(database, worker.id)
     await hint(database, "credential", worker.id)
     await hint(database, "worker", worker.id)
     for job in ended:

@@ -519,49 +519,6 @@ told as (
 )
 select id as job_id from moved;
 
--- end_leases :many
--- Takes back every lease of a worker that is revoked; nothing counts in a budget, the fault is not the job's.
-with held as materialized (
-    select j.id, j.attempt, j.cancel_requested_at is not null as cancel from jobs j
-    where j.state = 'running' and j.worker_id = %(worker_id)s::uuid
-    order by j.id for update
-),
-moved as (
-    update jobs set state = case when held.cancel then 'canceled' else 'queued' end,
-        worker_id = null, slot = null, claim_id = null, lease_token = null, phase = null, lease_expires_at = null,
-        started_at = case when held.cancel then jobs.started_at end,
-        finished_at = case when held.cancel then now() end
-    from held where jobs.id = held.id
-    returning jobs.id, jobs.attempt, jobs.state, jobs.lane_id, jobs.tag
-),
-closed as (
-    update attempts set ended_at = now(), outcome = case moved.state when 'canceled' then 'canceled' else 'released' end,
-        cause = 'revoked'
-    from moved where attempts.job_id = moved.id and attempts.number = moved.attempt
-),
-told as (
-    insert into job_events (job_id, name, attempt)
-    select id, case state when 'canceled' then 'job.canceled' else 'job.released' end, attempt from moved
-)
-select id as job_id, state, lane_id, tag from moved;
-
--- revoke_worker :one
--- Ends a worker's right to do anything; in one transaction with `end_leases`.
-update workers set revoked_at = coalesce(revoked_at, now()) where id = %(worker_id)s::uuid returning id;
-
--- drain_worker :one
--- Finish what is held, claim no more.
-update workers set drain_requested_at = coalesce(drain_requested_at, now())
-where id = %(worker_id)s::uuid and revoked_at is null returning id;
-
--- resume_worker :one
--- Take work again after a drain.
-update workers set drain_requested_at = null where id = %(worker_id)s::uuid and revoked_at is null returning id;
-
--- resume_slots :run
--- Give a worker's quarantined slots another chance.
-update slots set quarantined_at = null, failed_jobs = '{}' where worker_id = %(worker_id)s::uuid;
-
 -- worker_orders :one
 -- What a worker that keeps a heartbeat open must hear at once.
 select w.drain_requested_at is not null as drain, w.revoked_at is not null as revoked,

@@ -36,7 +36,9 @@ STEPS = {
     "offered": "select 1 from jobs where phase = 'offered'",
     "held": "select 1 from jobs where phase = 'held'",
     "started": "select 1 from jobs where phase = 'started'",
-    "uploaded": "select 1 from jobs j join artifacts a on a.job_id = j.id and a.attempt = j.attempt where j.state = 'running'",
+    "uploaded": (
+        "select 1 from jobs j join artifacts a on a.job_id = j.id and a.attempt = j.attempt where j.state = 'running'"
+    ),
     "succeeded": "select 1 from jobs where finished_at > now() - interval '50 ms'",
 }
 VICTIMS = ("agent", "control_plane", "postgres")
