@@ -1,4 +1,4 @@
-"""Runs the demo: `python -m control_plane.cli.demo`."""
+"""Runs the demo: `python -m control_plane.cli.demo [FOLDER]`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main() -> int:
     stage = Stage(sys.stdout)
     try:
         with translated():
-            asyncio.run(_demo(project() / ".demo", stage))
+            asyncio.run(_demo(_folder(sys.argv[1:]), stage))
         return 0
     except Stopped:
         stage.say("\nStopped; everything has been cleared away.")
@@ -36,10 +36,12 @@ def main() -> int:
         return error.exit_code
 
 
-def project() -> Path:
-    """The clone that this code lies in, or else where the person stands."""
+def _folder(words: list[str]) -> Path:
+    """`.demo` in the clone that this code lies in, or else where the person stands."""
+    if words:
+        return Path(words[0]).absolute()
     clone = Path(__file__).parents[3]
-    return clone if (clone / "pyproject.toml").exists() else Path.cwd()
+    return (clone if (clone / "pyproject.toml").exists() else Path.cwd()) / ".demo"
 
 
 async def _demo(folder: Path, stage: Stage) -> None:

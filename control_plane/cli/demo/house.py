@@ -28,7 +28,7 @@ from control_plane.embedded import Embedded, EmbeddedError
 
 HOST = "127.0.0.1"
 GRACE_SECONDS = 1.0
-PICTURE_SECONDS = 2.5
+PICTURE_SECONDS = 2.2
 READY_BEAT_SECONDS = 0.05
 LEAVE_SECONDS = 8.0
 AGENTS = ("left", "right")
@@ -66,7 +66,7 @@ async def house(folder: Path, stage: Stage, stopping: Stopping) -> AsyncIterator
         shutil.rmtree(folder / "pictures", ignore_errors=True)
         stage.begin()
         with _postgres(run) as server:
-            stage.act(f"PostgreSQL {embedded.POSTGRES_MAJOR} is up, its own and private, in {_short(run)}")
+            stage.act(f"PostgreSQL {embedded.POSTGRES_MAJOR} is up, its own and private, in {short(run)}")
             stopping.check()
             url = f"http://{HOST}:{free_port(HOST, 0)}"
             async with opened(server.app_url) as database, _control_plane(run, server, url, stage, stopping):
@@ -106,7 +106,9 @@ async def _control_plane(
                 raise CommandError(f"The control plane did not start: {_tail(run)}", EX_UNAVAILABLE)
             await stopping.rest(READY_BEAT_SECONDS)
         stage.act(f"the control plane answers at {url}")
-        stage.say(f"         (a worker whose connection breaks is given {GRACE_SECONDS:g} s here, else 15 s)")
+        stage.say(
+            f"         (hurried here: an agent whose connection breaks is given {GRACE_SECONDS:g} s, normally 15 s)"
+        )
         yield
     finally:
         await child.end(process, LEAVE_SECONDS)
@@ -189,5 +191,6 @@ def _tail(run: Path, name: str = "control_plane") -> str:
     return "\n".join(lines[-LOG_LINES:]) or "it said nothing."
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
+    """As seen from where the person stands."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from control_plane.cli.queries import ATTEMPTS, FILES, AttemptRow
 from control_plane.wire.job import JobView
 from frontends.client import connect
@@ -19,6 +21,14 @@ MOVED_SECONDS_MAX = 10.0
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer has in the end."""
+
+    customer: str
+    job: JobView
+    picture: Path
+
+
 class NotAsTold(Exception):
     """A claim of the story that is not true."""
 
@@ -28,33 +38,26 @@ def require(true: bool, otherwise: str) -> None:
         raise NotAsTold(otherwise)
 
 
-async def check(
-    home: House,
-    stage: Stage,
-    orders: dict[str, JobView],
-    pictures: dict[str, Path],
-    killed: Killed,
-    moved_seconds: float,
-) -> None:
+async def check(home: House, stage: Stage, deliveries: list[Delivery], killed: Killed, moved_seconds: float) -> None:
     """Every claim, with figures; raises `NotAsTold`."""
     require(home.agents[killed.agent].returncode == -9, f"agent {killed.agent} did not die of SIGKILL")
-    require(moved_seconds <= MOVED_SECONDS_MAX, f"the job took {moved_seconds:.1f} s to move")
+    require(moved_seconds <= MOVED_SECONDS_MAX, f"the order took {moved_seconds:.1f} s to move")
     attempts_made = 0
-    for customer, job in orders.items():
-        attempts = await home.database.many(ATTEMPTS, {"job_id": job.id})
+    for delivery in deliveries:
+        attempts = await home.database.many(ATTEMPTS, {"job_id": delivery.job.id})
         attempts_made += len(attempts)
-        _check_attempts(customer, attempts)
-        await _check_files(home, customer, job, pictures[customer])
-        await _check_account(home, customer)
-        if customer == killed.customer:
+        _check_attempts(delivery.customer, attempts)
+        await _check_files(home, delivery)
+        await _check_account(home, delivery.customer)
+        if delivery.customer == killed.customer:
             _check_move(attempts, killed)
-    stage.say(
-        f"\nChecked: {len(orders)} orders, {attempts_made} attempts, exactly one success each; one picture each,"
-        " its hash as announced;"
+    stage.act(
+        f"checked: {len(deliveries)} orders, {attempts_made} leases, one success each, one picture each,"
+        " every hash as announced"
     )
     stage.say(
-        f"         {killed.customer}'s was begun by {killed.agent} (lost) and finished by another agent,"
-        f" which had it {moved_seconds:.1f} s after the kill."
+        f"         {killed.customer}'s was lost by agent {killed.agent} and given to the other"
+        f" {moved_seconds:.1f} s after the kill"
     )
 
 
@@ -71,10 +74,10 @@ def _check_move(attempts: list[AttemptRow], killed: Killed) -> None:
     require(last.outcome == "succeeded" and last.worker != killed.agent, "the job was not finished by another agent")
 
 
-async def _check_files(home: House, customer: str, job: JobView, picture: Path) -> None:
-    files = await home.database.many(FILES, {"job_id": job.id})
-    require(len(files) == 1, f"{customer}'s order has {len(files)} files and not one")
-    _check_content(customer, picture, files[0].sha256)
+async def _check_files(home: House, delivery: Delivery) -> None:
+    files = await home.database.many(FILES, {"job_id": delivery.job.id})
+    require(len(files) == 1, f"{delivery.customer}'s order has {len(files)} files and not one")
+    _check_content(delivery.customer, delivery.picture, files[0].sha256)
 
 
 def _check_content(customer: str, picture: Path, sha256: str) -> None:

@@ -15,13 +15,29 @@ QUARTERS = 4
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """How one customer's order stands."""
+    """How one customer's order stands: what the customer is told, and what the operator sees."""
 
     customer: str
     prompt: str
-    words: str = ""
+    status: str = ""
     value: float = 0.0
     agent: str = ""
+    lost: bool = False
+    """Its agent has been killed, and nobody has noticed yet."""
+
+    @property
+    def words(self) -> str:
+        if self.lost:
+            return f"agent {self.agent} is gone"
+        match self.status:
+            case "queued":
+                return f"next at agent {self.agent}" if self.agent else "waits in line"
+            case "running":
+                return f"drawn by agent {self.agent}"
+            case "succeeded":
+                return f"delivered, by agent {self.agent}"
+            case other:
+                return other
 
 
 class Stage:
@@ -59,7 +75,7 @@ class Stage:
             self._stream.flush()
             return
         for row in rows:
-            if (line := _plain(row)) != self._told.get(row.customer):
+            if row.status and (line := _plain(row)) != self._told.get(row.customer):
                 self._told[row.customer] = line
                 self.act(line)
 
@@ -82,11 +98,10 @@ class Stage:
 
     def _line(self, row: Row) -> str:
         drawn = bar(row.value, cells=BAR_CELLS, ascii_only=self._ascii)
-        return f"         {row.customer:<6}{drawn}  {row.agent:<6} {row.words}"
+        return f"         {row.customer:<6}{drawn}  {row.words}"
 
 
 def _plain(row: Row) -> str:
     """Away from a terminal: a line when something has changed, and at each quarter."""
-    if row.words != "running":
-        return f"{row.customer}: {row.words}" + (f" ({row.agent})" if row.agent else "")
-    return f"{row.customer}: {int(row.value * QUARTERS) * 100 // QUARTERS} % by {row.agent}"
+    quarter = f"{int(row.value * QUARTERS) * 100 // QUARTERS} %, "
+    return f"{row.customer:<6}{quarter if row.status == 'running' and not row.lost else ''}{row.words}"

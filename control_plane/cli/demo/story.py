@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from control_plane.cli.demo import proof
-from control_plane.cli.demo.house import CUSTOMERS, House
+from control_plane.cli.demo.house import CUSTOMERS, House, short
 from control_plane.cli.demo.stage import Row, Stage
 from control_plane.cli.queries import JOBS, JobRow
 from control_plane.cli.stopping import Stopping
@@ -21,6 +21,7 @@ BEAT_SECONDS = 0.1
 MIDDLE = (0.25, 0.75)
 """Of a picture: where the kill happens, as last reported; well inside 20 % to 80 %."""
 SIZE = (768, 512)
+EVERY_JOB = {"user_id": None, "state": None, "most": 10}
 
 
 class Killed(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,42 +36,38 @@ class Killed(msgspec.Struct, frozen=True, kw_only=True):
 
 async def tell(home: House, stage: Stage, stopping: Stopping) -> None:
     """The whole story; raises `NotAsTold` when it did not happen."""
-    rows = [Row(customer=name, prompt=prompt, words="orders") for name, prompt in CUSTOMERS.items()]
+    rows = [Row(customer=name, prompt=prompt) for name, prompt in CUSTOMERS.items()]
     stage.act("ada, ben and cleo order at once")
     for row in rows:
         stage.say(f"         {row.customer:<6}“{row.prompt}”")
-    pictures: dict[str, Path] = {}
-    orders: dict[str, JobView] = {}
     async with asyncio.TaskGroup() as tasks:
         drama = tasks.create_task(_drama(home, stage, stopping, rows))
-        for row in rows:
-            tasks.create_task(_customer(home, row, stopping, orders, pictures))
+        deliveries = [tasks.create_task(_customer(home, row, stopping)) for row in rows]
+    stage.show(rows)
     stage.freeze()
     killed, moved_seconds = drama.result()
-    stage.act("every order is finished")
-    await proof.check(home, stage, orders, pictures, killed, moved_seconds)
-    _next(stage, pictures)
+    await proof.check(home, stage, [delivery.result() for delivery in deliveries], killed, moved_seconds)
+    stage.say("\nThe pictures:")
+    for row in rows:
+        stage.say(f"  {short(home.pictures / row.customer)}.png   “{row.prompt}”")
+    stage.say("\nNow use it:  make up\n")
 
 
-async def _customer(
-    home: House, row: Row, stopping: Stopping, orders: dict[str, JobView], pictures: dict[str, Path]
-) -> None:
+async def _customer(home: House, row: Row, stopping: Stopping) -> proof.Delivery:
     """One customer, who knows nothing but the HTTP API."""
     async with connect(home.url, home.keys[row.customer]) as client:
-        order = SubmitRequest(prompt=row.prompt, width=SIZE[0], height=SIZE[1])
-        job = await client.submit(order)
-        while job.status in ("queued", "running", "canceling"):
-            row.words = job.status
-            row.value = job.progress.value if job.progress else 0.0
+        job = await client.submit(SubmitRequest(prompt=row.prompt, width=SIZE[0], height=SIZE[1]))
+        while job.finished_at is None:
+            row.status, row.value = job.status, job.progress.value if job.progress else 0.0
             await stopping.rest(BEAT_SECONDS)
             job = await client.job(job.id)
-        orders[row.customer] = job
-        row.words, row.value = job.status, 1.0 if job.status == "succeeded" else row.value
-        pictures[row.customer] = await _fetch(home, client, job, row.customer)
+        picture = await _fetch(home, client, job, row.customer)
+    row.status, row.value = job.status, 1.0
+    return proof.Delivery(customer=row.customer, job=job, picture=picture)
 
 
 async def _fetch(home: House, client: Client, job: JobView, customer: str) -> Path:
-    proof.require(len(job.artifacts) == 1, f"{customer} has {len(job.artifacts)} pictures and not one")
+    proof.require(len(job.artifacts) == 1, f"{customer} has {len(job.artifacts)} pictures and not one ({job.status})")
     home.pictures.mkdir(parents=True, exist_ok=True)
     picture = home.pictures / f"{customer}.png"
     await client.download(job.artifacts[0], picture)
@@ -81,24 +78,29 @@ async def _drama(home: House, stage: Stage, stopping: Stopping, rows: list[Row])
     """Kill the first agent that is in the middle of a picture, and see its job move; show the bars all the while."""
     killed: Killed | None = None
     moved_seconds: float | None = None
-    while True:
-        jobs = {job.user: job for job in await home.database.many(JOBS, {"user_id": None, "state": None, "most": 10})}
+    while not all(row.status == "succeeded" for row in rows):
+        jobs = {job.user: job for job in await home.database.many(JOBS, EVERY_JOB)}
         for row in rows:
-            row.agent = (jobs[row.customer].worker or "") if row.customer in jobs else ""
+            _look(row, jobs.get(row.customer), killed)
         stage.show(rows)
         if killed is None:
             killed = _kill(home, stage, list(jobs.values()))
         elif moved_seconds is None:
             moved_seconds = _moved(stage, jobs[killed.customer], killed)
-        if len(jobs) == len(rows) and all(job.finished_at for job in jobs.values()):
-            for row in rows:
-                row.value, row.words = 1.0, "has the picture"
-            stage.show(rows)
-            break
         await stopping.rest(BEAT_SECONDS)
     if killed is None or moved_seconds is None:
         raise proof.NotAsTold("no agent was in mid-picture when it was looked for.")
     return killed, moved_seconds
+
+
+def _look(row: Row, job: JobRow | None, killed: Killed | None) -> None:
+    """What the operator sees of an order: who has it."""
+    if job is None or job.finished_at is not None:
+        return
+    row.agent = job.worker or ""
+    row.lost = killed is not None and job.worker == killed.agent
+    if job.phase != "started" and row.status == "running":  # the customer hears of it in a moment
+        row.status, row.value = "queued", 0.0
 
 
 def _kill(home: House, stage: Stage, jobs: list[JobRow]) -> Killed | None:
@@ -118,12 +120,5 @@ def _moved(stage: Stage, job: JobRow, killed: Killed) -> float | None:
     if job.worker in (None, killed.agent) or job.attempt <= killed.attempt:
         return None
     seconds = monotonic() - killed.at
-    stage.act(f"{killed.customer}'s job has moved to agent {job.worker}, {seconds:.1f} s after the kill")
+    stage.act(f"{killed.customer}'s order has moved to agent {job.worker}, {seconds:.1f} s after the kill")
     return seconds
-
-
-def _next(stage: Stage, pictures: dict[str, Path]) -> None:
-    stage.say("\nThe pictures:")
-    for name, picture in pictures.items():
-        stage.say(f"  {picture}   “{CUSTOMERS[name]}”")
-    stage.say("\nNow use it:  make up\n")
