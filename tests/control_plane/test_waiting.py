@@ -1,0 +1,136 @@
+"""Why a job waits, where it stands, and for how long: the decisions, then the same over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from control_plane.waiting import PLACES_MAX, Line, Queued, Service, estimate, explain, reason
+from tests.fixtures.api import API, Plane, eventually
+
+
+def _service(**changes: object) -> Service:
+    usual = {"slots": 1, "draining": 0, "running_tokens": 0, "paused": False, "seconds_per_token": [2.0]}
+    return Service(**(usual | changes))  # type: ignore[arg-type]
+
+
+def _line(jobs: int, **service: object) -> Line:
+    """Jobs 0, 1, 2 … with their number as tag and id, of two tokens each."""
+    places = [(float(n), UUID(int=n)) for n in range(jobs)]
+    return Line(service=_service(**service), places=places, tokens_before=[2 * n for n in range(jobs + 1)])
+
+
+def _job(number: int, **changes: object) -> Queued:
+    usual = {"id": UUID(int=number), "tag": float(number), "cost": 2, "phase": None}
+    return Queued(**(usual | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        (_service(), "all_workers_busy"),
+        (_service(slots=0), "no_worker_for_model"),
+        (_service(slots=0, draining=2), "workers_draining"),
+        (_service(slots=1, draining=2), "all_workers_busy"),
+        (_service(paused=True), "lane_paused"),
+        (_service(paused=True, slots=0), "lane_paused"),
+    ],
+)
+def test_the_reason_is_the_nearest_thing_that_holds_a_job_up(service: Service, expected: str) -> None:
+    assert reason(service) == expected
+
+
+def test_a_place_is_exact_up_to_a_thousand() -> None:
+    line = _line(PLACES_MAX)
+    assert explain(line, _job(0)).position == "1"
+    assert explain(line, _job(PLACES_MAX - 1)).position == "1000"
+    behind = explain(line, _job(PLACES_MAX))
+    assert (behind.position, behind.eta) == ("1000+", None)
+
+
+def test_a_job_newer_than_the_line_stands_where_its_tag_says() -> None:
+    assert explain(_line(3), _job(7)).position == "4"
+    assert explain(_line(3), _job(9, tag=0.5)).position == "2"
+    assert explain(_line(0), _job(9)).position == "1"
+
+
+def test_backoff_and_starting_have_neither_place_nor_eta() -> None:
+    for job, expected in ((_job(1, tag=None), "retry_backoff"), (_job(1, phase="held"), "starting")):
+        told = explain(_line(3), job)
+        assert (told.reason, told.position, told.eta) == (expected, None, None)
+
+
+def test_an_eta_grows_with_the_work_ahead_and_shrinks_with_slots() -> None:
+    alone = estimate(_service(), 0, 2)
+    behind = estimate(_service(), 10, 2)
+    shared = estimate(_service(slots=2), 10, 2)
+    busy = estimate(_service(running_tokens=4), 0, 2)
+    found = [eta.p50_seconds if eta else None for eta in (alone, behind, shared, busy)]
+    assert found == [4.0, 24.0, 14.0, 8.0]
+
+
+def test_the_pessimistic_eta_is_the_slow_tenth_of_recent_runs() -> None:
+    eta = estimate(_service(seconds_per_token=[5.0, *[1.0] * 8, 3.0]), 0, 10)
+    assert eta is not None
+    assert (eta.p50_seconds, eta.p90_seconds) == (10.0, 50.0)
+
+
+def test_there_is_no_eta_without_experience_or_without_anybody_who_works() -> None:
+    assert estimate(_service(seconds_per_token=[]), 0, 1) is None
+    assert estimate(_service(slots=0), 0, 1) is None
+    assert estimate(_service(paused=True), 0, 1) is None
+
+
+async def test_customers_share_one_look_at_the_line(control_plane: Plane) -> None:
+    key = await control_plane.user_key()
+    placed = [await control_plane.order(key) for _ in range(3)]
+
+    async def look() -> tuple[int, list[str]]:
+        """How often the line was read meanwhile, and what everybody was told."""
+        before = control_plane.context.lines.reads
+        asked = (control_plane.call("GET", f"{API}/jobs/{job['id']}", key) for job in placed for _ in range(5))
+        answers = await asyncio.gather(*asked)
+        return control_plane.context.lines.reads - before, [job.json["waiting"]["position"] for job in answers]
+
+    fresh = (1, ["1"] * 5 + ["2"] * 5 + ["3"] * 5)
+    assert await eventually(look, lambda seen: seen[0] > 0) == fresh
+
+
+async def test_a_paused_model_is_said_to_be_paused(control_plane: Plane, owner_url: str) -> None:
+    key = await control_plane.user_key()
+    job = await control_plane.order(key)
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        connection.execute("update models set paused_at = now()")
+    path = f"{API}/jobs/{job['id']}"
+    await eventually(
+        lambda: control_plane.call("GET", path, key), lambda job: job.json["waiting"]["reason"] == "lane_paused"
+    )
+    refused = await control_plane.call("POST", f"{API}/jobs", key, {"prompt": "x"})
+    assert (refused.status, refused.code) == (503, "paused")
+    await eventually(
+        lambda: control_plane.call("GET", f"{API}/models"),
+        lambda models: all(model["paused"] for model in models.json["data"]),
+    )
+
+
+async def test_a_model_is_feasible_when_a_live_worker_serves_it_and_an_eta_follows_from_runs(
+    control_plane: Plane,
+) -> None:
+    service = control_plane.service
+    await service.done()
+    await service.order()
+    models = await eventually(
+        lambda: control_plane.call("GET", f"{API}/models"),
+        lambda models: any(model["feasible_now"] for model in models.json["data"]),
+    )
+    assert [model["kind"] for model in models.json["data"] if model["feasible_now"]] == ["image"]
+    jobs = await eventually(
+        lambda: service.as_customer(f"{API}/jobs?status=queued"),
+        lambda jobs: jobs.json["data"][0]["waiting"]["eta"] is not None,
+    )
+    [job] = jobs.json["data"]
+    assert job["waiting"]["reason"] == "all_workers_busy"
+    assert 0 <= job["waiting"]["eta"]["p50_seconds"] <= job["waiting"]["eta"]["p90_seconds"]
