@@ -1,11 +1,11 @@
 """Turning many waiting calls of one process into few statements.
 
 Calls of one kind that wait at the same moment go to the database as one batch: at most `WIDTH` members, at most
-`FLIGHTS` batches on the way. A call that finds a free flight leaves at once; batches form by themselves under
-load, because calls gather while others are on the way, so nobody ever waits for company. Only calls with the same
-key share a batch. An expected refusal is an answer like any other; when a batch raises, its members are run one
-by one, so that each call meets its own fate and not its neighbour's. Not so when the database went away: then nobody
-knows what was done, and doing it again is for the caller to decide.
+`FLIGHTS` batches on the way. A call that finds none on the way leaves at once; batches form by themselves under
+load, because calls gather while others are on the way, and a second one departs when it is full enough or somebody
+has waited long enough. Only calls with the same key share a batch. An expected refusal is an answer like any other;
+when a batch raises, its members are run one by one, so that each call meets its own fate and not its neighbour's. Not
+so when the database went away: then nobody knows what was done, and doing it again is for the caller to decide.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ Answer = TypeVar("Answer")
 
 WIDTH = 64
 FLIGHTS = 2
+FULL = WIDTH // 2
+"""How many calls that wait let a second batch depart while the first is still on the way …"""
+LATE_SECONDS = 0.01
+"""… or how long one of them has to wait for that. Two half-empty batches at a time cost more than one."""
 
 
 def _reject(batch: list[tuple[Call, asyncio.Future[Answer]]], error: Exception) -> None:
@@ -51,6 +55,7 @@ class Coalescer(Generic[Call, Answer]):
         self._width = width
         self._waiting: dict[Hashable, deque[tuple[Call, asyncio.Future[Answer]]]] = {}
         self._flying = 0
+        self._late: asyncio.TimerHandle | None = None
         self.calls = 0
         self.batches = 0
 
@@ -58,17 +63,38 @@ class Coalescer(Generic[Call, Answer]):
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(self._key(call), deque()).append((call, future))
         self.calls += 1
-        if self._flying < FLIGHTS:
-            self._flying += 1
-            self._tasks.create_task(self._fly())
+        self._go()
         return await future
+
+    def _go(self) -> None:
+        """Let a batch depart when it should, and let nobody wait long for that."""
+        if not self._waiting or self._flying >= FLIGHTS:
+            return
+        if self._flying == 0 or sum(map(len, self._waiting.values())) >= FULL:
+            self._depart()
+        elif self._late is None:
+            self._late = asyncio.get_running_loop().call_later(LATE_SECONDS, self._depart_late)
+
+    def _depart_late(self) -> None:
+        self._late = None
+        if self._waiting and self._flying < FLIGHTS:
+            self._depart()
+
+    def _depart(self) -> None:
+        flight = self._fly()
+        try:
+            self._tasks.create_task(flight)
+            self._flying += 1
+        except RuntimeError:  # the process is ending, and with it the requests that wait here
+            flight.close()
 
     async def _fly(self) -> None:
         try:
-            while self._waiting:
+            if self._waiting:
                 await self._settle(self._next_batch())
         finally:
             self._flying -= 1
+        self._go()
 
     def _next_batch(self) -> list[tuple[Call, asyncio.Future[Answer]]]:
         """The keys take turns, so that a busy one does not hold up the others."""
