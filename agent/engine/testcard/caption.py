@@ -13,11 +13,12 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from agent.engine.testcard.brush import Pen, Size, fade
 from agent.engine.testcard.colour import RGB, Colour
-from agent.engine.testcard.fonts import font, readable, runs
-from agent.engine.testcard.layer import lay, Layer
+from agent.engine.testcard.fonts import readable, runs
+from agent.engine.testcard.layer import Layer, lay
 from agent.engine.testcard.palette import Palette
 
-LABEL = "TESSERA TEST CARD"
+LABELS = ("TESSERA TEST CARD", "TEST CARD", "TEST")
+"""The longest that fits is written."""
 ELLIPSIS = "…"
 CHARACTERS_MAX = 600
 """More of a prompt can never be shown, so it is not measured either."""
@@ -73,21 +74,23 @@ def _set(size: Size, text: str) -> Setting:
     width, height = size
     short = min(width, height * 1.6)
     margin = max(3, round(short * 0.045))
-    large = max(TYPE_MIN, round(min(short * 0.043, height * 0.30)))
+    large = max(TYPE_MIN, round(min(short * 0.038, height * 0.30)))
     small = max(TYPE_MIN, min(large, round(large * 0.62)))
-    label_size = max(7, round(large * 0.42)) if height >= 56 and width >= 56 else 0
+    label_size = max(7, round(large * 0.44)) if height >= 56 and width >= 56 else 0
     room = width - 2 * margin
-    for type_size in sorted({large, round((large + small) / 2), small}, reverse=True):
-        setting = Setting(_wrap(text, type_size, room), type_size, label_size, margin)
-        fits = min(
-            LINES_MAX,
-            max(1, int((height * CAPTION_SHARE_MAX - setting.margin - label_size * 2) / (type_size * LEADING))),
-        )
-        if len(setting.lines) <= fits:
-            return setting
-    lines = setting.lines[:fits]
-    lines[-1] = _cut(lines[-1] + " " + setting.lines[fits], type_size, room)
-    return setting._replace(lines=lines)
+    tall = height * CAPTION_SHARE_MAX - margin - label_size * 2
+    for type_size in (large, (large + small) // 2):
+        lines = _wrap(text, type_size, room)
+        if len(lines) <= _fits(tall, type_size):
+            return Setting(lines, type_size, label_size, margin)
+    lines, fits = _wrap(text, small, room), _fits(tall, small)
+    if len(lines) > fits:
+        lines[fits - 1 :] = [_cut(f"{lines[fits - 1]} {lines[fits]}", small, room)]
+    return Setting(lines, small, label_size, margin)
+
+
+def _fits(tall: float, type_size: int) -> int:
+    return min(LINES_MAX, max(1, int(tall / (type_size * LEADING))))
 
 
 def _wrap(text: str, size: int, room: float) -> list[str]:
@@ -141,11 +144,9 @@ def _label(draw: ImageDraw.ImageDraw, size: Size, setting: Setting, seed: int, b
     """The label in spaced capitals behind the mark; at the right, seed and size where they fit."""
     left = setting.margin + setting.label_size * 1.5
     room = size[0] - setting.margin
-    for text in (LABEL, "TEST CARD", "TEST"):
-        spacing = setting.label_size * 0.14
-        wide = _width(text, setting.label_size) + spacing * len(text)
-        if left + wide <= room:
-            break
+    spacing = setting.label_size * 0.14
+    widths = {text: _width(text, setting.label_size) + spacing * len(text) for text in LABELS}
+    text = next((text for text, wide in widths.items() if left + wide <= room), LABELS[-1])
     x = left
     for char in text:
         _write(draw, (x, baseline), char, setting.label_size, 225)

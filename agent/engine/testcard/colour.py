@@ -12,7 +12,6 @@ from functools import lru_cache
 from math import atan2, cos, degrees, hypot, radians, sin
 from typing import NamedTuple
 
-
 RGB = tuple[int, int, int]
 
 
@@ -28,7 +27,9 @@ class Colour(NamedTuple):
         return _srgb(self)
 
     def lit(self, lightness: float) -> Colour:
-        return self._replace(lightness=lightness)
+        """At another lightness. A yellow that darkens turns to brown as pigments do, not to olive."""
+        yellow = max(0.0, 1 - abs(self.hue - 92) / 30) if lightness < 0.6 else 0.0
+        return self._replace(lightness=lightness, hue=self.hue - 34 * yellow * (0.6 - lightness) / 0.6)
 
     def lighter(self, by: float) -> Colour:
         return self._replace(lightness=min(1.0, max(0.0, self.lightness + by)))

@@ -15,6 +15,8 @@ from PIL import Image, ImageChops
 from agent.engine.testcard.brush import Size
 from agent.engine.testcard.colour import RGB
 
+STRIP_ROWS = 96
+
 
 class Motion(NamedTuple):
     """What a layer does of its own in a film, in fractions of the stage's height over the whole film."""
@@ -91,13 +93,25 @@ def _put(
     canvas: Image.Image, paint: Image.Image | RGB, mask: Image.Image | None, at: tuple[int, int], *, light: bool
 ) -> None:
     if light and mask is not None:
-        box = (at[0], at[1], at[0] + mask.width, at[1] + mask.height)
-        beam = Image.new("RGB", mask.size)
-        beam.paste(paint, (0, 0, *mask.size), mask)
-        canvas.paste(ImageChops.screen(canvas.crop(box), beam), at)
-    elif isinstance(paint, Image.Image):
-        canvas.paste(paint, at, mask)
-    elif mask is not None:
+        _shine(canvas, paint, mask, at)
+    elif mask is not None or isinstance(paint, Image.Image):
         canvas.paste(paint, at, mask)
     else:
         canvas.paste(paint, (0, 0, *canvas.size))
+
+
+def _shine(canvas: Image.Image, paint: Image.Image | RGB, mask: Image.Image, at: tuple[int, int]) -> None:
+    """Screens the paint on, strip by strip: whole-picture copies would cost more memory than the picture."""
+    left, right = max(0, -at[0]), min(mask.width, canvas.width - at[0])
+    first, last = max(0, -at[1]), min(mask.height, canvas.height - at[1])
+    if right <= left:
+        return
+    for top in range(first, last, STRIP_ROWS):
+        part = (left, top, right, min(last, top + STRIP_ROWS))
+        strip = mask.crop(part)
+        if strip.getbbox() is None:
+            continue
+        beam = Image.new("RGB", strip.size)
+        beam.paste(paint.crop(part) if isinstance(paint, Image.Image) else paint, (0, 0, *strip.size), strip)
+        box = (part[0] + at[0], part[1] + at[1], part[2] + at[0], part[3] + at[1])
+        canvas.paste(ImageChops.screen(canvas.crop(box), beam), box)

@@ -84,15 +84,12 @@ MOODS: dict[str, tuple[float, float]] = {
     for word in words.split()
 }
 
-HOURS: dict[str, Hour] = {
-    word: hour
-    for hour, words in (
-        ("night", "night midnight moon moonlight moonlit starry stars dark neon cyberpunk noir aurora"),
-        ("dusk", "sunset sundown dusk evening twilight sunrise dawn storm stormy fire lava autumn"),
-        ("day", "day daylight noon sunny bright morning summer spring pastel snow winter clear"),
-    )
-    for word in words.split()
-}
+_HOUR_WORDS: tuple[tuple[Hour, str], ...] = (
+    ("night", "night midnight moon moonlight moonlit starry stars dark neon cyberpunk noir aurora"),
+    ("dusk", "sunset sundown dusk evening twilight sunrise dawn storm stormy fire lava autumn"),
+    ("day", "day daylight noon sunny bright morning summer spring pastel snow winter clear"),
+)
+HOURS: dict[str, Hour] = {word: hour for hour, words in _HOUR_WORDS for word in words.split()}
 
 STORM = frozenset("storm stormy thunder thunderstorm tempest hurricane rain rainy".split())
 SNOW = frozenset("winter snow snowy ice icy frost frozen arctic blizzard".split())
@@ -140,6 +137,8 @@ def palette(words: Iterable[str], rng: Random) -> Palette:
     base, light, accent = _three(named, [MOODS[word] for word in words if word in MOODS], rng)
     hour = next((HOURS[word] for word in words if word in HOURS), None) or _any_hour(named, rng)
     strength = 1.35 if said & VIVID else 0.55 if said & SOFT else 0.06 if said & GREY else 1.0
+    if strength > 1 and len(named) < 3:
+        accent = light.turned(140)._replace(lightness=0.68)
     base, light, accent = (colour.muted(strength) for colour in (base, light, accent))
     storm = bool(said & STORM)
     return Palette(
@@ -157,14 +156,20 @@ def palette(words: Iterable[str], rng: Random) -> Palette:
 def _three(named: list[Colour], moods: list[tuple[float, float]], rng: Random) -> tuple[Colour, Colour, Colour]:
     """Base, light and accent: what is named, then what the mood suggests, then a harmony."""
     harmony = rng.choice(HARMONIES)
-    base_hue, light_hue = moods[0] if moods else (rng.uniform(0, 360), None)
+    base_hue, light_hue = moods[0] if moods else (rng.uniform(140, 410) % 360, None)
     base = named[0] if named else Colour(0.58, 0.12, base_hue)
     if light_hue is None:
         light_hue = rng.choice((base.hue + harmony, 85.0, 60.0)) % 360
     light = named[1] if len(named) > 1 else Colour(0.86, 0.12, light_hue)
-    accent = named[2] if len(named) > 2 else light.turned(harmony / 3)._replace(lightness=0.7)
+    accent = named[2] if len(named) > 2 else _between(base, light, 0.45 * harmony, said=len(named) > 1)
     light = light._replace(lightness=max(light.lightness, 0.86))
     return base, light, accent
+
+
+def _between(base: Colour, light: Colour, turn: float, *, said: bool) -> Colour:
+    """A third colour: a mixture when two were asked for, or else a harmony of the light."""
+    accent = mix(base, light, 0.5) if said else light.turned(turn)
+    return accent._replace(lightness=0.68, chroma=max(accent.chroma, min(base.chroma, 0.11)))
 
 
 def _any_hour(named: list[Colour], rng: Random) -> Hour:
@@ -182,7 +187,10 @@ def _sky(base: Colour, light: Colour, hour: Hour, *, storm: bool, soft: bool) ->
         top, middle = Colour(0.15, chroma * 0.5, base.hue), Colour(0.27, chroma * 0.75, base.hue)
         horizon = mix(Colour(0.46, chroma, base.hue), light._replace(lightness=0.6), 0.25)
     elif hour == "dusk":
-        top, middle = Colour(0.32, chroma * 0.8, base.hue), Colour(0.56, chroma, base.hue)
+        # Away from the sun even a warm evening is cool: orange goes up into plum.
+        warmth = max(0.0, 1 - abs(base.hue - 55) / 60)
+        top = Colour(0.33, chroma * 0.8, (base.hue - 95 * warmth) % 360)
+        middle = Colour(0.57, chroma, (base.hue - 38 * warmth) % 360)
         horizon = light._replace(lightness=0.86, chroma=min(light.chroma, 0.11))
     else:
         top, middle = Colour(0.60, chroma, base.hue), Colour(0.78, chroma * 0.7, base.hue)

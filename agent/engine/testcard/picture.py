@@ -15,14 +15,14 @@ from PIL import Image, ImageChops
 
 from agent.engine.testcard.brush import grain
 from agent.engine.testcard.caption import write_caption
-from agent.engine.testcard.layer import Layer, Stage, lay
+from agent.engine.testcard.layer import STRIP_ROWS, Layer, Stage, lay
 from agent.engine.testcard.palette import Palette, palette
 from agent.engine.testcard.scenes import FAMILIES, LAYERS_TYPICAL, family
 from control_plane.wire.job import JobSpec
 
-DRAWN_PIXELS_MAX = 3_000_000
+DRAWN_PIXELS_MAX = 2_200_000
 WORDS_READ_MAX = 400
-GRAIN = 0.045
+GRAIN = 0.035
 
 LAYERS_SHARE = 0.9
 """Of the progress of one picture; the rest is the finish."""
@@ -54,18 +54,20 @@ def paint(spec: JobSpec, seed: int) -> Iterator[tuple[float, Image.Image]]:
         yield min(1.0, count / LAYERS_TYPICAL) * LAYERS_SHARE, canvas
     if canvas.size != size:
         canvas = canvas.resize(size, Image.Resampling.BICUBIC)
-    canvas = finish(canvas, Random(seed))
+    finish(canvas, Random(seed))
     yield (1 + LAYERS_SHARE) / 2, canvas
     write_caption(canvas, spec.prompt, seed, colours)
     yield 1.0, canvas
 
 
-def finish(canvas: Image.Image, rng: Random) -> Image.Image:
-    """Grain against banding."""
-    noise = grain(rng, canvas.size, GRAIN)
-    return ImageChops.overlay(canvas, Image.merge("RGB", (noise, noise, noise)))
+def finish(canvas: Image.Image, rng: Random) -> None:
+    """Grain against banding, strip by strip to keep the memory small."""
+    for top in range(0, canvas.height, STRIP_ROWS):
+        box = (0, top, canvas.width, min(canvas.height, top + STRIP_ROWS))
+        strip = canvas.crop(box)
+        noise = grain(rng, strip.size, GRAIN)
+        canvas.paste(ImageChops.overlay(strip, Image.merge("RGB", (noise, noise, noise))), box)
 
 
 def _words(text: str) -> list[str]:
-    """Lower-case words; a plural counts as its singular too where the singular is a known word."""
     return re.findall(r"[^\W_]+", text.lower())[:WORDS_READ_MAX]

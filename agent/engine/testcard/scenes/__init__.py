@@ -38,7 +38,8 @@ WORDS: dict[str, str] = {
         " tempest underwater surf lagoon pirate",
         "city": "city street streets skyline town tokyo york paris london berlin building buildings skyscraper"
         " cyberpunk downtown urban metropolis market cafe car cars bridge river venice",
-        "forest": "forest tree trees woods wood jungle pine pines fireflies firefly deer mushroom grove swamp rainforest",
+        "forest": "forest tree trees woods wood jungle pine pines fireflies firefly deer mushroom grove"
+        " swamp rainforest",
         "mountains": "mountain mountains peak peaks alps hill hills valley desert dune dunes canyon volcano snow winter"
         " glacier cliff landscape mars himalaya meadow field cabin castle dragon",
         "space": "space planet planets star stars galaxy nebula cosmos cosmic universe astronaut saturn moon comet"

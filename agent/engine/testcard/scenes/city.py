@@ -16,12 +16,16 @@ from agent.engine.testcard.scenes.sky import Sun, rain, sky, snowfall
 
 SHORE = 0.70
 DEPTHS = (0.15, 0.45, 0.85)
+SQUEEZE = 0.62
+"""How much shorter a reflection is than what it shows."""
 
 
 class Tower(NamedTuple):
     left: float
     top: float
     right: float
+    mood: int
+    """Which of the three lights its windows have."""
 
 
 def city(stage: Stage, palette: Palette, rng: Random, words: frozenset[str]) -> Iterator[Layer]:
@@ -52,26 +56,37 @@ def _dome(stage: Stage, palette: Palette) -> Iterator[Layer]:
 
 
 def _row(stage: Stage, palette: Palette, rng: Random, near: float) -> Iterator[Layer]:
-    """The towers of one depth: their bodies, the shade of one side, and the windows in two or three lights."""
+    """The towers of one depth: their bodies, the shade of one side, and the windows in three lights."""
     towers = _towers(stage, rng, near)
     shore = SHORE * stage.height
     box = (0.0, min(tower.top for tower in towers) - stage.unit * 0.1, stage.width, shore + 1)
-    body, shade = Pen(*box), Pen(*box)
-    windows = [Pen(*box) for _ in range(3)]
+    pen = Pen(*box)
     for tower in towers:
-        _body(body, rng, tower, shore, stage.unit)
-        edge = tower.right - (tower.right - tower.left) * 0.28
-        shade.rectangle(edge, tower.top, tower.right, shore, 90)
-        _windows(windows, rng, tower, shore, stage.unit, near, lit=0.42 if palette.hour != "day" else 0.12)
-    mask = body.mask()
-    yield Layer(
-        gradient(mask.size, (palette.at(0.30 + 0.62 * near), palette.at(0.18 + 0.55 * near))), mask, body.at, depth=near
-    )
-    yield Layer(palette.near.rgb, ImageChops.multiply(shade.mask(), mask), body.at, depth=near)
+        _body(pen, rng, tower, shore, stage.unit)
+    mask = pen.mask()
+    tones = (palette.at(0.30 + 0.62 * near), palette.at(0.18 + 0.55 * near))
+    yield Layer(gradient(mask.size, tones), mask, pen.at, depth=near)
+    pen = Pen(*box)
+    for tower in towers:
+        pen.rectangle(tower.right - (tower.right - tower.left) * 0.28, tower.top, tower.right, shore, 90)
+    yield Layer(palette.near.rgb, ImageChops.multiply(pen.mask(), mask), pen.at, depth=near)
+    del mask
     lamps = (palette.light.lit(0.90), palette.accent.lit(0.82), mix(palette.light, palette.base, 0.6).lit(0.80))
-    for turn, (pen, lamp) in enumerate(zip(windows, lamps, strict=True)):
-        motion = Motion(flicker=0.12, cycles=2, phase=turn / 3)
-        yield Layer(mix(palette.haze, lamp, 0.45 + 0.55 * near).rgb, pen.mask(), pen.at, depth=near, motion=motion)
+    for turn, lamp in enumerate(lamps):
+        pen = Pen(*box)
+        for tower in towers:
+            if tower.mood == turn:
+                _windows(pen, rng, tower, shore, stage.unit, near, lit=0.46 if palette.hour != "day" else 0.12)
+        yield from _lit(pen, mix(palette.haze, lamp, 0.6 + 0.4 * near), near, stage.unit, turn, palette.hour == "night")
+
+
+def _lit(pen: Pen, lamp: Colour, near: float, unit: float, turn: int, bloom: bool) -> Iterator[Layer]:
+    """Windows, and at night the light that spills out of them."""
+    mask, motion = pen.mask(), Motion(flicker=0.12, cycles=2, phase=turn / 3)
+    yield Layer(lamp.rgb, mask, pen.at, depth=near, motion=motion)
+    if bloom:
+        soft = mask.filter(ImageFilter.GaussianBlur(unit * 0.007)).point([level * 9 // 10 for level in range(256)])
+        yield Layer(lamp.rgb, soft, pen.at, light=True, depth=near, motion=motion)
 
 
 def _towers(stage: Stage, rng: Random, near: float) -> list[Tower]:
@@ -84,13 +99,14 @@ def _towers(stage: Stage, rng: Random, near: float) -> list[Tower]:
         tall = stage.unit * rng.uniform(0.5, 1.05) * (0.16 + 0.40 * middle**1.2) * (1.12 - 0.50 * near)
         if rng.random() < 0.12:
             tall *= 1.3
-        towers.append(Tower(x, shore - tall, x + wide))
+        tall = min(tall, shore * 0.84)
+        towers.append(Tower(x, shore - tall, x + wide, rng.choice((0, 0, 1, 1, 2))))
         x += wide + stage.unit * rng.choice((0.0, 0.002, 0.006, 0.016 + 0.02 * near))
     return towers
 
 
 def _body(pen: Pen, rng: Random, tower: Tower, shore: float, unit: float) -> None:
-    left, top, right = tower
+    left, top, right, _ = tower
     wide, middle = right - left, (left + right) / 2
     pen.rectangle(left, top, right, shore + 2)
     style = rng.randrange(6)
@@ -108,22 +124,19 @@ def _body(pen: Pen, rng: Random, tower: Tower, shore: float, unit: float) -> Non
         pen.rectangle(left + wide * 0.15, top - unit * 0.008, left + wide * 0.4, top)
 
 
-def _windows(pens: list[Pen], rng: Random, tower: Tower, shore: float, unit: float, near: float, *, lit: float) -> None:
+def _windows(pen: Pen, rng: Random, tower: Tower, shore: float, unit: float, near: float, *, lit: float) -> None:
     """A grid of windows; whole floors are dark or busy, as offices are."""
     pitch = unit * (0.0075 + 0.0045 * near)
     wide, tall = pitch * rng.uniform(0.42, 0.7), pitch * rng.uniform(0.45, 0.62)
     columns = max(1, int((tower.right - tower.left - pitch * 0.6) / pitch))
     inset = (tower.right - tower.left - columns * pitch + (pitch - wide)) / 2
-    mood = rng.choice((0, 0, 0, 1, 2))
     y = tower.top + pitch * 1.2
     while y < shore - pitch * 1.4:
         busy = lit * rng.choice((0.25, 0.7, 1.0, 1.6))
         for column in range(columns):
             if rng.random() < busy:
                 x = tower.left + inset + column * pitch
-                pens[mood if rng.random() < 0.85 else rng.randrange(3)].rectangle(
-                    x, y, x + wide, y + tall, rng.randint(110, 255)
-                )
+                pen.rectangle(x, y, x + wide, y + tall, rng.randint(110, 255))
         y += pitch * 1.25
 
 
@@ -136,20 +149,24 @@ def _smog(stage: Stage, palette: Palette, near: float) -> Layer:
 
 
 def _mirror(layer: Layer, shore: float) -> Layer:
-    """The layer upside down below the shore, squeezed and smeared as water does."""
+    """The layer upside down below the shore, squeezed and smeared as water does; kept at half size till it is laid."""
     assert layer.mask is not None
-    squeeze = 0.62
-    size = (layer.mask.width, max(2, int(layer.mask.height * squeeze)))
-    mask = ImageOps.flip(layer.mask.resize(size, Image.Resampling.BOX))
-    mask = mask.filter(ImageFilter.BoxBlur((0.6, max(1.0, size[1] * 0.022))))
-    paint: Image.Image | tuple[int, int, int] = layer.paint
+    small = (max(1, layer.mask.width // 2), max(2, int(layer.mask.height * SQUEEZE / 2)))
+    mask = ImageOps.flip(layer.mask.resize(small, Image.Resampling.BOX))
+    mask = mask.filter(ImageFilter.BoxBlur((0.3, max(0.5, small[1] * 0.022))))
+    paint = layer.paint
     if isinstance(paint, Image.Image):
-        paint = ImageOps.flip(paint.resize(size, Image.Resampling.BOX))
-    below = shore - (layer.at[1] + layer.mask.height)
+        paint = ImageOps.flip(paint.resize(small, Image.Resampling.BOX))
+    below = max(0.0, shore - (layer.at[1] + layer.mask.height))
     motion = layer.motion._replace(sway=0.002, cycles=3.0)
-    return layer._replace(
-        paint=paint, mask=mask, at=(layer.at[0], int(shore + max(0.0, below) * squeeze)), motion=motion
-    )
+    return layer._replace(paint=paint, mask=mask, at=(layer.at[0], int(shore + below * SQUEEZE)), motion=motion)
+
+
+def _full(layer: Layer) -> Layer:
+    assert layer.mask is not None
+    size = (layer.mask.width * 2, layer.mask.height * 2)
+    paint = layer.paint.resize(size) if isinstance(layer.paint, Image.Image) else layer.paint
+    return layer._replace(paint=paint, mask=layer.mask.resize(size, Image.Resampling.BILINEAR))
 
 
 def _river(stage: Stage, palette: Palette, mirrored: list[Layer]) -> Iterator[Layer]:
@@ -157,8 +174,8 @@ def _river(stage: Stage, palette: Palette, mirrored: list[Layer]) -> Iterator[La
     size = (stage.width, stage.height - shore + 1)
     dark = Colour(0.16 if palette.hour != "day" else 0.42, 0.05, palette.base.hue)
     yield Layer(gradient(size, (mix(palette.haze, dark, 0.35), mix(palette.haze, dark, 0.75), dark)), at=(0, shore))
-    yield from mirrored
-    veil = fade(size, lambda y: 0.22 + 0.6 * y)
+    yield from map(_full, mirrored)
+    veil = fade(size, lambda y: 0.14 + 0.5 * y)
     yield Layer(dark.rgb, veil, (0, shore))
     pen = Pen(0, shore - stage.unit * 0.008, stage.width, shore + stage.unit * 0.006)
     pen.rectangle(0, shore - stage.unit * 0.005, stage.width, shore + stage.unit * 0.002)

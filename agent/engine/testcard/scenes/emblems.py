@@ -98,12 +98,14 @@ def bird(card: Cartoon, tones: Tones, rng: Random) -> None:
 
 
 def fish(card: Cartoon, tones: Tones, rng: Random) -> None:
-    card.shape([(-0.55, 0.0), (-1.1, -0.5), (-0.95, 0.0), (-1.1, 0.5)], tones.accent)
-    card.shape([(-0.2, -0.40), (0.25, -0.82), (0.45, -0.34)], tones.accent)
-    card.shape([(-0.05, 0.38), (0.15, 0.75), (0.35, 0.36)], tones.accent)
-    card.oval(0.12, 0.0, 0.82, 0.47, tones.base)
-    for at in range(4):
-        card.oval(-0.38 + at * 0.22, 0.0, 0.05, 0.36 - abs(at - 1.5) * 0.04, tones.light if at % 2 else tones.body)
+    card.shape([(-0.50, 0.0), (-1.12, -0.52), (-0.90, 0.0), (-1.12, 0.52)], tones.body)
+    card.shape([(-0.30, -0.40), (0.25, -0.86), (0.50, -0.34)], tones.body)
+    card.shape([(-0.05, 0.40), (0.12, 0.80), (0.38, 0.38)], tones.body)
+    card.oval(0.12, 0.0, 0.86, 0.52, tones.body)
+    card.oval(0.12, 0.0, 0.76, 0.42, tones.light)
+    for x, y, wide, tall in ((-0.40, -0.06, 0.13, 0.18), (-0.06, -0.22, 0.15, 0.14), (0.14, 0.20, 0.16, 0.12)):
+        card.oval(x, y, wide, tall, tones.base)
+    card.shape([(0.46, -0.38), (0.80, -0.16), (0.80, 0.16), (0.46, 0.38), (0.38, 0.0)], tones.base)
     card.oval(0.60, -0.10, 0.12, 0.12, tones.light)
     card.oval(0.62, -0.10, 0.06, 0.06, tones.body)
     for x, y, size in ((1.08, -0.42, 0.08), (1.0, -0.70, 0.06), (1.12, -0.92, 0.045)):

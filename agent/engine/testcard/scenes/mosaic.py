@@ -13,7 +13,7 @@ from random import Random
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from agent.engine.testcard.brush import Pen, Point, clouds, halo, levels
-from agent.engine.testcard.colour import RGB, Colour, along, mix
+from agent.engine.testcard.colour import RGB, along, mix
 from agent.engine.testcard.layer import Layer, Motion, Stage
 from agent.engine.testcard.palette import Palette
 from agent.engine.testcard.scenes.emblems import emblem
@@ -22,27 +22,31 @@ CARTOON_SIDE = 160
 
 
 def mosaic(stage: Stage, palette: Palette, rng: Random, words: frozenset[str]) -> Iterator[Layer]:
-    tile = stage.unit / 46
+    tile = stage.unit / 58
     cartoon = _cartoon(stage, palette, rng, words)
     yield Layer(palette.near.lit(0.16).rgb)
     colours = Image.new("RGB", stage.size, palette.near.lit(0.16).rgb)
     draw = ImageDraw.Draw(colours)
-    faces, gold = Pen(0, 0, stage.width, stage.height), Pen(0, 0, stage.width, stage.height)
+    faces, gold = Pen(0, 0, stage.width, stage.height), []
     for corners, centre in _tiles(stage, rng, tile):
         tone = _sample(cartoon, stage, centre, rng)
         draw.polygon(_grown(corners, centre, 1.12), fill=tone)
         faces.polygon(_grown(corners, centre, 0.90))
-        if rng.random() < 0.05:
-            gold.polygon(_grown(corners, centre, 0.90), rng.randint(70, 200))
+        if rng.random() < 0.03:
+            gold.append(_grown(corners, centre, 0.90))
     mask = faces.mask()
     yield Layer(colours, mask)
-    yield Layer(palette.glow.lit(0.9).rgb, gold.mask(), motion=Motion(flicker=0.7, cycles=1.5))
+    del colours, draw
+    pen = Pen(0, 0, stage.width, stage.height)
+    for leaf in gold:
+        pen.polygon(leaf, rng.randint(40, 130))
+    yield Layer(palette.glow.lit(0.9).rgb, pen.mask(), motion=Motion(flicker=0.7, cycles=1.5))
     yield from _bevel(stage, palette, mask, rng)
 
 
 def _bevel(stage: Stage, palette: Palette, mask: Image.Image, rng: Random) -> Iterator[Layer]:
     """Light from the upper left on every tile, and a sheen across the wall."""
-    step = max(1, round(stage.unit / 460))
+    step = max(1, round(stage.unit / 580))
     light = ImageChops.multiply(ImageChops.subtract(mask, ImageChops.offset(mask, step, step)), mask)
     shade = ImageChops.multiply(ImageChops.subtract(mask, ImageChops.offset(mask, -step, -step)), mask)
     yield Layer((255, 255, 250), light.point([level * 34 // 100 for level in range(256)]), light=True)
@@ -71,7 +75,7 @@ def _cartoon(stage: Stage, palette: Palette, rng: Random, words: frozenset[str])
             far = hypot(column - x, row - y) / unit
             pixels += bytes(along(rings, min(1.0, far * 1.25)).rgb)
     cartoon.frombytes(bytes(pixels))
-    emblem(cartoon, palette, rng, words, (x, y, unit * 0.36))
+    emblem(cartoon, palette, rng, words, (x, y, unit * 0.38))
     return cartoon.filter(ImageFilter.GaussianBlur(0.4))
 
 
@@ -82,7 +86,7 @@ def _tiles(stage: Stage, rng: Random, tile: float) -> Iterator[tuple[list[Point]
     radius = 0.0
     while radius < reach:
         middle = radius + tile / 2
-        count = max(3, round(2 * pi * middle / (tile * rng.uniform(0.95, 1.15))))
+        count = max(5, round(2 * pi * middle / (tile * rng.uniform(0.95, 1.15))))
         start = rng.uniform(0, 2 * pi)
         for at in range(count):
             a, b = start + at / count * 2 * pi, start + (at + 1) / count * 2 * pi

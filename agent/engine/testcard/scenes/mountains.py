@@ -7,7 +7,7 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageFilter
 
-from agent.engine.testcard.brush import Pen, Point, clouds, fade, levels, ridge
+from agent.engine.testcard.brush import Pen, Point, clouds, fade, gradient, levels, ridge
 from agent.engine.testcard.colour import mix
 from agent.engine.testcard.layer import Layer, Motion, Stage
 from agent.engine.testcard.palette import Palette
@@ -40,7 +40,7 @@ def mountains(stage: Stage, palette: Palette, rng: Random, words: frozenset[str]
 
 
 def _top(stage: Stage, near: float) -> float:
-    return stage.height * (0.46 + 0.44 * near**1.1)
+    return stage.height * (0.46 + 0.44 * float(near**1.1))
 
 
 def _outline(stage: Stage, points: list[Point]) -> list[Point]:
@@ -80,24 +80,51 @@ def _slopes(mask: Image.Image, rng: Random, near: float, snow: bool, from_left: 
 
 
 def _dune(stage: Stage, palette: Palette, rng: Random, near: float, sun: Sun) -> Iterator[Layer]:
-    """A smooth crest: the sunny side bright, the lee in shadow, wind ripples on the nearest."""
+    """A smooth crest: the sunny side bright, the lee in shadow, a thin light along the edge."""
     width, unit, depth = stage.width, stage.unit, 0.1 + 0.8 * near
-    top, high = stage.height * (0.56 + 0.38 * near**1.2), unit * (0.035 + 0.055 * near)
-    scale = width / unit
-    points = [(x, top - high * y) for x, y in ridge(rng, width, 0.28, (1.1 + 0.5 * (1 - near)) * scale)]
+    top, high = stage.height * (0.55 + 0.40 * near**1.3), unit * (0.03 + 0.075 * near)
+    points = [(x, top - high * y) for x, y in ridge(rng, width, 0.22, (1.6 + 1.4 * (1 - near)) * width / unit)]
     peak = min(y for _, y in points)
     pen = Pen(0, peak - 2, width, stage.height + 2)
     pen.polygon(_outline(stage, points))
     mask = pen.mask()
-    sand = mix(palette.base, palette.light, 0.35).lit(0.74 - 0.30 * near - (0.22 if palette.hour == "night" else 0.0))
+    dim = 0.26 if palette.hour == "night" else 0.0
+    sand = mix(palette.base, palette.light, 0.35).lit(0.78 - 0.24 * near - dim)
     sand = mix(palette.haze, sand, 0.25 + 0.75 * near)
-    yield Layer(sand.rgb, mask, pen.at, depth=depth)
-    lee = clouds(rng, mask.size, (2.2 * scale, 1.4), 3)
-    lee = ImageChops.multiply(levels(lee, 0.42, 0.60, 0.72), mask)
-    yield Layer(mix(sand, palette.near, 0.62).rgb, lee, pen.at, depth=depth)
+    yield Layer(
+        gradient(mask.size, (sand.lighter(0.05), sand.lighter(-0.05), sand.lighter(-0.14))), mask, pen.at, depth=depth
+    )
+    shade = Pen(0, peak - 2, width, stage.height + 2)
+    for lee in _lees(points, 1 if sun.x < width / 2 else -1):
+        shade.polygon(lee, 185)
+    soft = ImageChops.multiply(shade.mask().filter(ImageFilter.GaussianBlur(unit * 0.0015)), mask)
+    yield Layer(mix(sand, palette.near, 0.55).rgb, soft, pen.at, depth=depth)
     rim = Pen(0, peak - 4, width, stage.height + 2)
-    rim.line(points, unit * 0.003, 170)
-    yield Layer(mix(sand, palette.glow, 0.7).lighter(0.05).rgb, rim.mask(), rim.at, depth=depth)
+    rim.line(points, unit * 0.0025, 150)
+    yield Layer(mix(sand, palette.glow, 0.7).lighter(0.06).rgb, rim.mask(), rim.at, depth=depth)
+
+
+def _lees(points: list[Point], away: int) -> Iterator[list[Point]]:
+    """The shaded faces: from each crest down its far side, bounded below by a line that sweeps back to the crest."""
+    line = points if away > 0 else points[::-1]
+    start = 0
+    while start < len(line) - 1:
+        end = start
+        while end < len(line) - 1 and line[end + 1][1] >= line[end][1]:
+            end += 1
+        if end - start > 3:
+            (x0, y0), (x1, y1) = line[start], line[end]
+            sweep = (x0 + (x1 - x0) * 0.10, y1 + (y1 - y0) * 0.9)
+            back = [_bend((x1, y1), sweep, (x0, y0), step / 12) for step in range(13)]
+            yield [*line[start : end + 1], *back]
+        start = max(end, start + 1)
+
+
+def _bend(a: Point, control: Point, b: Point, t: float) -> Point:
+    """A quadratic Bézier curve."""
+    u = 1 - t
+    x = u * u * a[0] + 2 * u * t * control[0] + t * t * b[0]
+    return x, u * u * a[1] + 2 * u * t * control[1] + t * t * b[1]
 
 
 def _mist(stage: Stage, palette: Palette, rng: Random, near: float, middle: float) -> Layer:

@@ -24,7 +24,7 @@ def sea(stage: Stage, palette: Palette, rng: Random, words: frozenset[str]) -> I
     horizon = HORIZON * height
     side = rng.choice((-1, 1))
     sun = Sun(width * (0.5 - side * rng.uniform(0.16, 0.26)), horizon - unit * rng.uniform(0.1, 0.2), unit * 0.042)
-    rough = 2.0 if palette.storm else 1.0
+    rough = 2.3 if palette.storm else 1.0
     yield from sky(stage, palette, rng, sun, horizon)
     yield _far_coast(stage, palette, rng)
     yield Layer(
@@ -47,7 +47,7 @@ def sea(stage: Stage, palette: Palette, rng: Random, words: frozenset[str]) -> I
 def water(palette: Palette, nearness: float) -> Colour:
     """The sea's own colour: the horizon's far away, dark and saturated close by."""
     far = mix(palette.sky[2], palette.base, 0.45).lit(0.40 if palette.hour == "night" else 0.62)
-    deep = Colour(0.19 if palette.hour != "day" else 0.34, min(0.09, palette.base.chroma), palette.base.hue)
+    deep = Colour(0.23 if palette.hour != "day" else 0.34, min(0.09, palette.base.chroma), palette.base.hue)
     return mix(far, deep, nearness**0.7)
 
 
@@ -89,10 +89,19 @@ def _wave(stage: Stage, palette: Palette, rng: Random, row: int, rough: float) -
     pen = Pen(0, top - swell * 2.2, width, top + swell * 2.5)
     for at in range(0, len(crest) - 3, 3):
         lean = max(0.0, crest[at][1] - crest[at + 3][1]) / max(0.5, swell)
-        tone = int(min(1.0, 0.25 + lean * 1.6) * rng.uniform(0.3, 1.0) * 130)
+        tone = int(min(1.0, 0.2 + lean * 1.6) * rng.uniform(0.3, 1.0) * 110)
         pen.line(crest[at : at + 4], stage.unit * (0.0011 + 0.0028 * near * rough), tone)
+        if rough > 1 and lean > 0.12 and rng.random() < 0.75:
+            _spray(pen, rng, crest[at], stage.unit * (0.002 + 0.012 * near))
     foam = mix(palette.sky[2], water(palette, near), 0.2).lighter(0.06)
     yield Layer(foam.rgb, pen.mask(), pen.at, depth=depth, motion=motion)
+
+
+def _spray(pen: Pen, rng: Random, crest: Point, reach: float) -> None:
+    """The white of a breaking crest, torn off down its lee side."""
+    for _ in range(5):
+        x, y = crest[0] + rng.gauss(0, 1) * reach * 1.5, crest[1] + rng.random() ** 2 * reach * 1.4
+        pen.disc(x, y, reach * rng.uniform(0.06, 0.22), rng.randint(60, 190), squash=0.6)
 
 
 def _crest(rng: Random, width: float, top: float, swell: float, length: float) -> list[Point]:
@@ -124,8 +133,7 @@ def _lighthouse(stage: Stage, palette: Palette, rng: Random, side: int) -> Itera
         low, high = foot + (head - foot) * band, foot + (head - foot) * (band + 0.16)
         y0, y1 = ground - tall * band, ground - tall * (band + 0.16)
         pen.polygon([(x - low, y0), (x - high, y1), (x + high, y1), (x + low, y0)])
-    stripes = palette.accent if palette.accent.chroma > 0.1 else palette.base
-    yield Layer(stripes.lit(0.50).rgb, pen.mask(), pen.at, depth=depth)
+    yield Layer(palette.base.lit(0.44).rgb, pen.mask(), pen.at, depth=depth)
     yield from _lantern(palette, x, ground, lamp, tall, foot, head, unit, depth, side)
 
 
@@ -145,8 +153,12 @@ def _lantern(
     dark = palette.at(0.92)
     pen = Pen(x - foot * 2, lamp - unit * 0.06, x + foot * 2, ground + 4)
     pen.polygon(
-        [(x + side * foot * 0.15, ground + 3), (x + side * head * 0.15, ground - tall)]
-        + [(x + side * head, ground - tall), (x + side * foot, ground + 3)],
+        [
+            (x + side * foot * 0.15, ground + 3),
+            (x + side * head * 0.15, ground - tall),
+            (x + side * head, ground - tall),
+            (x + side * foot, ground + 3),
+        ],
         tone=95,
     )
     pen.rectangle(x - head * 1.55, ground - tall - unit * 0.006, x + head * 1.55, ground - tall)

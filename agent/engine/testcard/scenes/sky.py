@@ -47,11 +47,13 @@ def stars(stage: Stage, palette: Palette, rng: Random, horizon: float) -> Iterat
 def _sun(stage: Stage, palette: Palette, sun: Sun) -> Iterator[Layer]:
     rise = Motion(rise=0.03)
     for spread, strength in ((9.0, 0.55), (3.4, 0.6)):
-        mask = halo(int(sun.radius * spread * 2), 2.2, strength * (0.6 if palette.storm else 1.0))
+        mask = halo(int(sun.radius * spread * 2), 2.2, strength)
         at = (int(sun.x - mask.width / 2), int(sun.y - mask.height / 2))
         yield Layer(palette.glow.rgb, mask, at, light=True, motion=rise)
+    if palette.storm:
+        return  # Behind the clouds: only its glow comes through.
     pen = Pen(sun.x - sun.radius - 2, sun.y - sun.radius - 2, sun.x + sun.radius + 2, sun.y + sun.radius + 2)
-    pen.disc(sun.x, sun.y, sun.radius, 110 if palette.storm else 245)
+    pen.disc(sun.x, sun.y, sun.radius, 245)
     yield Layer(palette.light.lit(0.97).muted(0.6).rgb, pen.mask(), pen.at, motion=rise)
 
 

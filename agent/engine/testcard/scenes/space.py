@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import cos, pi, sin
 from random import Random
 
@@ -35,19 +36,8 @@ def space(stage: Stage, palette: Palette, rng: Random, words: frozenset[str]) ->
     if rings:
         yield from (_half(layer, y, tilt, x, upper=False) for layer in rings)
     moon_x, moon_y = width * (0.5 + side * 0.24), height * rng.uniform(0.56, 0.66)
-    yield from _planet(
-        palette.__class__(**{**_fields(palette), "base": palette.accent}),
-        rng,
-        moon_x,
-        moon_y,
-        radius * 0.2,
-        side,
-        depth=0.7,
-    )
-
-
-def _fields(palette: Palette) -> dict[str, object]:
-    return {name: getattr(palette, name) for name in palette.__slots__}
+    moonlike = replace(palette, base=palette.accent)
+    yield from _planet(moonlike, rng, moon_x, moon_y, radius * 0.2, side, depth=0.7)
 
 
 def _nebula(stage: Stage, palette: Palette, rng: Random) -> Iterator[Layer]:
