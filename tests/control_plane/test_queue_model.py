@@ -1,7 +1,7 @@
 """A state machine over the very statements of production, against a model of what every client must have been told.
 
 Hypothesis invents lives: orders, claims, heartbeats, reports of leases that are long over, cancels, lost workers, time.
-Each step runs texts of `sql/queries/queue.sql` and compares the answers, and then the whole table, with the model.
+Each step runs production's texts of `sql/queries/` and compares the answers, and then the whole table, with the model.
 One example is one transaction that is rolled back; time passes by moving the rows' timestamps. The machine itself is
 tested by planting the bugs that it exists to find.
 """
@@ -192,7 +192,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.connection.execute("rollback")
 
     def run(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        text = self.texts[f"queue.{name}"]
+        text = self.texts[name if "." in name else f"queue.{name}"]
         with self.connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(text, parameters, prepare=True)
             return cursor.fetchall() if cursor.description else []
@@ -537,8 +537,8 @@ class QueueMachine(RuleBasedStateMachine):
             for job in held:
                 job.until = min(job.until, self.model.now + GRACE)
             return
-        assert len(self.run("revoke_worker", worker_id=gone)) == 1
-        assert len(self.run("end_leases", worker_id=gone)) == len(held)
+        assert len(self.run("workers.revoke", worker_id=gone)) == 1
+        assert len(self.run("workers.end_leases", worker_id=gone)) == len(held)
         for job in held:
             self.model.back(job, "released")
         self.workers[worker] = add_worker(self.connection)
