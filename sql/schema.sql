@@ -3,7 +3,7 @@
 CREATE FUNCTION public.ensure_partitions(ahead integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
-    SET lock_timeout TO '2s'
+    SET lock_timeout TO '500ms'
     AS $$
 declare
     missing record;
@@ -16,7 +16,7 @@ begin
         where to_regclass(parent || to_char(first at time zone 'UTC', '_YYYY_MM')) is null
         order by first, parent
     loop
-        lock table jobs in share row exclusive mode;
+        lock table workers, jobs in share row exclusive mode;
         execute format('create table %I partition of %I for values from (%L) to (%L)',
             missing.name, missing.parent, uuid7_floor(missing.first), uuid7_floor(missing.first + interval '1 month'));
     end loop;

@@ -311,12 +311,13 @@ create index artifacts_created on artifacts (created_at);
 ------------------------------------------------------------------------------------------- partitions and rights
 
 -- Makes the partitions of this month and of `ahead` months more. Runs with the owner's rights, because the
--- application's role may not create anything. `jobs` is locked first, as every statement does, so that a
--- customer's statement is waited for and never deadlocked with.
+-- application's role may not create anything. What the foreign keys refer to is locked first, in the order in which
+-- revoking a worker does; should there be a deadlock all the same, it ends here and not in a customer's request,
+-- because this gives up sooner than PostgreSQL looks for one (deadlock_timeout, 1 s) and is tried again a minute later.
 create function ensure_partitions(ahead integer) returns void
     language plpgsql security definer
     set search_path = public, pg_temp
-    set lock_timeout = '2s'
+    set lock_timeout = '500ms'
 as $$
 declare
     missing record;
@@ -329,7 +330,7 @@ begin
         where to_regclass(parent || to_char(first at time zone 'UTC', '_YYYY_MM')) is null
         order by first, parent
     loop
-        lock table jobs in share row exclusive mode;
+        lock table workers, jobs in share row exclusive mode;
         execute format('create table %I partition of %I for values from (%L) to (%L)',
             missing.name, missing.parent, uuid7_floor(missing.first), uuid7_floor(missing.first + interval '1 month'));
     end loop;
