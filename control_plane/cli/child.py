@@ -7,7 +7,7 @@ import random
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import IO
 
@@ -19,6 +19,9 @@ SETTLED_SECONDS = 60.0
 """Who ran this long starts the count of its failures anew."""
 HURRY_SECONDS = 10.0
 """After being told twice, a program is killed."""
+
+
+Again = Callable[[int], Awaitable[bool]]
 
 
 async def start(*argv: str, environ: Mapping[str, str], quiet: bool = False, log: IO[bytes] | None = None) -> Process:
@@ -51,15 +54,15 @@ async def end(process: Process, seconds: float) -> None:
 class Keeper:
     """Keeps one program running until it is told to leave, with growing pauses between failures.
 
-    `final` are exit codes after which trying again is no use, such as a bad configuration.
+    `again` says of an exit code whether starting it once more can be of use.
     """
 
-    def __init__(self, name: str, argv: tuple[str, ...], environ: Mapping[str, str], final: frozenset[int]) -> None:
+    def __init__(self, name: str, argv: tuple[str, ...], environ: Mapping[str, str], again: Again) -> None:
         self.name = name
         self.starts = 0
         self._argv = argv
         self._environ = environ
-        self._final = final
+        self._again = again
         self._process: Process | None = None
         self._leaving = asyncio.Event()
         self.ended = asyncio.Event()
@@ -73,7 +76,7 @@ class Keeper:
                 self.code = await self._once()
                 if self._leaving.is_set():
                     return
-                if self.code in self._final:
+                if not await self._again(self.code):
                     printing.note(f"The {self.name} has ended ({how(self.code)}) and is not started again; see above.")
                     return
                 failures = 1 if monotonic() - began > SETTLED_SECONDS else failures + 1

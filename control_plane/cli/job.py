@@ -139,7 +139,7 @@ async def _reason(database: Database, job: JobDetail) -> dict[str, object]:
     if job.error_code:
         said = ERROR_MESSAGES.get(job.error_code, "")
         return {"error": job.error_code, "sentence": f"It {job.state}: {job.error_code}. {said}".strip()}
-    return {"sentence": f"It is not waiting; it is {_state(job)}."}
+    return {"sentence": f"It is {'over' if job.finished_at else 'not waiting'}: {_state(job)}."}
 
 
 async def _waiting(database: Database, job: JobDetail) -> Waiting:

@@ -10,16 +10,19 @@ from uuid import UUID
 import msgspec
 
 from control_plane.cli import printing
-from control_plane.cli.child import Keeper
+from control_plane.cli.child import Again, Keeper
+from control_plane.cli.operating import opened
 from control_plane.cli.parsing import EX_CONFIG, EX_UNAVAILABLE, CommandError
+from control_plane.errors import TesseraError
 
 if TYPE_CHECKING:
     from control_plane.database import Database
 
 FOLDER, NAME = "agent", "local"
 CREDENTIAL = "credential.json"
-HOPELESS = frozenset({5, 7, EX_CONFIG})
-"""Another agent has the folder, the agent is too old, the configuration is wrong: starting again is no use."""
+FATAL = 1
+HOPELESS = frozenset({0, 5, 7, EX_CONFIG})
+"""It was drained on purpose, another agent has the folder, it is too old, the configuration is wrong."""
 
 
 async def keeper(database: Database, data_dir: Path, url: str) -> Keeper | None:
@@ -31,7 +34,27 @@ async def keeper(database: Database, data_dir: Path, url: str) -> Keeper | None:
             return None
         case "unknown":
             await enroll(database, folder, url, NAME)
-    return Keeper("local agent", ("-m", "agent", "run"), {**os.environ, "TESSERA_AGENT_DIR": str(folder)}, HOPELESS)
+    return Keeper(
+        "local agent",
+        ("-m", "agent", "run"),
+        {**os.environ, "TESSERA_AGENT_DIR": str(folder)},
+        _again(database.url, folder, url),
+    )
+
+
+def _again(database_url: str, folder: Path, url: str) -> Again:
+    """Whether an agent that has ended is started again."""
+
+    async def again(code: int) -> bool:
+        if code != FATAL:
+            return code not in HOPELESS
+        try:
+            async with opened(database_url) as database:
+                return await _standing(database, folder, url) != "revoked"
+        except TesseraError:
+            return True  # the database is away just now, which says nothing about the agent
+
+    return again
 
 
 async def enroll(database: Database, folder: Path, url: str, name: str) -> None:

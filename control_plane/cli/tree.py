@@ -48,7 +48,7 @@ class Tree:
         self._database_url = settings.database_url
         self.settings = settings
         self.url = local_url(settings)
-        self.control = Keeper("control plane", ("-m", "control_plane", "serve"), _environ(settings), HOPELESS)
+        self.control = Keeper("control plane", ("-m", "control_plane", "serve"), _environ(settings), _again)
         self.agent: Keeper | None = None
         self.stopping = stopping
         stopping.also = self._signalled
@@ -149,6 +149,10 @@ async def _look_after(data_dir: Path, pid: int, over: asyncio.Event) -> None:
             again = await asyncio.to_thread(embedded.start, data_dir)
             pid = again.pid
             again.stop()
+
+
+async def _again(code: int) -> bool:
+    return code not in HOPELESS
 
 
 def _alive(pid: int) -> bool:

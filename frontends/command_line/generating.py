@@ -82,6 +82,7 @@ async def _generate(order: SubmitRequest, access: options.Access, arguments: arg
         if job is None:
             return EX_INTERRUPTED
         files = await _save(client, job, arguments)
+    display.clear()
     if arguments.json:
         print(json.dumps(_summary(job, files)))
     else:

@@ -83,11 +83,15 @@ class Display:
             self._last = line
             print(line, file=self._stream, flush=True)
 
-    def say(self, line: str) -> None:
-        """A line of its own, that stays."""
+    def clear(self) -> None:
+        """The terminal without the bar."""
         if self._terminal and self._last:
             self._redraw("")
         self._last = ""
+
+    def say(self, line: str) -> None:
+        """A line of its own, that stays."""
+        self.clear()
         print(line, file=self._stream, flush=True)
 
     def _line(self, job: JobView) -> str:

@@ -206,7 +206,7 @@ def test_an_order_is_listed_explained_and_canceled(say: Say, tell: Tell, data_di
     assert say("job", "cancel", job_id) == "Canceled.\n"
     assert say("job", "cancel", job_id) == "There was nothing left to cancel: the job is canceled.\n"
     assert tell("job", "cancel", job_id)["state"] == "canceled"
-    assert say("job", "why", job_id) == "It is not waiting; it is canceled.\n"
+    assert say("job", "why", job_id) == "It is over: canceled.\n"
 
 
 def test_what_a_person_typed_is_never_shown(say: Say, tell: Tell, data_dir: Path) -> None:

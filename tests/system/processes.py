@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 60.0
+LEAVE_SECONDS = 5.0
 BEAT_SECONDS = 0.05
 
 
@@ -65,9 +67,11 @@ def program(folder: Path, *words: str, **environ: str) -> Iterator[Program]:
     try:
         yield started
     finally:
-        if started.process.poll() is None:
-            started.process.kill()
-            started.process.wait()
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
+            if started.process.poll() is None:
+                started.process.send_signal(number)
+                with suppress(subprocess.TimeoutExpired):
+                    started.process.wait(LEAVE_SECONDS)
 
 
 def wait_until(true: object, what: str, otherwise: object = None) -> None:

@@ -25,7 +25,8 @@ QUICK = {"TESSERA_AGENT_TESTCARD_SECONDS": "0.2", "TESSERA_DISK_RESERVE_BYTES": 
 
 @contextmanager
 def up(data_dir: Path, *words: str, **environ: str) -> Iterator[Program]:
-    with program(data_dir.parent / "said", *UP, *words, TESSERA_DATA_DIR=str(data_dir), **QUICK, **environ) as running:
+    chosen = {"TESSERA_DATA_DIR": str(data_dir), **QUICK, **environ}
+    with program(data_dir.parent / "said", *UP, *words, **chosen) as running:
         yield running
 
 
@@ -113,6 +114,40 @@ def test_what_dies_is_started_again(tmp_path: Path) -> None:
         assert ordered.returncode == 0, ordered.stderr + running.said
         stop(running)
     assert left_of(data_dir) == []
+
+
+@pytest.mark.slow
+def test_the_first_ctrl_c_waits_for_the_picture_and_the_second_does_not(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with up(data_dir, TESSERA_AGENT_TESTCARD_SECONDS="600") as running:
+        address(running)
+        with program(tmp_path, "control_plane", "generate", "x", TESSERA_DATA_DIR=str(data_dir)) as order:
+            order.saying("running")
+            running.process.send_signal(signal.SIGINT)
+            running.saying("what is being made is finished first")
+            order.saying("running, 0 %|step")
+            assert running.process.poll() is None
+            stop(running)
+    assert left_of(data_dir) == []
+    with up(data_dir, "--no-agent") as running:
+        address(running)
+        [job] = json.loads(tessera(data_dir, "job", "list", "--json").stdout)
+        assert job["state"] == "queued"
+        stop(running)
+
+
+@pytest.mark.slow
+def test_a_local_agent_that_was_revoked_stays_away(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with up(data_dir) as running:
+        address(running)
+        running.saying("Engine: testcard")
+        assert tessera(data_dir, "worker", "revoke", "local").returncode == 0
+        running.saying("The local agent has ended .* and is not started again")
+        stop(running)
+    with up(data_dir) as running:
+        running.saying("The local agent was revoked. To enrol it anew, remove ")
+        stop(running)
 
 
 def test_a_port_in_use_is_a_sentence_with_its_cure(tmp_path: Path) -> None:
