@@ -106,6 +106,9 @@ class ControlPlane:
         """The next calls of this kind go wrong like that, one after the other."""
         self._faults.setdefault(call, deque()).extend(faults)
 
+    def heal(self, call: Call) -> None:
+        self._faults.pop(call, None)
+
     def seen(self, what: str, job_id: UUID | None = None) -> list[Event]:
         return [event for event in self.events if event.what == what and job_id in (None, event.job_id)]
 
