@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
 from agent import log
 from agent.agent import AlreadyRunning, VersionTooOld
 from agent.agent import run as run_agent
 from agent.claiming import Revoked
-from agent.client import NoAnswer, Problem
+from agent.client import NoAnswer, Problem, agent_version
 from agent.console import NotRunning, Verb, ask
 from agent.credential import CredentialError, load, save
 from agent.doctor import examine
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 TOKEN_BYTES_MAX = 500
 NAME_LENGTH_MAX = 64
 
+logger = structlog.get_logger()
+
 
 class Exit(IntEnum):
     CLEAN = 0
@@ -50,7 +53,13 @@ class Exit(IntEnum):
     CONFIGURATION = 78
 
 
-EPILOG = """exit codes: 0 clean, 1 fatal, 2 try again later, 5 another agent runs with this state folder,
+EPILOG = """examples:
+  tessera-agent enroll https://tessera.example tse_…   the operator gives address and token
+  tessera-agent doctor                                 is everything as it must be?
+  tessera-agent run                                    work until Ctrl-C
+  tessera-agent pause                                  in another terminal: the GPU is mine for now
+
+exit codes: 0 clean, 1 fatal, 2 try again later, 5 another agent runs with this state folder,
 7 the agent is too old for the control plane, 78 something in the configuration is wrong.
 Every setting also has a variable TESSERA_AGENT_… and a key in the TOML file that TESSERA_AGENT_CONFIG names."""
 
@@ -109,7 +118,7 @@ async def _enroll(settings: Settings, options: argparse.Namespace) -> Exit:
 async def _run(settings: Settings) -> Exit:
     credential = load(settings.credential_file)
     choice = await choose(settings.engine, settings.comfyui_url, settings.testcard_seconds)
-    print(f"Engine: {choice.name} ({choice.why}).", file=sys.stderr)
+    logger.info("engine.chosen", engine=choice.name, why=choice.why, slots=settings.slots)
     await run_agent(settings, credential, [choice.make() for _ in range(settings.slots)])
     return Exit.CLEAN
 
@@ -197,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Lets this machine work for a Tessera control plane. It only calls out; nothing connects to it.",
         epilog=EPILOG,
     )
+    parser.add_argument("--version", action="version", version=f"tessera-agent {agent_version()}")
     everywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     everywhere.add_argument("--dir", type=Path, help="state folder (default ~/.local/share/tessera-agent)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

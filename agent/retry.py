@@ -74,6 +74,7 @@ async def persist(call: Callable[[], Awaitable[T]], what: str) -> T:
             if verdict(error) is not Verdict.AGAIN:
                 raise
             seconds = pause(tries, getattr(error, "retry_after", None))
-            log.warning("call.failed", call=what, tries=tries, problem=str(error), pause_seconds=round(seconds, 2))
+            if tries.bit_count() == 1:  # the 1st, 2nd, 4th, 8th … time: an outage must not flood the log
+                log.warning("call.failed", call=what, tries=tries, problem=str(error), pause_seconds=round(seconds, 2))
         await asyncio.sleep(seconds)
     raise AssertionError("unreachable")
