@@ -1,13 +1,11 @@
 """A scene is a stack of layers, painted from the far to the near.
 
 A picture is the stack laid down once; a film lays it down for every frame with each layer moved by its depth
-(parallax) and its own motion. So a scene is written once and knows nothing of films, except that its stage may
-be wider than the frame.
+(parallax) and its own motion (`film.py`). So a scene is written once and knows nothing of films.
 """
 
 from __future__ import annotations
 
-from math import pi, sin
 from typing import NamedTuple
 
 from PIL import Image, ImageChops
@@ -19,17 +17,23 @@ STRIP_ROWS = 96
 
 
 class Motion(NamedTuple):
-    """What a layer does of its own in a film, in fractions of the stage's height over the whole film."""
+    """What a layer does of its own in a film: `drift` and `rise` from its beginning to its end, the rest in every loop
+    of a few seconds. Distances are fractions of the frame's height."""
 
     drift: float = 0.0
     """Sideways, to the left."""
     rise: float = 0.0
     """Upwards."""
+    falls: int = 0
+    """Whole times that it falls through its own height, coming in again at the top."""
     bob: float = 0.0
+    """Up and down."""
     sway: float = 0.0
+    """From side to side."""
     flicker: float = 0.0
     """How much of the opacity comes and goes."""
     cycles: float = 1.0
+    """Of bobbing, swaying and flickering in one loop."""
     phase: float = 0.0
 
 
@@ -67,26 +71,6 @@ class Stage(NamedTuple):
 def lay(canvas: Image.Image, layer: Layer) -> None:
     """Paints one layer onto the canvas as a still picture shows it."""
     _put(canvas, layer.paint, layer.mask, layer.at, light=layer.light)
-
-
-def lay_at(canvas: Image.Image, layer: Layer, time: float, margin: int) -> None:
-    """Paints one layer as a film shows it at `time` (0..1); the stage is wider by `margin` on either side."""
-    motion, height = layer.motion, canvas.height
-    turn = sin(2 * pi * (motion.cycles * time + motion.phase))
-    camera = -sin((time - 0.5) * pi) * margin * layer.depth
-    x = layer.at[0] - margin + camera + (motion.sway * turn - motion.drift * (time - 0.5)) * height
-    y = layer.at[1] + (motion.bob * turn - motion.rise * (time - 0.5)) * height
-    left, top = int(x // 1), int(y // 1)
-    mask = layer.mask
-    if mask is not None and (x - left or y - top):
-        # The fraction of a pixel: without it slow layers move in jerks.
-        mask = mask.transform(
-            mask.size, Image.Transform.AFFINE, (1, 0, left - x, 0, 1, top - y), Image.Resampling.BILINEAR
-        )
-    if mask is not None and motion.flicker:
-        opacity = 1 - motion.flicker * (0.5 + 0.5 * turn)
-        mask = mask.point([round(level * opacity) for level in range(256)])
-    _put(canvas, layer.paint, mask, (left, top), light=layer.light)
 
 
 def _put(

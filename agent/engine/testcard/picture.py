@@ -17,7 +17,7 @@ from agent.engine.testcard.brush import grain
 from agent.engine.testcard.caption import write_caption
 from agent.engine.testcard.layer import STRIP_ROWS, Layer, Stage, lay
 from agent.engine.testcard.palette import Palette, palette
-from agent.engine.testcard.scenes import FAMILIES, LAYERS_TYPICAL, family
+from agent.engine.testcard.scenes import FAMILIES, family
 from control_plane.wire.job import JobSpec
 
 DRAWN_PIXELS_MAX = 2_200_000
@@ -35,11 +35,13 @@ def read(spec: JobSpec, seed: int) -> tuple[list[str], Random]:
     return words, Random(f"{seed}\n{spec.prompt}\n{spec.negative_prompt}")
 
 
-def scene(spec: JobSpec, seed: int, stage: Stage) -> tuple[Palette, Iterator[Layer]]:
+def scene(spec: JobSpec, seed: int, stage: Stage) -> tuple[Palette, Iterator[tuple[float, Layer]]]:
+    """The colours and the layers of a spec, each layer with how much of the scene (0..1) there is with it."""
     words, rng = read(spec, seed)
     colours = palette(words, rng)
     chosen = FAMILIES[family(words, rng)]
-    return colours, chosen(stage, colours, rng, frozenset(words))
+    layers = chosen.scene(stage, colours, rng, frozenset(words))
+    return colours, ((min(1.0, count / chosen.layers), layer) for count, layer in enumerate(layers, start=1))
 
 
 def paint(spec: JobSpec, seed: int) -> Iterator[tuple[float, Image.Image]]:
@@ -49,9 +51,9 @@ def paint(spec: JobSpec, seed: int) -> Iterator[tuple[float, Image.Image]]:
     stage = Stage(max(8, round(spec.width * scale)), max(8, round(spec.height * scale)))
     colours, layers = scene(spec, seed, stage)
     canvas = Image.new("RGB", stage.size)
-    for count, layer in enumerate(layers, start=1):
+    for share, layer in layers:
         lay(canvas, layer)
-        yield min(1.0, count / LAYERS_TYPICAL) * LAYERS_SHARE, canvas
+        yield share * LAYERS_SHARE, canvas
     if canvas.size != size:
         canvas = canvas.resize(size, Image.Resampling.BICUBIC)
     finish(canvas, Random(seed))

@@ -1,4 +1,8 @@
-"""What the engine and its painter say to each other: length-prefixed MessagePack over a pipe."""
+"""What the engine and its painter say to each other: length-prefixed MessagePack over a pipe.
+
+A painter says `Ready` once. A `Paint` is answered by any number of `Step`, `Glimpse` and `Made`, and one `Ended`. A
+`Stop` only makes the `Ended` come sooner; one that comes too late is ignored.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from control_plane.wire.job import JobSpec
 from control_plane.wire.worker import FailCause
 
 LENGTH = struct.Struct(">I")
-MESSAGE_BYTES_MAX = 1 << 20
+UNHEARD_BYTES_MAX = 4 << 20
+"""More than a whole run tells, so that a painter never waits for somebody who no longer listens."""
 
 
 class Paint(msgspec.Struct, frozen=True, tag=True):
@@ -22,7 +27,11 @@ class Paint(msgspec.Struct, frozen=True, tag=True):
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
-    """To the painter: give up the picture at hand. Answered by `Ended`, like everything."""
+    """To the painter: give up what is at hand."""
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The painter has loaded what it draws with."""
 
 
 class Step(msgspec.Struct, frozen=True, tag=True):
@@ -37,7 +46,8 @@ class Glimpse(msgspec.Struct, frozen=True, tag=True):
 
 class Made(msgspec.Struct, frozen=True, tag=True):
     index: int
-    path: str
+    name: str
+    """Inside the folder of the order."""
     mime_type: str
 
 
@@ -49,7 +59,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
 
 
 Order = Paint | Stop
-News = Step | Glimpse | Made | Ended
+News = Ready | Step | Glimpse | Made | Ended
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(Order).decode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from random import Random
+from typing import NamedTuple
 
 from agent.engine.testcard.layer import Layer, Stage
 from agent.engine.testcard.palette import Palette
@@ -18,17 +19,21 @@ from agent.engine.testcard.scenes.space import space
 
 Scene = Callable[[Stage, Palette, Random, frozenset[str]], Iterator[Layer]]
 
-LAYERS_TYPICAL = 20
-"""About how many layers a scene has: what the progress of a drawing is measured by."""
 
-FAMILIES: dict[str, Scene] = {
-    "sea": sea,
-    "city": city,
-    "forest": forest,
-    "mountains": mountains,
-    "space": space,
-    "ribbons": ribbons,
-    "mosaic": mosaic,
+class Family(NamedTuple):
+    scene: Scene
+    layers: int
+    """About how many it has: what the progress of a drawing is measured by."""
+
+
+FAMILIES = {
+    "sea": Family(sea, 46),
+    "city": Family(city, 55),
+    "forest": Family(forest, 19),
+    "mountains": Family(mountains, 26),
+    "space": Family(space, 21),
+    "ribbons": Family(ribbons, 29),
+    "mosaic": Family(mosaic, 7),
 }
 
 WORDS: dict[str, str] = {

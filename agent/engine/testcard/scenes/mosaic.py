@@ -19,6 +19,8 @@ from agent.engine.testcard.palette import Palette
 from agent.engine.testcard.scenes.emblems import emblem
 
 CARTOON_SIDE = 160
+WALL = 0.6
+"""How near it is: in a film the wall passes by while the glare on it stays."""
 
 
 def mosaic(stage: Stage, palette: Palette, rng: Random, words: frozenset[str]) -> Iterator[Layer]:
@@ -35,12 +37,12 @@ def mosaic(stage: Stage, palette: Palette, rng: Random, words: frozenset[str]) -
         if rng.random() < 0.03:
             gold.append(_grown(corners, centre, 0.90))
     mask = faces.mask()
-    yield Layer(colours, mask)
+    yield Layer(colours, mask, depth=WALL)
     del colours, draw
     pen = Pen(0, 0, stage.width, stage.height)
     for leaf in gold:
         pen.polygon(leaf, rng.randint(40, 130))
-    yield Layer(palette.glow.lit(0.9).rgb, pen.mask(), motion=Motion(flicker=0.7, cycles=1.5))
+    yield Layer(palette.glow.lit(0.9).rgb, pen.mask(), depth=WALL, motion=Motion(flicker=0.7, cycles=1.5))
     yield from _bevel(stage, palette, mask, rng)
 
 
@@ -49,10 +51,10 @@ def _bevel(stage: Stage, palette: Palette, mask: Image.Image, rng: Random) -> It
     step = max(1, round(stage.unit / 580))
     light = ImageChops.multiply(ImageChops.subtract(mask, ImageChops.offset(mask, step, step)), mask)
     shade = ImageChops.multiply(ImageChops.subtract(mask, ImageChops.offset(mask, -step, -step)), mask)
-    yield Layer((255, 255, 250), light.point([level * 34 // 100 for level in range(256)]), light=True)
-    yield Layer((0, 0, 0), shade.point([level * 38 // 100 for level in range(256)]))
+    yield Layer((255, 255, 250), light.point([level * 34 // 100 for level in range(256)]), light=True, depth=WALL)
+    yield Layer((0, 0, 0), shade.point([level * 38 // 100 for level in range(256)]), depth=WALL)
     patina = levels(clouds(rng, stage.size, (3, 3), 5), 0.35, 1.0, 0.30)
-    yield Layer(palette.near.lit(0.14).rgb, patina)
+    yield Layer(palette.near.lit(0.14).rgb, patina, depth=WALL)
     glare = halo(int(stage.unit * 1.7), 1.6, 0.34)
     at = (int(stage.width * 0.30 - glare.width / 2), int(stage.height * 0.16 - glare.height / 2))
     yield Layer(palette.glow.rgb, glare, at, light=True, motion=Motion(drift=-0.6))

@@ -80,7 +80,7 @@ def rain(stage: Stage, palette: Palette, rng: Random) -> Layer:
         x, y, long = rng.uniform(0, stage.width * 1.1), rng.uniform(-0.05, 1) * stage.height, rng.uniform(0.5, 1.4)
         width = stage.unit * 0.0011
         pen.line([(x, y), (x - length * long * 0.28, y + length * long)], width, rng.randint(18, 60))
-    return Layer(palette.sky[2].lit(0.92).rgb, pen.mask(), depth=1.0, motion=Motion(rise=-0.3, flicker=0.4, cycles=12))
+    return Layer(palette.sky[2].lit(0.92).rgb, pen.mask(), depth=1.0, motion=Motion(falls=6, flicker=0.3, cycles=8))
 
 
 def snowfall(stage: Stage, rng: Random) -> Layer:
@@ -88,7 +88,7 @@ def snowfall(stage: Stage, rng: Random) -> Layer:
     for _ in range(int(150 * stage.width / stage.height) + 40):
         x, y = rng.uniform(0, stage.width), rng.uniform(0, stage.height)
         pen.disc(x, y, stage.unit * rng.choice((0.001, 0.0016, 0.0024, 0.0034)), rng.randint(60, 190))
-    return Layer((250, 252, 255), pen.mask(), depth=0.8, motion=Motion(rise=-0.12, sway=0.01, cycles=1.5))
+    return Layer((250, 252, 255), pen.mask(), depth=0.8, motion=Motion(falls=1, sway=0.01, cycles=1.5))
 
 
 def birds(stage: Stage, palette: Palette, rng: Random, left: float, top: float) -> Layer:
