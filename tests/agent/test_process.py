@@ -13,6 +13,8 @@ import msgspec
 import psutil
 import pytest
 
+from agent import credential
+from agent.credential import Credential
 from control_plane.wire.job import JobSpec
 from tests.standins.control_plane import PATIENCE_SECONDS, TOKEN, ControlPlane, control_plane
 
@@ -51,9 +53,12 @@ async def _command(folder: Path, *arguments: str, stdin: bytes = b"") -> tuple[i
 
 @asynccontextmanager
 async def _enrolled(folder: Path) -> AsyncIterator[ControlPlane]:
+    """As if `enroll` had been called."""
     async with control_plane() as plane:
-        code, _, err = await _command(folder, "enroll", plane.url, "-", "--name", "den", stdin=f"{TOKEN}\n".encode())
-        assert code == 0, err
+        secret = credential.new_secret()
+        plane.secret_sha256 = credential.secret_sha256(secret)
+        kept = Credential(url=plane.url, secret=secret, worker_id=plane.worker_id, name="den")
+        credential.save(kept, folder / "credential.json")
         yield plane
 
 
@@ -70,7 +75,10 @@ async def _running(folder: Path, seconds: float) -> AsyncIterator[tuple[ControlP
 
 
 async def test_enrolment_keeps_a_secret_that_only_its_hash_has_left(tmp_path: Path) -> None:
-    async with _enrolled(tmp_path) as plane:
+    async with control_plane() as plane:
+        name = ("--name", "den")
+        code, _, err = await _command(tmp_path, "enroll", plane.url, "-", *name, stdin=f"{TOKEN}\n".encode())
+        assert code == 0, err
         file = tmp_path / "credential.json"
         kept = msgspec.json.decode(file.read_bytes())
         assert file.stat().st_mode & 0o777 == 0o600

@@ -102,9 +102,9 @@ class ControlPlane:
         self.draining = True
         await self._tell()
 
-    def hurt(self, call: Call, *faults: Fault) -> None:
+    def hurt(self, call: Call, *faults: Fault, times: int = 1) -> None:
         """The next calls of this kind go wrong like that, one after the other."""
-        self._faults.setdefault(call, deque()).extend(faults)
+        self._faults.setdefault(call, deque()).extend(faults * times)
 
     def heal(self, call: Call) -> None:
         self._faults.pop(call, None)
