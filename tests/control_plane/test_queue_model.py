@@ -252,6 +252,7 @@ class QueueMachine(RuleBasedStateMachine):
         known = dict(model.keys)
         before = {user: len(model.queued(user)) for user, *_ in asked}
         new = Counter[UUID]()
+        asked_for: set[tuple[UUID, str]] = set()
         for (user, lane, cost, key, request), row in zip(asked, found, strict=True):
             self.told[f"submit {row['refusal']}"] += 1
             if key and (user, key) in known:
@@ -260,7 +261,9 @@ class QueueMachine(RuleBasedStateMachine):
                 assert row["job_id"] == job_id
                 continue
             new[user] += 1
-            if key and (user, key) in model.keys:
+            twin = bool(key) and (user, key or "") in asked_for
+            asked_for.add((user, key or ""))
+            if twin:
                 assert row["refusal"] == "idempotency_twin"
             elif before[user] + new[user] > QUEUED_MAX:
                 assert row["refusal"] == "queue_full"
