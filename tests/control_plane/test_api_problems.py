@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +16,7 @@ from psycopg import sql
 from control_plane import api
 from control_plane.api import guards
 from control_plane.api.document import plain_path
+from control_plane.api.protocol import HEAD_BYTES_MAX, HEAD_SECONDS
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.worker import enrolled, running, serving
@@ -126,6 +127,53 @@ async def test_a_body_that_does_not_come_is_not_waited_for(database_url: str, tm
             assert (await reader.readline()).startswith(b"HTTP/1.1 504")
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_head_without_end_is_refused(control_plane: Plane) -> None:
+    for piece in (b"X-Many: " + b"a" * 1_000 + b"\r\n", b"a" * 1_000):  # many headers, and one that does not end
+        async with _connected(control_plane) as (reader, writer):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
+            sent = 0
+            with suppress(ConnectionError):
+                while sent < 50 * HEAD_BYTES_MAX and not reader.at_eof():
+                    writer.write(piece)
+                    await writer.drain()
+                    sent += len(piece)
+                    await asyncio.sleep(0)
+            assert HEAD_BYTES_MAX <= sent < 50 * HEAD_BYTES_MAX
+
+
+async def test_a_long_head_that_comes_in_pieces_is_fine(control_plane: Plane) -> None:
+    async with _connected(control_plane) as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: ")
+        for _ in range(8):
+            writer.write(b"a" * (HEAD_BYTES_MAX // 16))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        writer.write(b"\r\n\r\n")
+        assert b"200 OK" in await reader.read()
+
+
+@pytest.mark.slow
+async def test_a_connection_that_does_not_finish_a_head_is_closed(control_plane: Plane) -> None:
+    async with _connected(control_plane) as (silent, _), _connected(control_plane) as (slow, writer):
+        writer.write(b"GET /healthz HT")
+        before = time.monotonic()
+        async with asyncio.timeout(HEAD_SECONDS + 5):
+            assert await silent.read() == b""
+            assert await slow.read() == b""
+        assert time.monotonic() - before > HEAD_SECONDS / 2
+
+
+@asynccontextmanager
+async def _connected(plane: Plane) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", plane.context.settings.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_low_on_disk_nothing_new_is_accepted(database_url: str, tmp_path: Path) -> None:
