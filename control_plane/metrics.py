@@ -24,11 +24,17 @@ request_seconds = Histogram(
     buckets=SECONDS,
     registry=registry,
 )
-waiting_claims = Gauge("tessera_claims_waiting", "Agents that wait for work in this process.", registry=registry)
-batch_calls = Gauge("tessera_coalesced_calls", "Calls that went to the database.", ("statement",), registry=registry)
-batches = Gauge("tessera_coalesced_batches", "Statements in which they went.", ("statement",), registry=registry)
-database_up = Gauge(
-    "tessera_database_up", "Whether the database answered the last time it was asked.", registry=registry
+claims_waiting = Gauge("tessera_claims_waiting", "Agents that wait for work in this process.", registry=registry)
+database_up = Gauge("tessera_database_up", "Whether the database answered this scrape.", registry=registry)
+
+_LANE = ("kind", "model", "vram_gib")
+lane_jobs_waiting = Gauge(
+    "tessera_lane_jobs_waiting", "Jobs in line, counted up to a thousand.", _LANE, registry=registry
+)
+lane_tokens_running = Gauge("tessera_lane_tokens_running", "Tokens of the jobs that run.", _LANE, registry=registry)
+lane_slots = Gauge("tessera_lane_slots", "Live slots that serve the lane.", _LANE, registry=registry)
+lane_slots_draining = Gauge(
+    "tessera_lane_slots_draining", "Slots that finish what they hold and claim no more.", _LANE, registry=registry
 )
 
 

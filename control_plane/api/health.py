@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 from control_plane import metrics, migrate
 from control_plane.api import answers, guards
 from control_plane.api.operation import Call, Nothing, operation
+from control_plane.context import Context
 from control_plane.database import Query
 from control_plane.errors import Unavailable
 
@@ -43,5 +44,22 @@ async def get_readiness(call: Call[None, Nothing, Nothing]) -> ASGIApp:
 @operation("GET", "/metrics", guard=guards.METRICS, answers={200: "text/plain"}, tag="Service")
 async def get_metrics(call: Call[None, Nothing, Nothing]) -> ASGIApp:
     """Counters for Prometheus. Needs a key with the scope `metrics`, or a sender on this machine."""
-    metrics.waiting_claims.set(len(call.context.dispatcher.waiters))
+    await _gauge(call.context)
     return answers.Answer(metrics.exposition(), media_type=metrics.MEDIA_TYPE)
+
+
+async def _gauge(context: Context) -> None:
+    """What is measured when somebody asks: a look at each lane, the one that customers share."""
+    metrics.claims_waiting.set(len(context.dispatcher.waiters))
+    try:
+        for lane in list(context.dispatcher.board.lanes.values()):
+            line = await context.lines.line(lane.id, lane.bound)
+            labels = (*lane.capability, str(lane.vram_gib))
+            metrics.lane_jobs_waiting.labels(*labels).set(len(line.places))
+            metrics.lane_tokens_running.labels(*labels).set(line.service.running_tokens)
+            metrics.lane_slots.labels(*labels).set(line.service.slots)
+            metrics.lane_slots_draining.labels(*labels).set(line.service.draining)
+    except Unavailable:
+        metrics.database_up.set(0)
+    else:
+        metrics.database_up.set(1)

@@ -106,7 +106,7 @@ def _body_reference(op: Json) -> str | None:
 
 def _curl(method: str, path: str, op: Json, document: Json, base_url: str) -> str:
     filled = re.sub(r"\{(\w+)\}", lambda found: "$" + found[1].upper(), path)
-    line = "curl" if method == "get" else f"curl -X {method.upper()}"
+    line = {"get": "curl", "head": "curl -I"}.get(method, f"curl -X {method.upper()}")
     line += f" {base_url}{filled}"
     if "security" in op:
         variable = "TESSERA_API_KEY" if "bearer" in op["security"][0] else "WORKER_CREDENTIAL"
@@ -114,7 +114,7 @@ def _curl(method: str, path: str, op: Json, document: Json, base_url: str) -> st
     if reference := _body_reference(op):
         schema = document["components"]["schemas"][reference]
         example = EXAMPLES.get(reference) or dict.fromkeys(schema.get("required", ()), "…")
-        line += f" \\\n  -H 'Content-Type: application/json' -d '{json.dumps(example, ensure_ascii=False)}'"
+        line += f" \\\n  -H 'Content-Type: application/json' \\\n  -d '{json.dumps(example, ensure_ascii=False)}'"
     elif "requestBody" in op:
         line += " \\\n  --data-binary @file"
     return line

@@ -11,7 +11,7 @@ import pytest
 
 from control_plane import credentials, users
 from control_plane.api.guards import client_address
-from tests.fixtures.api import API, Plane
+from tests.fixtures.api import API, Plane, eventually
 
 UNKNOWN = f"tsk_{'0' * 12}_{'0' * 64}"
 PEOPLE = 12
@@ -173,6 +173,20 @@ async def test_metrics_are_for_neighbours_and_for_keys_with_the_scope(control_pl
     shown = await control_plane.call("GET", "/metrics", metered, headers=passed_on)
     assert shown.status == 200
     assert b'tessera_requests_total{method="GET",path="/metrics",status="401"}' in shown.body
+
+
+async def test_metrics_show_who_waits_and_who_works(control_plane: Plane) -> None:
+    service = control_plane.service
+    await service.leased()
+    await service.order()
+    lane = 'kind="image",model="testcard",vram_gib="0"'
+    expected = ("jobs_waiting", 1.0), ("tokens_running", 1.0), ("slots", 1.0), ("slots_draining", 0.0)
+    wanted = [f"tessera_lane_{name}{{{lane}}} {value}" for name, value in expected]
+    shown = await eventually(
+        lambda: control_plane.call("GET", "/metrics"),
+        lambda shown: all(line in shown.body.decode() for line in wanted),
+    )
+    assert "tessera_database_up 1.0" in shown.body.decode()
 
 
 @pytest.mark.parametrize(
