@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,6 +14,7 @@ import pytest
 from control_plane import credentials, users
 from control_plane.api.guards import client_address
 from tests.fixtures.api import API, Plane, eventually
+from tests.fixtures.worker import serving
 
 UNKNOWN = f"tsk_{'0' * 12}_{'0' * 64}"
 PEOPLE = 12
@@ -64,6 +67,23 @@ async def test_a_revoked_key_is_forgotten_as_soon_as_it_is_announced(control_pla
     await credentials.revoke_key(control_plane.context.database, key_id)
     control_plane.context.credentials.forget(key_id)
     assert (await control_plane.call("GET", f"{API}/user/me", key)).status == 401
+
+
+async def test_another_process_forgets_a_revoked_key_when_it_hears_of_it(
+    control_plane: Plane, database_url: str, tmp_path: Path
+) -> None:
+    key = await control_plane.user_key()
+    headers = {"Authorization": f"Bearer {key}"}
+    async with serving(database_url, tmp_path / "other") as other:
+        await other.order()  # the other process has a credential of its own to keep
+        assert (await other.get(f"{API}/user/me", **headers)).status == 200
+        key_id = key.split("_")[1]
+        await credentials.revoke_key(control_plane.context.database, key_id)
+        control_plane.context.dispatcher.bus.send("credential", key_id)
+        before = time.monotonic()
+        await eventually(lambda: other.get(f"{API}/user/me", **headers), lambda answered: answered.status == 401)
+        assert time.monotonic() - before < credentials.CACHE_SECONDS / 2
+        assert (await other.as_customer(f"{API}/user/me")).status == 200
 
 
 async def test_a_remembered_key_costs_no_query(control_plane: Plane) -> None:
