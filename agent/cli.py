@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from agent.doctor import examine
 from agent.engine import EngineError
 from agent.engine.choice import EngineMissing, choose
 from agent.enrolment import enroll, is_exposed
-from agent.local import Status
+from agent.local import PortTaken, Status
 from agent.retry import Verdict, verdict
 from agent.settings import ConfigurationError, Settings
 from agent.settings import load as load_settings
@@ -70,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(asyncio.run(_command(options)))
     except KeyboardInterrupt:
+        return Exit.CLEAN
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.CLEAN
     except Exception as error:
         code = _exit_code(error)
@@ -126,12 +130,12 @@ async def _run(settings: Settings) -> Exit:
 async def _doctor(settings: Settings, as_json: bool) -> Exit:
     signs = {"ok": "ok  ", "note": "note", "bad": "BAD "}
     checks = []
-    async for check in examine(settings):
-        checks.append(check)
-        if not as_json:
-            print(f"{signs[check.result]}  {check.name:<14} {check.found}")
-            if check.cure:
-                print(f"{'':22}→ {check.cure}")
+    async with aclosing(examine(settings)) as examination:
+        async for check in examination:
+            checks.append(check)
+            if not as_json:
+                cure = f"\n{'':22}→ {check.cure}" if check.cure else ""
+                print(f"{signs[check.result]}  {check.name:<14} {check.found}{cure}")
     if as_json:
         print(msgspec.json.encode(checks).decode())
     return Exit.FATAL if any(check.result == "bad" for check in checks) else Exit.CLEAN
@@ -167,7 +171,7 @@ def _tell(facts: object, sentence: str, as_json: bool) -> None:
 
 def _exit_code(error: Exception) -> Exit | None:
     match error:
-        case ConfigurationError() | CredentialError() | EngineMissing():
+        case ConfigurationError() | CredentialError() | EngineMissing() | PortTaken() | PermissionError():
             return Exit.CONFIGURATION
         case AlreadyRunning():
             return Exit.SESSION_CONFLICT

@@ -7,7 +7,7 @@ this command's own.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Literal
 
 import msgspec
@@ -24,7 +24,7 @@ from agent.settings import Settings
 from agent.trial import try_job
 from control_plane.wire import PROTOCOL_VERSION
 from control_plane.wire.job import JobSpec
-from control_plane.wire.worker import Capability
+from control_plane.wire.worker import Capability, Enrolled
 
 CANARY_SECONDS = 0.5
 """How long the built-in engine takes over the canary."""
@@ -41,7 +41,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     cure: str = ""
 
 
-async def examine(settings: Settings) -> AsyncIterator[Check]:
+async def examine(settings: Settings) -> AsyncGenerator[Check, None]:
     """The checks in the order in which one would look."""
     try:
         credential = load(settings.credential_file)
@@ -49,33 +49,37 @@ async def examine(settings: Settings) -> AsyncIterator[Check]:
         yield Check(name="credential", result="bad", found="not usable", cure=str(error))
     else:
         yield Check(name="credential", result="ok", found=f"{credential.name} ({credential.worker_id})")
-        async for check in _control_plane(credential):
+        for check in await _control_plane(credential):
             yield check
     yield _disk(settings)
     yield _memory(settings)
-    async for check in _engine(settings):
+    for check in await _engine(settings):
         yield check
     yield await _running(settings)
 
 
-async def _control_plane(credential: Credential) -> AsyncIterator[Check]:
+async def _control_plane(credential: Credential) -> list[Check]:
+    checks: list[Check] = []
     if is_exposed(credential.url):
         cure = "Put the control plane behind https and enrol again with that address."
-        yield Check(name="transport", result="note", found="http over a foreign network", cure=cure)
+        checks.append(Check(name="transport", result="note", found="http over a foreign network", cure=cure))
     async with connect(credential.url, credential.secret) as client:
         try:
             enrolled = await client.config()
         except (NoAnswer, Problem) as error:
-            yield _refused(credential, error)
-            return
-        yield Check(name="control plane", result="ok", found=f"{credential.url} accepts this worker")
-        if enrolled.protocol_min <= PROTOCOL_VERSION <= enrolled.protocol_max:
-            yield Check(name="protocol", result="ok", found=f"version {PROTOCOL_VERSION}")
-        else:
-            spoken = f"{enrolled.protocol_min} to {enrolled.protocol_max} there, {PROTOCOL_VERSION} here"
-            yield Check(name="protocol", result="bad", found=spoken, cure="Update the agent from the control plane.")
-        if client.server_time is not None:
-            yield _clock(time.time() - client.server_time)
+            return [*checks, _refused(credential, error)]
+    checks.append(Check(name="control plane", result="ok", found=f"{credential.url} accepts this worker"))
+    checks.append(_protocol(enrolled))
+    if client.server_time is not None:
+        checks.append(_clock(time.time() - client.server_time))
+    return checks
+
+
+def _protocol(enrolled: Enrolled) -> Check:
+    if enrolled.protocol_min <= PROTOCOL_VERSION <= enrolled.protocol_max:
+        return Check(name="protocol", result="ok", found=f"version {PROTOCOL_VERSION}")
+    spoken = f"{enrolled.protocol_min} to {enrolled.protocol_max} there, {PROTOCOL_VERSION} here"
+    return Check(name="protocol", result="bad", found=spoken, cure="Update the agent from the control plane.")
 
 
 def _refused(credential: Credential, error: NoAnswer | Problem) -> Check:
@@ -112,15 +116,14 @@ def _memory(settings: Settings) -> Check:
     return Check(name="memory", result="note", found=found, cure="Close something, or expect slow pictures.")
 
 
-async def _engine(settings: Settings) -> AsyncIterator[Check]:
+async def _engine(settings: Settings) -> list[Check]:
     try:
         choice = await choose(settings.engine, settings.comfyui_url, CANARY_SECONDS)
         engine = choice.make()
     except EngineMissing as error:
-        yield Check(name="engine", result="bad", found=settings.engine, cure=str(error))
-        return
-    yield Check(name="engine", result="ok", found=f"{choice.name}: {choice.why}")
-    yield await _canary(settings, choice, engine)
+        return [Check(name="engine", result="bad", found=settings.engine, cure=str(error))]
+    found = Check(name="engine", result="ok", found=f"{choice.name}: {choice.why}")
+    return [found, await _canary(settings, choice, engine)]
 
 
 async def _canary(settings: Settings, choice: Choice, engine: Engine) -> Check:

@@ -36,6 +36,10 @@ SOCKET_PATH_BYTES_MAX = 100
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class PortTaken(Exception):
+    """The local endpoint cannot listen where it should."""
+
+
 class LeaseFacts(msgspec.Struct, kw_only=True):
     job_id: str
     attempt: int
@@ -87,13 +91,20 @@ async def serve(duty: Duty) -> AsyncIterator[None]:
         await web.UnixSite(runners[0], socket_path(duty.settings.socket_file, folder)).start()
         duty.settings.socket_file.chmod(0o600)
         for runner in runners[1:]:
-            await web.TCPSite(runner, "127.0.0.1", duty.settings.local_port).start()
+            await _listen(runner, duty.settings.local_port)
         yield
     finally:
         for runner in runners:
             await runner.cleanup()
         duty.settings.socket_file.unlink(missing_ok=True)
         os.close(folder)
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+    except OSError as error:
+        raise PortTaken(f"Port {port} of TESSERA_AGENT_LOCAL_PORT cannot be used: {error.strerror}.") from error
 
 
 def socket_path(path: Path, folder: int) -> str:

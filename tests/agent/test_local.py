@@ -14,6 +14,7 @@ import pytest
 from agent.agent import Agent
 from agent.console import NotRunning, ask
 from agent.engine import EngineError
+from agent.local import PortTaken
 from agent.settings import Settings
 from tests.fixtures.agent import Rig, order, rig
 from tests.standins.control_plane import PATIENCE_SECONDS
@@ -106,6 +107,21 @@ async def test_web_pages_cannot_use_the_endpoint(tmp_path: Path) -> None:
         for verb in ("drain", "pause", "resume"):
             status, _ = await _call(it, "POST", f"/{verb}")
             assert status == 404
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        async def begin() -> None:
+            async with rig(tmp_path, settings={"local_port": port}) as it:
+                await it.end()
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await begin()
+        assert caught.group_contains(PortTaken, match=f"Port {port}")
 
 
 async def test_health_capabilities_and_metrics_are_told(tmp_path: Path) -> None:
