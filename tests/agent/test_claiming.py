@@ -39,6 +39,19 @@ async def test_an_undecodable_answer_and_a_503_are_asked_again(tmp_path: Path) -
         assert it.plane.fired == {"claim:garble": 1, "claim:unavailable": 1}
 
 
+async def test_a_lease_that_is_in_hand_already_is_not_taken_twice(tmp_path: Path) -> None:
+    async with rig(tmp_path, patient=True) as it:
+        await it.order("once")
+        await it.running("once")
+        it.plane.hurt("claim", "echo")
+        await it.plane.until(lambda: it.plane.fired["claim:echo"])
+        it.engine.finish("once")
+        following = await it.order("next")
+        it.engine.finish("next")
+        await it.plane.until(lambda: it.plane.seen("complete", following))
+        assert it.story("run.began") == ["run.began:once", "run.began:next"]
+
+
 async def test_leases_are_acknowledged_as_held_and_as_started_without_waiting_for_a_held_heartbeat(
     tmp_path: Path,
 ) -> None:

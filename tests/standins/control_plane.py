@@ -44,7 +44,7 @@ PATIENCE_SECONDS = 10.0
 TOKEN = "tse_the-one-and-only-token"
 
 Call = Literal["enroll", "config", "claim", "heartbeat", "upload", "complete", "fail", "release"]
-Fault = Literal["lose_answer", "unavailable", "garble", "lease_lost", "refuse_file", "mismatch"]
+Fault = Literal["lose_answer", "unavailable", "garble", "lease_lost", "refuse_file", "mismatch", "echo"]
 STATES = {"complete": "succeeded", "fail": "failed", "release": "queued"}
 
 
@@ -164,6 +164,8 @@ class ControlPlane:
                     return _problem(409, "lease-lost")
                 case "refuse_file":
                     return _problem(413, "too-large")
+                case "echo":
+                    return _json(Claimed(leases=list(self.leases.values())))
                 case "mismatch":
                     return _problem(422, "artifact-mismatch")
             if call != "enroll" and not self._is_known(request):
