@@ -27,7 +27,7 @@ from control_plane.database import Database
 from control_plane.embedded import Embedded, EmbeddedError
 
 HOST = "127.0.0.1"
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 0.5
 PICTURE_SECONDS = 2.2
 READY_BEAT_SECONDS = 0.05
 LEAVE_SECONDS = 8.0
