@@ -1,30 +1,25 @@
 """The use cases of a customer: order, look, list, cancel.
 
-An order is completed with the model's defaults and checked against its limits before anything is written; everything
-wrong is told at once, by JSON pointer. What is asked for on behalf of a user always names that user, so somebody
-else's job and one that never was look the same. Views are made here, from rows and from the line of the lane.
+An order is completed (`orders`) and priced before anything is written. What is asked for on behalf of a user always
+names that user, so somebody else's job and one that never was look the same. Views are made here, from rows and from
+the line of the lane.
 """
 
 from __future__ import annotations
 
 import hashlib
-import secrets
-from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from control_plane import pricing, signing, states, waiting
+from control_plane import orders, pricing, signing, states, waiting
 from control_plane.context import Context
 from control_plane.database import Query
-from control_plane.errors import Invalid, NotFound
-from control_plane.models import Model
+from control_plane.errors import NotFound
 from control_plane.queue import URGENT_TOKENS, Order
 from control_plane.states import ERROR_MESSAGES, TERMINAL, State
 from control_plane.wire.job import (
-    METADATA_BYTES_MAX,
-    SEED_MAX,
     ArtifactView,
     Cost,
     JobError,
@@ -38,7 +33,6 @@ from control_plane.wire.job import (
     Waiting,
 )
 from control_plane.wire.model import Quote
-from control_plane.wire.problem import Fault
 from control_plane.wire.worker import Phase
 
 PAGE_MAX = 100
@@ -94,7 +88,7 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
     """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `DiskLow` and what the
     dispatcher refuses. `key` is the Idempotency-Key."""
     model = await context.catalogue.find(order.kind, order.model)
-    spec = complete(order, model)
+    spec = orders.complete(order, model)
     context.disk.check()
     cost = pricing.calculate_token_cost(spec, model)
     lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
@@ -126,63 +120,11 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
 async def quote(context: Context, order: SubmitRequest) -> Quote:
     """What an order would cost; nothing is placed."""
     model = await context.catalogue.find(order.kind, order.model)
-    spec = complete(order, model)
+    spec = orders.complete(order, model)
     cost = pricing.calculate_token_cost(spec, model)
     line = await _line(context, await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib))
     eta = waiting.estimate(line.service, line.tokens_before[-1], cost)
     return Quote(cost=cost, feasible_now=model.feasible_now, eta=eta, spec=spec)
-
-
-def complete(order: SubmitRequest, model: Model) -> JobSpec:
-    """The order with every default of the model, within its limits. Raises `Invalid` that names all that is wrong."""
-    if faults := list(_faults(order, model)):
-        raise Invalid("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults), errors=faults)
-    return JobSpec(
-        kind=order.kind,
-        model=model.name,
-        prompt=order.prompt,
-        negative_prompt=order.negative_prompt,
-        width=_first(order.width, model.width),
-        height=_first(order.height, model.height),
-        steps=_first(order.steps, model.steps),
-        guidance=model.guidance if order.guidance is None else order.guidance,
-        sampler=order.sampler,
-        seed=secrets.randbelow(SEED_MAX + 1) if order.seed is None else order.seed,
-        count=order.count,
-        frames=model.frames if order.frames is None else order.frames,
-        fps=model.fps if order.fps is None else order.fps,
-    )
-
-
-def _faults(order: SubmitRequest, model: Model) -> Iterator[Fault]:
-    pixels = _first(order.width, model.width) * _first(order.height, model.height)
-    if pixels > model.pixels_max:
-        which = "/height" if order.width is None else "/width"
-        yield _fault(which, f"{model.name} makes at most {model.pixels_max} pixels (width times height), not {pixels}.")
-    if order.steps is not None and order.steps > model.steps_max:
-        yield _fault("/steps", f"{model.name} takes at most {model.steps_max} steps.")
-    if order.kind == "image":
-        for name in ("frames", "fps"):
-            if getattr(order, name) is not None:
-                yield _fault(f"/{name}", "Only a video has this.", "not_allowed")
-    elif order.frames is not None and order.frames > _first(model.frames_max, 0):
-        yield _fault("/frames", f"{model.name} makes at most {model.frames_max} frames.")
-    if order.input_image is not None:
-        yield _fault("/input_image", "You have no image of this name here.", "unknown")
-    elif order.strength is not None:
-        yield _fault("/strength", "It means something together with an input_image only.", "not_allowed")
-    if len(_encode(order.metadata)) > METADATA_BYTES_MAX:
-        yield _fault("/metadata", f"As JSON it may have at most {METADATA_BYTES_MAX} bytes.", "too_long")
-
-
-def _fault(pointer: str, sentence: str, code: str = "out_of_range") -> Fault:
-    return Fault(pointer=pointer, code=code, detail=sentence)
-
-
-def _first(wanted: int | None, default: int | None) -> int:
-    found = default if wanted is None else wanted
-    assert found is not None, "the table says that a video model has frames"
-    return found
 
 
 async def view(context: Context, user_id: UUID, job_id: UUID) -> JobView:
