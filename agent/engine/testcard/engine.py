@@ -49,10 +49,14 @@ class Testcard:
         _refuse(spec)
         painter = await (self._hire() if spec.kind == "video" else self._stayer())
         self._loaded = Capability(kind=spec.kind, model=spec.model)
+        paint = Paint(spec, str(folder.absolute()), self._seconds)  # noqa: ASYNC240 -- asks no disk
         announced: set[Path] = set()
         idle = False
         try:
-            painter.give(Paint(spec, str(folder.absolute()), self._seconds))  # noqa: ASYNC240 -- asks no disk
+            painter.give(paint)
+            if await painter.hear() is None and painter is self._warm:  # It died while it was idle.
+                painter = await self._stayer()
+                painter.give(paint)
             while not idle:
                 match await painter.hear():
                     case Step(value, step, steps):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from agent.engine.testcard import picture
 from agent.engine.testcard.studio import Pace, Stopped, Studio, settle
-from agent.engine.testcard.talk import Ended, Glimpse, Made, Paint, Ready
+from agent.engine.testcard.talk import Begun, Ended, Glimpse, Made, Paint, Ready
 from control_plane.wire.job import JobSpec
 
 GLIMPSES_AT = (0.15, 0.35, 0.6, 0.85)
@@ -34,6 +34,7 @@ def main() -> None:
     while True:
         order = studio.next_order()
         if isinstance(order, Paint):
+            studio.tell(Begun())
             studio.tell(_outcome(studio, order))
 
 

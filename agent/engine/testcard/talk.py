@@ -1,7 +1,7 @@
 """What the engine and its painter say to each other: length-prefixed MessagePack over a pipe.
 
-A painter says `Ready` once. A `Paint` is answered by any number of `Step`, `Glimpse` and `Made`, and one `Ended`. A
-`Stop` only makes the `Ended` come sooner; one that comes too late is ignored.
+A painter says `Ready` once. A `Paint` is answered by `Begun` at once, by any number of `Step`, `Glimpse` and `Made`,
+and by one `Ended`. A `Stop` only makes the `Ended` come sooner; one that comes too late is ignored.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     """The painter has loaded what it draws with."""
 
 
+class Begun(msgspec.Struct, frozen=True, tag=True):
+    """The painter has read the order."""
+
+
 class Step(msgspec.Struct, frozen=True, tag=True):
     value: float
     step: int
@@ -59,7 +63,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
 
 
 Order = Paint | Stop
-News = Ready | Step | Glimpse | Made | Ended
+News = Ready | Begun | Step | Glimpse | Made | Ended
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(Order).decode
