@@ -21,7 +21,7 @@ import psycopg
 import structlog
 from psycopg.errors import UniqueViolation
 
-from control_plane import queue, workers
+from control_plane import metrics, queue, workers
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database
 from control_plane.errors import Internal, Unauthorized, Unavailable
@@ -33,6 +33,7 @@ from control_plane.states import State
 from control_plane.waiters import Waiter, Waiters
 from control_plane.wire.job import JobSpec
 from control_plane.wire.worker import (
+    LEASES_PER_SLOT_MAX,
     Claimed,
     ClaimRequest,
     FailCause,
@@ -85,6 +86,8 @@ class Dispatcher:
         self.bus.on("worker", lambda words: self._hear_worker(UUID(words[0])))
         self.bus.on(RESYNC, lambda _: self._ticked.set())
         self._ticked = asyncio.Event()
+        self._lent: dict[UUID, dict[UUID, int]] = {}
+        """Worker → job → slot, of the leases that were given here and have not ended here."""
 
     async def start(self) -> None:
         await self.board.refresh()
@@ -111,6 +114,7 @@ class Dispatcher:
             if row.refusal == "idempotency_twin":
                 row = await self._submits(order)
         if row.refusal is None and row.job_id is not None and row.tag is not None:
+            metrics.jobs_submitted.inc()
             self.offer_work(order.lane_id, row.tag)
             return Submitted(job_id=row.job_id, created_at=row.created_at, replayed=False)
         if row.refusal == "replayed" and row.job_id is not None:
@@ -192,6 +196,8 @@ class Dispatcher:
         """A lease and its lane, or the reason why there is none."""
         if not place.lane_ids:
             return "lane_unknown"
+        if await self._is_full(place):
+            place = msgspec.structs.replace(place, is_full=True)
         for _ in range(CONTENDED_TRIES):
             try:
                 row = await self._claims(place)
@@ -202,13 +208,33 @@ class Dispatcher:
             if row.refusal is not None:
                 return row.refusal
             if row.job_id is not None:
+                self._lent.setdefault(place.worker_id, {})[row.job_id] = place.slot
+                if row.lane_id is not None:  # else the same lease again
+                    metrics.jobs_claimed.inc()
                 return _lease(place, row), row.lane_id or 0
             if not row.contended:
                 break
         if idle and (taken := await queue.take_over(self.database, place, self.settings.offer_seconds)):
+            self._lent.setdefault(place.worker_id, {})[taken.job_id] = place.slot
+            metrics.jobs_claimed.inc()
+            metrics.jobs_taken_over.inc()
             self.nudge(taken.old_worker_id)
             return _lease_taken_over(place, taken, self.settings.offer_seconds), 0
         return "no_job"
+
+    async def _is_full(self, place: Place) -> bool:
+        """Whether a slot has all the leases it may have; what ended elsewhere is found out when it matters."""
+        lent = self._lent.get(place.worker_id, {})
+        jobs = [job_id for job_id, slot in lent.items() if slot == place.slot]
+        if len(jobs) < LEASES_PER_SLOT_MAX:
+            return False
+        live = await self.database.many(queue.LIVE_LEASES, {"worker_id": place.worker_id, "job_id": jobs})
+        for job_id in set(jobs) - set(live):
+            lent.pop(job_id, None)
+        return len(live) >= LEASES_PER_SLOT_MAX
+
+    def _ended(self, fence: Fence) -> None:
+        self._lent.get(fence.worker_id, {}).pop(fence.job_id, None)
 
     async def _claim_batch(self, places: Sequence[Place]) -> Sequence[ClaimRow]:
         lane_ids = places[0].lane_ids
@@ -231,6 +257,8 @@ class Dispatcher:
         """Durable when it returns. Raises `LeaseLost`, `ArtifactsMissing`."""
         row = await self._completions(Completion(**msgspec.structs.asdict(fence), artifacts=artifacts))
         state = await queue.completed(self.database, fence, row)
+        metrics.jobs_completed.labels(state).inc()
+        self._ended(fence)
         if row.result == "succeeded" and row.lane_id is not None and row.run_seconds is not None and row.cost:
             self.board.ran(row.lane_id, row.run_seconds, row.cost)
         return state
@@ -239,19 +267,26 @@ class Dispatcher:
         return await queue.complete(self.database, completions)
 
     async def fail(self, fence: Fence, cause: FailCause, message: str) -> State:
-        return await queue.fail(self.database, fence, cause, message)
+        state = await queue.fail(self.database, fence, cause, message)
+        self._ended(fence)
+        return state
 
     async def release(self, fence: Fence, reason: ReleaseReason) -> State:
         released = await queue.release(self.database, fence, reason)
+        self._ended(fence)
         if isinstance(released, str):
             return released
+        metrics.jobs_released.inc()
         self._requeued(released.state, released.lane_id, released.tag)
         return released.state
 
     async def cancel(self, user_id: UUID, job_id: UUID) -> None:
         """Idempotent; what is not there or already over is left to the caller to look at."""
         canceled = await queue.cancel(self.database, user_id, job_id)
-        if canceled is not None and canceled.worker_id is not None:
+        if canceled is None:
+            return
+        metrics.jobs_canceled.inc()
+        if canceled.worker_id is not None:
             self.nudge(canceled.worker_id)
 
     def nudge(self, worker_id: UUID) -> None:
@@ -315,6 +350,7 @@ class Dispatcher:
         reaped = await queue.reap(self.database)
         for job in reaped:
             log.info("lease.reaped", job_id=job.job_id, attempt=job.attempt, worker_id=job.worker_id, state=job.state)
+            metrics.jobs_reaped.labels(job.phase).inc()
             self._requeued(job.state, job.lane_id, job.tag)
         return len(reaped)
 
@@ -325,7 +361,9 @@ class Dispatcher:
         return len(woken)
 
     async def expire(self) -> int:
-        return len(await queue.expire(self.database))
+        expired = await queue.expire(self.database)
+        metrics.jobs_expired.inc(len(expired))
+        return len(expired)
 
     async def _wake_for_heads(self) -> None:
         """The slow poll: wake as many waiting agents as there are jobs in their lanes."""

@@ -24,6 +24,15 @@ request_seconds = Histogram(
     buckets=SECONDS,
     registry=registry,
 )
+jobs_submitted = Counter("tessera_jobs_submitted", "Orders that became jobs.", registry=registry)
+jobs_claimed = Counter("tessera_jobs_claimed", "Leases given, those taken over included.", registry=registry)
+jobs_taken_over = Counter("tessera_jobs_taken_over", "Waiting leases that an idle slot took over.", registry=registry)
+jobs_completed = Counter("tessera_jobs_completed", "Completions accepted.", ("state",), registry=registry)
+jobs_failed = Counter("tessera_jobs_failed", "Failed runs reported.", ("cause",), registry=registry)
+jobs_released = Counter("tessera_jobs_released", "Leases given back unharmed.", registry=registry)
+jobs_reaped = Counter("tessera_jobs_reaped", "Expired leases taken back.", ("phase",), registry=registry)
+jobs_canceled = Counter("tessera_jobs_canceled", "Cancellations accepted.", registry=registry)
+jobs_expired = Counter("tessera_jobs_expired", "Jobs that did not start within their max_wait.", registry=registry)
 claims_waiting = Gauge("tessera_claims_waiting", "Agents that wait for work in this process.", registry=registry)
 database_up = Gauge("tessera_database_up", "Whether the database answered this scrape.", registry=registry)
 
