@@ -356,7 +356,10 @@ def _socket_folder(folder: Path) -> Path:
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     command = account.command(command, account.owner(folder), reach=[Path(command[0]), folder])
-    return subprocess.run(command, env=_environ(), cwd="/", capture_output=True, text=True, check=False)
+    # In a session of its own, so that a Ctrl-C in our terminal does not end it half-way.
+    return subprocess.run(
+        command, env=_environ(), cwd="/", capture_output=True, text=True, check=False, start_new_session=True
+    )
 
 
 def _environ() -> dict[str, str]:
