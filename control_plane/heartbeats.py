@@ -181,14 +181,16 @@ class Heartbeats:
         return bool(answer.revoke or drains or (set(answer.cancel) | set(answer.watched)) - told)
 
     async def _answer(self, held: Held, renewed: list[Renewal]) -> HeartbeatAnswer:
-        orders = await self._database.one(WORKER_ORDERS, {"worker_id": held.worker_id})
+        orders = await self._database.one(
+            WORKER_ORDERS, {"worker_id": held.worker_id, "job_id": list(held.job_ids)}
+        )
         if orders is None or orders.revoked:
             raise Unauthorized("This worker has been revoked. Enrol again with a new token.")
         live = set(orders.tokens)
         now = time.monotonic()
         return HeartbeatAnswer(
             renewed=renewed,
-            cancel=[job_id for job_id in orders.cancel if job_id in held.job_ids],
+            cancel=orders.cancel,
             revoke=[lease.job_id for lease in held.request.leases if lease.token not in live],
             watched=[job_id for job_id in held.job_ids if self._watched.get(job_id, 0.0) > now],
             drain=orders.drain,

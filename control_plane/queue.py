@@ -33,7 +33,7 @@ from control_plane.states import (
     LOSSES_MAX,
     State,
 )
-from control_plane.wire.worker import LEASES_PER_SLOT_MAX, FailCause, Phase, ReleaseReason
+from control_plane.wire.worker import FailCause, Phase, ReleaseReason
 
 AFFINITY_TOKENS = 10.0
 """How far (in cost units) another lane's head must be behind before a slot gives up the model it has loaded …"""
@@ -85,6 +85,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     claim_id: UUID
     lane_ids: tuple[int, ...]
     loaded_lane_id: int | None
+    is_full: bool = False
+    """The slot has all the leases that it may have: it can only find again what it was given."""
 
 
 class LaneHint(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +222,7 @@ class SlotKey(msgspec.Struct, frozen=True, kw_only=True):
 
 SUBMIT = Query("queue.submit", SubmitRow)
 CLAIM = Query("queue.claim", ClaimRow)
+LIVE_LEASES = Query("queue.live_leases", UUID)
 TAKE_OVER = Query("queue.take_over", TakenOver)
 HEARTBEAT = Query("queue.heartbeat", HeartbeatRow)
 REPORT_PROGRESS: Query[None] = Query("queue.report_progress")
@@ -264,20 +267,20 @@ def refused(refusal: str) -> TesseraError:
 async def claim(
     database: Database, places: Sequence[Place], hints: Sequence[LaneHint], pool_clock: float, offer_seconds: float
 ) -> list[ClaimRow]:
-    """One row per place: a new lease, the live lease of the same claim id, or a refusal; none of them: nothing to do."""
+    """One row per place: a new lease, the live lease of the same claim id, a refusal, or nothing to do."""
     return await database.many(
         CLAIM,
         {
             "worker_id": column(places, "worker_id"),
             "slot": column(places, "slot"),
             "claim_id": column(places, "claim_id"),
+            "is_full": column(places, "is_full"),
             "loaded_lane_id": places[0].loaded_lane_id,
             "lane_id": column(hints, "lane_id"),
             "bound": column(hints, "bound"),
             "tag_offset": column(hints, "tag_offset"),
             "pool_clock": pool_clock,
             "offer_seconds": offer_seconds,
-            "leases_max": LEASES_PER_SLOT_MAX,
             "affinity": AFFINITY_TOKENS,
             "patience": PATIENCE_SECONDS,
             "lag": LAG_TOKENS,

@@ -97,14 +97,12 @@ with member as materialized (
             when w.drain_requested_at is not null then 'draining'
             when (select s.quarantined_at is not null from slots s where s.worker_id = m.worker_id and s.slot = m.slot)
                 then 'quarantined'
-            when (select count(*) from jobs j
-                where j.state = 'running' and j.worker_id = m.worker_id and j.slot = m.slot) >= %(leases_max)s::integer
-                then 'slot_full'
+            when m.is_full then 'slot_full'
         end as refusal,
         (select j.id from jobs j where j.state = 'running' and j.worker_id = m.worker_id and j.claim_id = m.claim_id
             and j.slot = m.slot) as held_job_id
-    from unnest(%(worker_id)s::uuid[], %(slot)s::smallint[], %(claim_id)s::uuid[])
-        with ordinality as m (worker_id, slot, claim_id, n)
+    from unnest(%(worker_id)s::uuid[], %(slot)s::smallint[], %(claim_id)s::uuid[], %(is_full)s::boolean[])
+        with ordinality as m (worker_id, slot, claim_id, is_full, n)
     left join workers w on w.id = m.worker_id
 ),
 free as materialized (
@@ -189,6 +187,11 @@ left join leased on leased.n = member.n
 left join jobs held on held.id = member.held_job_id
 left join job_specs on job_specs.job_id = coalesce(leased.id, held.id)
 order by member.n;
+
+-- live_leases :many
+-- Which of these jobs are still leased to the worker. By their ids: under an old snapshot the index of leases is full
+-- of dead ones, and a hot statement must not walk them.
+select id from jobs where id = any (%(job_id)s::uuid[]) and worker_id = %(worker_id)s::uuid;
 
 -- take_over :one
 -- An idle slot that found nothing takes a lease that waits, held but not started, behind another slot's running job.
@@ -520,11 +523,11 @@ told as (
 select id as job_id from moved;
 
 -- worker_orders :one
--- What a worker that keeps a heartbeat open must hear at once.
+-- What a worker that keeps a heartbeat for these jobs open must hear at once.
 select w.drain_requested_at is not null as drain, w.revoked_at is not null as revoked,
-    array(select j.id from jobs j where j.state = 'running' and j.worker_id = w.id
+    array(select j.id from jobs j where j.id = any (%(job_id)s::uuid[]) and j.worker_id = w.id
         and j.cancel_requested_at is not null) as cancel,
-    array(select j.lease_token from jobs j where j.state = 'running' and j.worker_id = w.id) as tokens,
+    array(select j.lease_token from jobs j where j.id = any (%(job_id)s::uuid[]) and j.worker_id = w.id) as tokens,
     now() as now
 from workers w where w.id = %(worker_id)s::uuid;
 

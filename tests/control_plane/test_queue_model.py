@@ -305,24 +305,24 @@ class QueueMachine(RuleBasedStateMachine):
         """Some agents ask, now and then with the id of an earlier claim, as when its answer was lost."""
         model, lanes = self.model, self.lanes if both else self.lanes[:1]
         wishes = list(dict.fromkeys(self.wish(*one) for one in who))
+        full = {(worker, slot) for worker, slot, _ in wishes if len(model.leases(worker, slot)) >= LEASES_PER_SLOT_MAX}
         found = self.run(
             "claim",
             worker_id=[worker for worker, _, _ in wishes],
             slot=[slot for _, slot, _ in wishes],
             claim_id=[claim_id for _, _, claim_id in wishes],
+            is_full=[(worker, slot) in full for worker, slot, _ in wishes],
             loaded_lane_id=None,
             lane_id=list(lanes),
             bound=[float("-inf")] * len(lanes),
             tag_offset=[0.0] * len(lanes),
             pool_clock=0.0,
             offer_seconds=OFFER,
-            leases_max=LEASES_PER_SLOT_MAX,
             affinity=0.0,
             patience=0.0,
             lag=1e9,
         )
         line = iter(model.in_line(lanes))
-        full = {(worker, slot) for worker, slot, _ in wishes if len(model.leases(worker, slot)) >= LEASES_PER_SLOT_MAX}
         for (worker, slot, claim_id), row in zip(wishes, found, strict=True):
             held = [job.lease for job in model.leases(worker, slot) if job.lease and job.lease.claim_id == claim_id]
             lease = self.lease(row, worker, slot, claim_id) if row["job_id"] else None
