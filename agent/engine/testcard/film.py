@@ -89,27 +89,28 @@ def _yuv(canvas: Image.Image) -> av.VideoFrame:
 def shots(spec: JobSpec, seed: int, frames: int, seconds: float) -> Frames:
     """The scene while it is being painted, up to `PAINTING_SHARE`, and then one frame after the other."""
     size = (spec.width, spec.height)
-    camera = _camera(size, seconds)
+    camera = camera_for(size, seconds)
     palette, painting = scene(spec, seed, camera.stage)
     layers: list[Layer] = []
     canvas = Image.new("RGB", camera.frame)
     for share, layer in painting:
         layers += _trimmed(layer)
-        _show(canvas, camera, layer, 0.5)
+        show(canvas, camera, layer, 0.5)
         yield PAINTING_SHARE * share, canvas
     backdrop, moving = _backdrop(camera, layers)
     captions = caption(size, spec.prompt, seed, palette)
     for frame in range(frames):
         canvas = backdrop.copy()
         for layer in moving:
-            _show(canvas, camera, layer, (frame + 0.5) / frames)
+            show(canvas, camera, layer, (frame + 0.5) / frames)
         canvas = canvas if canvas.size == size else canvas.resize(size, Image.Resampling.BICUBIC)
         for layer in captions:
             lay(canvas, layer)
         yield PAINTING_SHARE + (1 - PAINTING_SHARE) * (frame + 1) / frames, canvas
 
 
-def _camera(size: Size, seconds: float) -> Camera:
+def camera_for(size: Size, seconds: float) -> Camera:
+    """The camera of a film of this size and length."""
     scale = min(1.0, (DRAWN_PIXELS_MAX / (size[0] * size[1])) ** 0.5)
     width, height = max(8, round(size[0] * scale)), max(8, round(size[1] * scale))
     across = round(max(width * MARGIN_ACROSS, height * MARGIN_ACROSS)) + 1
@@ -121,7 +122,7 @@ def _backdrop(camera: Camera, layers: list[Layer]) -> tuple[Image.Image, list[La
     still = list(takewhile(lambda layer: layer.depth == 0 and layer.motion == STILL, layers))
     backdrop = Image.new("RGB", camera.frame)
     for layer in still:
-        _show(backdrop, camera, layer, 0.5)
+        show(backdrop, camera, layer, 0.5)
     return backdrop, layers[len(still) :]
 
 
@@ -136,7 +137,7 @@ def _trimmed(layer: Layer) -> Iterator[Layer]:
         yield layer._replace(paint=paint, mask=layer.mask.crop(box), at=(layer.at[0] + left, layer.at[1] + top))
 
 
-def _show(canvas: Image.Image, camera: Camera, layer: Layer, time: float) -> None:
+def show(canvas: Image.Image, camera: Camera, layer: Layer, time: float) -> None:
     """Lays down one layer as the camera sees it at `time` (0..1)."""
     motion, height = layer.motion, camera.frame[1]
     turn = sin(2 * pi * (motion.cycles * camera.loops * time + motion.phase))
