@@ -13,29 +13,18 @@ import random
 import sys
 import time
 import uuid
-from typing import Any
 
-from psycopg import AsyncConnection
+from control_plane import queue
+from control_plane.database import Database
+from control_plane.queue import ClaimRow, LaneHint, Place
 
-from control_plane.database import SESSION_OPTIONS, column
-from control_plane.queue import (
-    AFFINITY_TOKENS,
-    CLAIM,
-    LAG_TOKENS,
-    PATIENCE_SECONDS,
-    ClaimRow,
-    LaneHint,
-    Place,
-)
-
-"""The slots are not what is measured here."""
 OFFER_SECONDS = 3_600.0
 FRONT = float("-inf")
 
 
 class Claimer:
-    def __init__(self, connection: AsyncConnection[Any], lane_id: int, workers: list[uuid.UUID]) -> None:
-        self._connection = connection
+    def __init__(self, database: Database, lane_id: int, workers: list[uuid.UUID]) -> None:
+        self._database = database
         self._lane_id = lane_id
         self._workers = workers
         self.bound = FRONT
@@ -44,24 +33,7 @@ class Claimer:
     async def claim(self, batch: int) -> list[ClaimRow]:
         places = [self._place() for _ in range(batch)]
         hint = LaneHint(lane_id=self._lane_id, bound=self.bound if self.bounded else FRONT, tag_offset=0.0)
-        rows = await CLAIM.many(
-            self._connection,
-            {
-                "worker_id": column(places, "worker_id"),
-                "slot": column(places, "slot"),
-                "claim_id": column(places, "claim_id"),
-                "loaded_lane_id": self._lane_id,
-                "lane_id": column([hint], "lane_id"),
-                "bound": column([hint], "bound"),
-                "tag_offset": column([hint], "tag_offset"),
-                "pool_clock": 0.0,
-                "offer_seconds": OFFER_SECONDS,
-                "is_full": column(places, "is_full"),
-                "affinity": AFFINITY_TOKENS,
-                "patience": PATIENCE_SECONDS,
-                "lag": LAG_TOKENS,
-            },
-        )
+        rows = await queue.claim(self._database, places, [hint], 0.0, OFFER_SECONDS)
         got = [row for row in rows if row.job_id is not None]
         self.bound = max([self.bound, *(row.head_tag for row in got if row.head_tag is not None)])
         return got
@@ -77,18 +49,20 @@ class Claimer:
 
 
 async def main(url: str) -> None:
-    connection = await AsyncConnection.connect(url, autocommit=True, prepare_threshold=0, options=SESSION_OPTIONS)
-    async with connection:
+    database = Database(url, size=2)
+    await database.open()
+    async with database.connection() as connection:
         found = await connection.execute("select id from lanes where kind = 'image' and model = 'testcard'")
         lane = await found.fetchone()
         workers = [row[0] for row in await (await connection.execute("select id from workers")).fetchall()]
-        assert lane is not None
-        claimer = Claimer(connection, lane[0], workers)
-        print("ready", flush=True)
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            batch, jobs, how = line.split()
-            claimer.bounded = how == "bound"
-            print(json.dumps(await _run(claimer, int(batch), int(jobs))), flush=True)
+    assert lane is not None
+    claimer = Claimer(database, lane[0], workers)
+    print("ready", flush=True)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        batch, jobs, how = line.split()
+        claimer.bounded = how == "bound"
+        print(json.dumps(await _run(claimer, int(batch), int(jobs))), flush=True)
+    await database.close()
 
 
 async def _run(claimer: Claimer, batch: int, jobs: int) -> dict[str, float]:

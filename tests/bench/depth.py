@@ -97,6 +97,7 @@ class Backlog:
         return self._claimers
 
     def run(self, word: str, batch: int, jobs: int, how: str = "bound") -> None:
+        self._scratch.quiet()
         with machine.metered({"postgres": self._scratch.postgres_pid}) as load:
             rate = self._claimers.rate(batch, jobs, how)
         self.rates.setdefault(word, []).append(rate)

@@ -16,7 +16,8 @@ import msgspec
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 1024**2
-CORES = os.cpu_count() or 1
+LOOK_SECONDS = 0.4
+QUIET_CORES = 0.2
 
 
 class Load(msgspec.Struct):
@@ -48,6 +49,16 @@ def metered(trees: Mapping[str, int]) -> Iterator[Load]:
     load.cores = {name: (used[name] - used_before[name]) / load.seconds for name in used}
     load.steal = (steal - steal_before) / load.seconds
     load.foreign = max(0.0, (busy - busy_before) / load.seconds - load.steal - sum(load.cores.values()))
+
+
+def wait_for_quiet(seconds: float) -> None:
+    """Until strangers leave the machine alone, for at most so long: a stretch that begins in their noise is lost."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with metered({}) as load:
+            time.sleep(LOOK_SECONDS)
+        if load.foreign + load.steal < QUIET_CORES:
+            return
 
 
 def _used(trees: Mapping[str, int]) -> dict[str, float]:

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from control_plane import embedded, migrate
+from tests.bench import machine
 
 TUNING = {"track_wal_io_timing": "on", "max_connections": "200", "autovacuum_naptime": "10s"}
 """On top of what the embedded server has anyway (fsync and synchronous_commit on), for all contestants alike."""
@@ -25,6 +26,10 @@ class Scratch:
         self.server = server
         self.quick = quick
         self._made = 0
+
+    def quiet(self) -> None:
+        """Wait a little for the machine to be ours."""
+        machine.wait_for_quiet(2.0 if self.quick else 6.0)
 
     @property
     def postgres_pid(self) -> int:

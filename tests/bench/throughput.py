@@ -76,6 +76,7 @@ class Tessera:
         if script not in ("submit", "claims"):
             credentials = credentials[:AGENTS]
         trees = {"control plane": self._plane.pid, "postgres": self._scratch.postgres_pid}
+        self._scratch.quiet()
         with machine.metered(trees) as load:
             result = wrk.run(
                 script,
@@ -128,18 +129,21 @@ def measure(scratch: Scratch) -> list[Row]:
 
 def _procrastinate(race: Race, peer: peers.Procrastinate) -> tuple[float, machine.Load, float]:
     peer.fill(int(2_000 * race.seconds))
+    race.scratch.quiet()
     with machine.metered({"postgres": race.scratch.postgres_pid}) as load:
         done = peer.work(race.seconds)
     return done.rate, load, done.jobs
 
 
 def _pgqueuer(race: Race, peer: peers.Pgqueuer) -> tuple[float, machine.Load, float]:
+    race.scratch.quiet()
     with machine.metered({"postgres": race.scratch.postgres_pid}) as load:
         done = peer.enqueue(race.seconds, PEER_CALLERS)
     return done.rate, load, done.jobs
 
 
 def _noop(race: Race, litestar: service.Service) -> tuple[float, machine.Load, float]:
+    race.scratch.quiet()
     with machine.metered({"litestar": litestar.pid}) as load:
         credentials = [f"tsw_{number:064x}" for number in range(AGENTS)]
         result = wrk.run("noop", litestar.url, credentials, race.scratch.folder, callers=AGENTS, seconds=race.seconds)
