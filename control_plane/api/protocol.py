@@ -1,9 +1,10 @@
-"""uvicorn's HTTP protocol, except that an answer leaves in one piece and that the head of a request has limits.
+"""uvicorn's HTTP protocol, except that an answer leaves in one piece and that a request has limits at both ends.
 
 uvicorn writes head and body of an answer apart, which makes two system calls, and on a small answer each of them costs
 more than everything Litestar does. Here a write waits for the next one until the loop's next turn at most, and
 the two leave together. uvicorn gathers headers for as long as they come and waits for them for ever; here a head is
-refused when it is too long, and a connection closed that does not finish one in time.
+refused when it is too long, and a connection closed that does not finish one in time. Nor does it stay for the rest of
+a request that was answered before it had ended, and headers after a body are not kept: uvicorn would keep them all.
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ HEAD_BYTES_MAX = 64 * 1024
 """Of the request line and all headers together."""
 HEAD_SECONDS = 10.0
 """From the first byte of a head (or the connection, for the first) to its last."""
+REST_SECONDS = 10.0
+"""For what is left of a request whose answer has been sent."""
 
 
 class Protocol(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
-    _head_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(_Corked(transport, self.loop))  # type: ignore[arg-type]  # all that uvicorn uses
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._close_in(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_head_timer()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -41,25 +44,43 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._head_timer is not None:
+        if self._timer is not None:
             self._head_bytes = 0
-            self._stop_head_timer()
+            self._stop_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if self._timer is not None:
+            self._stop_timer()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            self._close_in(REST_SECONDS)
 
     def _head_goes_on(self, more_bytes: int) -> None:
         """What came ended in the middle of a head."""
         self._head_bytes += more_bytes
         if self._head_bytes > HEAD_BYTES_MAX:
             self.send_400_response(f"The head of a request may have at most {HEAD_BYTES_MAX} bytes.")
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        elif self._timer is None:
+            self._close_in(HEAD_SECONDS)
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _close_in(self, seconds: float) -> None:
+        """Unless what the timer waits for comes before."""
+        self._timer = self.loop.call_later(seconds, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class _Corked:

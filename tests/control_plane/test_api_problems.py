@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -16,7 +17,7 @@ from psycopg import sql
 from control_plane import api
 from control_plane.api import guards
 from control_plane.api.document import plain_path
-from control_plane.api.protocol import HEAD_BYTES_MAX, HEAD_SECONDS
+from control_plane.api.protocol import HEAD_BYTES_MAX, HEAD_SECONDS, REST_SECONDS, Protocol
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.worker import enrolled, running, serving
@@ -163,6 +164,32 @@ async def test_a_connection_that_does_not_finish_a_head_is_closed(control_plane:
             assert await silent.read() == b""
             assert await slow.read() == b""
         assert time.monotonic() - before > HEAD_SECONDS / 2
+
+
+async def test_headers_after_a_body_are_not_kept(control_plane: Plane) -> None:
+    async with _connected(control_plane) as (reader, writer):
+        writer.write(f"POST {API}/jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+        ours = writer.get_extra_info("sockname")
+        [protocol] = [found for found in gc.get_objects() if isinstance(found, Protocol) and found.client == ours]
+        writer.write(b"0\r\n")
+        for _ in range(500):
+            writer.write(b"X-Trailer: " + b"a" * 1_000 + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert len(protocol.headers) == 2
+        writer.write(b"\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"HTTP/1.1 200" in await reader.read()
+
+
+@pytest.mark.slow
+async def test_a_connection_does_not_stay_for_the_rest_of_an_answered_request(control_plane: Plane) -> None:
+    async with _connected(control_plane) as (reader, writer):
+        writer.write(f"POST {API}/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+        writer.write(b"{")
+        async with asyncio.timeout(REST_SECONDS + 5):
+            await reader.read()
 
 
 @asynccontextmanager
