@@ -71,6 +71,8 @@ class Held:
         self.request = request
         self.job_ids = frozenset(report.job_id for report in request.leases)
         self.news = asyncio.Event()
+        self.broken = False
+        """A held heartbeat of the same worker broke while this one was on its way."""
 
 
 class Heartbeats:
@@ -84,7 +86,7 @@ class Heartbeats:
         self._held: dict[UUID, dict[Held, None]] = {}
         self._told: dict[UUID, frozenset[UUID]] = {}
         self._watched: dict[UUID, float] = {}
-        self._workers_seen: dict[UUID, float] = {}
+        self._workers_seen: dict[UUID, tuple[bool, float]] = {}
         self._slots_seen: dict[tuple[UUID, int], tuple[object, float]] = {}
         self._closed = False
         self._renewals: Coalescer[Sequence[Report], Sequence[HeartbeatRow]] = Coalescer(self._renew_batch, tasks)
@@ -105,8 +107,20 @@ class Heartbeats:
             return await self._hold(held, renewed, gone)
         finally:
             self._forget(held)
-            if gone.is_set() and request.hold and worker_id not in self._held:
+            if gone.is_set() and request.hold:
+                held.broken = self._break(worker_id)
+            if held.broken:
                 await queue.shorten(self._database, worker_id, self._settings.grace_seconds)
+
+    def _break(self, worker_id: UUID) -> bool:
+        """The connection of a held heartbeat broke. What this worker sent before is no sign of life any more, so a
+        renewal that is still on its way must not outlive it; unless another one is being held all the same."""
+        others = self._held.get(worker_id, {})
+        if any(other.request.hold for other in others):
+            return False
+        for other in others:
+            other.broken = True
+        return True
 
     def _forget(self, held: Held) -> None:
         mine = self._held[held.worker_id]
@@ -181,9 +195,7 @@ class Heartbeats:
         return bool(answer.revoke or drains or (set(answer.cancel) | set(answer.watched)) - told)
 
     async def _answer(self, held: Held, renewed: list[Renewal]) -> HeartbeatAnswer:
-        orders = await self._database.one(
-            WORKER_ORDERS, {"worker_id": held.worker_id, "job_id": list(held.job_ids)}
-        )
+        orders = await self._database.one(WORKER_ORDERS, {"worker_id": held.worker_id, "job_id": list(held.job_ids)})
         if orders is None or orders.revoked:
             raise Unauthorized("This worker has been revoked. Enrol again with a new token.")
         live = set(orders.tokens)
@@ -202,9 +214,10 @@ class Heartbeats:
 
     async def _note(self, worker_id: UUID, request: HeartbeatRequest, loaded: Mapping[int, int | None]) -> None:
         now = time.monotonic()
-        if now - self._workers_seen.get(worker_id, -SEEN_SECONDS) < SEEN_SECONDS:
+        draining, at = self._workers_seen.get(worker_id, (not request.draining, now))
+        if draining == request.draining and now - at < SEEN_SECONDS:
             return
-        self._workers_seen[worker_id] = now
+        self._workers_seen[worker_id] = (request.draining, now)
         await self._database.run(SEEN_WORKER, {"worker_id": worker_id, "draining": request.draining})
         for slot in request.slots:
             await self._database.run(
