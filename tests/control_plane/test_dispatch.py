@@ -1,0 +1,495 @@
+"""What agents and operators meet at a process: wake-ups, prefetch, drains, pauses, budgets, quarantine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from control_plane.dispatch import TICK_SECONDS, Dispatcher
+from control_plane.errors import LeaseLost, Paused, QueueFull, Suspended, Unauthorized
+from control_plane.queue import QUARANTINE_AFTER
+from control_plane.states import BACKOFF_MAX_SECONDS, FAILURES_MAX, LOSSES_MAX
+from control_plane.wire.worker import Lease
+from tests.fixtures.queue import (
+    Rows,
+    Slot,
+    add_lane,
+    add_user,
+    add_worker,
+    broken_laws,
+    connected,
+    lane_of_the_testcard,
+    one,
+    order,
+    pass_time,
+    process,
+    rows,
+    until,
+)
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[Rows]:
+    with rows(database_url) as connection:
+        yield connection
+
+
+async def ordered(dispatcher: Dispatcher, sql: Rows, jobs: int = 1, user: UUID | None = None) -> list[UUID]:
+    person, lane = user or add_user(sql), lane_of_the_testcard(sql)
+    return [(await dispatcher.submit(order(person, lane))).job_id for _ in range(jobs)]
+
+
+def state(sql: Rows, job: UUID) -> tuple[str, str | None]:
+    found = sql.execute("select state, error_code from jobs where id = %s", [job]).fetchone()
+    assert found is not None
+    return found[0], found[1]
+
+
+def looks(dispatcher: Dispatcher) -> int:
+    """How often agents have looked for work here."""
+    return dispatcher._claims.calls
+
+
+# ------------------------------------------------------------------------------------------------ wake-ups
+
+
+@pytest.mark.slow
+async def test_one_job_wakes_one_agent_among_a_thousand(database_url: str, sql: Rows) -> None:
+    async with process(database_url, size=10) as dispatcher, process(database_url) as other:
+        waiting = [asyncio.ensure_future(Slot(dispatcher, add_worker(sql)).claim(wait=25)) for _ in range(1_000)]
+        await until(lambda: len(dispatcher.waiters) == 1_000 and looks(dispatcher) >= 1_000)
+        await asyncio.sleep(2 * TICK_SECONDS)  # whoever looked a second time has done so
+        for source in (dispatcher, other):
+            before = looks(dispatcher)
+            [job] = await ordered(source, sql)
+            done, rest = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            assert [lease.job_id for claim in done if (lease := claim.result())] == [job]
+            await asyncio.sleep(2 * TICK_SECONDS)
+            assert looks(dispatcher) - before <= 2, "one look, and one more when the wake-up was passed on"
+            waiting = list(rest)
+        dispatcher.waiters.close()
+        assert set(await asyncio.gather(*waiting)) == {None}
+
+
+async def test_as_many_agents_wake_as_there_are_jobs_in_whichever_process_they_wait(
+    database_url: str, sql: Rows
+) -> None:
+    """Several users' first jobs have the same tag: equal hints are still several jobs."""
+    async with process(database_url) as one_process, process(database_url) as other:
+        await connected(one_process, other)
+        waiting = [asyncio.ensure_future(Slot(other, add_worker(sql)).claim(wait=20)) for _ in range(12)]
+        await until(lambda: looks(other) >= 12)
+        jobs = await asyncio.gather(*(ordered(one_process, sql) for _ in range(8)))
+        async with asyncio.timeout(10):
+            while sum(claim.done() for claim in waiting) < 8:
+                await asyncio.sleep(0.01)
+        other.waiters.close()
+        leases = await asyncio.gather(*waiting)
+        assert {lease.job_id for lease in leases if lease} == {job for [job] in jobs}
+
+
+async def test_an_agent_that_vanished_claims_nothing_and_passes_its_wake_up_on(database_url: str, sql: Rows) -> None:
+    async with process(database_url, notify=False) as dispatcher:
+        vanishing, patient = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
+        first = asyncio.ensure_future(vanishing.claim(wait=20))
+        await until(lambda: looks(dispatcher) >= 1)
+        second = asyncio.ensure_future(patient.claim(wait=20))
+        await until(lambda: looks(dispatcher) >= 2)
+        lane, user = lane_of_the_testcard(sql), add_user(sql)
+        async with process(database_url, notify=False) as elsewhere:
+            job = (await elsewhere.submit(order(user, lane))).job_id
+        vanishing.gone.set()
+        dispatcher.offer_work(lane, 1.0)
+        lease = await second
+        assert lease is not None
+        assert (lease.job_id, lease.attempt) == (job, 1), "nobody else was offered it before"
+        assert await first is None
+
+
+async def test_a_newer_poll_of_a_worker_ends_the_older_one(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        slot = Slot(dispatcher, add_worker(sql))
+        older = asyncio.ensure_future(slot.claim(wait=20))
+        await until(lambda: looks(dispatcher) >= 1)
+        newer = asyncio.ensure_future(slot.claim(wait=20))
+        assert await asyncio.wait_for(older, 10) is None
+        [job] = await ordered(dispatcher, sql)
+        lease = await newer
+        assert lease is not None
+        assert lease.job_id == job
+
+
+async def test_idle_slots_are_woken_before_those_that_ask_ahead_and_loaded_ones_first(
+    database_url: str, sql: Rows
+) -> None:
+    async with process(database_url, notify=False) as dispatcher:
+        ahead, cold, warm = (
+            Slot(dispatcher, add_worker(sql), loaded=loaded) for loaded in ("testcard", None, "testcard")
+        )
+        waiting: dict[asyncio.Future[Lease | None], str] = {}
+        for name, slot in (("ahead", ahead), ("cold", cold), ("warm", warm)):
+            before = looks(dispatcher)
+            waiting[asyncio.ensure_future(slot.claim(wait=20, ahead=name == "ahead"))] = name
+            await until(lambda: looks(dispatcher) > before)  # noqa: B023
+        woken = []
+        while waiting:
+            await ordered(dispatcher, sql)
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            woken += [waiting.pop(claim) for claim in done]
+        assert woken == ["warm", "cold", "ahead"]
+
+
+async def test_an_agent_hears_of_a_job_that_was_ordered_while_it_looked(database_url: str, sql: Rows) -> None:
+    """Polls and orders in lockstep, with ticks too rare to help: no order falls between a look and the wait."""
+    async with process(database_url, notify=False) as dispatcher:
+        slot = Slot(dispatcher, add_worker(sql))
+        for _ in range(40):
+            claim = asyncio.ensure_future(slot.claim(wait=20))
+            [job] = await ordered(dispatcher, sql)
+            lease = await claim
+            assert lease is not None
+            assert lease.job_id == job
+            await dispatcher.fail(slot.fence(lease), "invalid_input", "")
+
+
+async def test_a_poll_ends_empty_after_its_wait(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        claimed = await Slot(dispatcher, add_worker(sql)).ask(wait=0.1)
+    assert (claimed.leases, claimed.skipped) == ([], {"no_job": 1})
+
+
+async def test_a_process_that_stops_answers_everybody_who_waits(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        slot, busy = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
+        await ordered(dispatcher, sql)
+        lease = await busy.take()
+        waiting = asyncio.ensure_future(slot.claim(wait=25))
+        held = asyncio.ensure_future(busy.beat(lease, hold=10))
+        await until(lambda: looks(dispatcher) >= 2 and bool(dispatcher.heartbeats._held))
+        await dispatcher.stop()
+        assert await asyncio.wait_for(waiting, 10) is None
+        assert [renewal.job_id for renewal in (await asyncio.wait_for(held, 5)).renewed] == [lease.job_id]
+
+
+# ------------------------------------------------------------------------------------------------ prefetch
+
+
+async def test_an_idle_slot_takes_over_what_waits_behind_another_slots_run(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as one_process, process(database_url) as other:
+        await ordered(one_process, sql, 2)
+        busy, idle = Slot(one_process, add_worker(sql)), Slot(other, add_worker(sql))
+        running = await busy.start(await busy.take())
+        ahead = await busy.take(ahead=True)
+        assert await idle.claim() is None, "offered, but not acknowledged: it may still be on its way"
+        await busy.beat(running, ahead, phase="held")
+        held = asyncio.ensure_future(busy.beat(running, ahead, phase="held", hold=10))
+        await until(lambda: bool(one_process.heartbeats._held))
+        taken = await idle.take()
+        assert (taken.job_id, taken.attempt) == (ahead.job_id, ahead.attempt + 1)
+        assert (await held).revoke == [ahead.job_id], "its holder hears at once, in the other process"
+        with pytest.raises(LeaseLost):
+            await busy.complete(sql, ahead)
+        await idle.start(taken)
+        assert await idle.complete(sql, taken) == "succeeded"
+        assert await busy.complete(sql, running) == "succeeded"
+    assert broken_laws(sql) == {}
+
+
+async def test_a_slot_that_asks_ahead_takes_nothing_over_and_a_started_job_is_nobodys(
+    database_url: str, sql: Rows
+) -> None:
+    async with process(database_url) as dispatcher:
+        await ordered(dispatcher, sql, 2)
+        busy, other = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
+        running = await busy.start(await busy.take())
+        ahead = await busy.take(ahead=True)
+        await busy.beat(ahead)
+        assert await other.claim(ahead=True) is None
+        await busy.start(ahead)
+        assert await other.claim() is None
+        assert (await busy.beat(running, ahead, phase="started")).revoke == []
+
+
+async def test_a_held_lease_of_a_slot_that_runs_nothing_is_left_alone(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        await ordered(dispatcher, sql)
+        first, second = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
+        await first.beat(await first.take())
+        assert await second.claim() is None
+
+
+# ------------------------------------------------------------------------------------------------ the operator
+
+
+async def test_a_draining_worker_keeps_what_it_has_and_gets_no_more(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as one_process, process(database_url) as other:
+        await ordered(one_process, sql)
+        slot = Slot(one_process, add_worker(sql))
+        lease = await slot.start(await slot.take())
+        poll = asyncio.ensure_future(slot.ask(wait=20, ahead=True))
+        await until(lambda: looks(one_process) >= 2)
+        await other.drain(slot.worker_id)
+        assert (await asyncio.wait_for(poll, 10)).skipped == {"draining": 1}
+        await ordered(one_process, sql)
+        assert await slot.claim() is None
+        answer = await slot.beat(lease, phase="started")
+        assert answer.drain
+        assert [renewal.job_id for renewal in answer.renewed] == [lease.job_id]
+        assert await slot.complete(sql, lease) == "succeeded"
+        await other.resume(slot.worker_id)
+        assert await slot.claim() is not None
+
+
+async def test_revoking_a_worker_ends_its_leases_and_whatever_it_says_afterwards(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as one_process, process(database_url) as other:
+        [job, unwanted] = await ordered(one_process, sql, 2, user := add_user(sql))
+        slot = Slot(one_process, add_worker(sql))
+        lease, doomed = await slot.start(await slot.take()), await slot.start(await slot.take(ahead=True))
+        await other.cancel(user, unwanted)
+        poll = asyncio.ensure_future(Slot(one_process, slot.worker_id, slot=1).claim(wait=20))
+        await until(lambda: looks(one_process) >= 3)
+        await other.revoke(slot.worker_id)
+        with pytest.raises(Unauthorized):
+            await asyncio.wait_for(poll, 10)
+        assert (state(sql, job), state(sql, unwanted)) == (("queued", None), ("canceled", None))
+        assert one(sql, "select losses + failures from jobs where id = %s", job) == 0, "not the job's fault"
+        for call in (slot.complete(sql, lease), one_process.fail(slot.fence(lease), "oom", "")):
+            with pytest.raises(LeaseLost):
+                await call
+        with pytest.raises(Unauthorized):
+            await slot.beat(lease)
+        with pytest.raises(Unauthorized):
+            await slot.claim()
+        assert doomed.job_id == unwanted
+        assert (await Slot(other, add_worker(sql)).take()).job_id == job, "at its old place, for somebody else"
+    assert broken_laws(sql) == {}
+
+
+@pytest.mark.parametrize(
+    ("pause", "resume"),
+    [
+        ("update lanes set paused_at = now()", "update lanes set paused_at = null"),
+        ("update models set paused_at = now()", "update models set paused_at = null"),
+    ],
+)
+async def test_what_is_paused_takes_no_orders_and_gives_no_work(
+    database_url: str, sql: Rows, pause: str, resume: str
+) -> None:
+    async with process(database_url) as dispatcher:
+        user = add_user(sql)
+        [job, _] = await ordered(dispatcher, sql, 2, user)
+        slot = Slot(dispatcher, add_worker(sql))
+        lease = await slot.start(await slot.take())
+        sql.execute(pause)
+        with pytest.raises(Paused):
+            await ordered(dispatcher, sql, 1, user)
+        assert await slot.claim(ahead=True) is None
+        assert await slot.complete(sql, lease) == "succeeded", "what runs goes on"
+        assert lease.job_id == job
+        waiting = asyncio.ensure_future(slot.claim(wait=20))
+        await asyncio.sleep(1.5 * TICK_SECONDS)
+        assert not waiting.done()
+        sql.execute(resume)
+        assert await asyncio.wait_for(waiting, 10) is not None
+        await ordered(dispatcher, sql, 1, user)
+
+
+async def test_paused_submits_refuse_orders_and_serve_what_waits(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        await ordered(dispatcher, sql)
+        sql.execute("update switches set paused_at = now() where name = 'submits'")
+        with pytest.raises(Paused):
+            await ordered(dispatcher, sql)
+        assert await Slot(dispatcher, add_worker(sql)).claim() is not None
+
+
+async def test_a_suspended_user_orders_nothing_and_a_full_line_says_so(
+    database_url: str, sql: Rows, owner_url: str
+) -> None:
+    with rows(owner_url) as owner:
+        owner.execute("insert into plans (name, weight, queued_max, retention_days) values ('small', 1, 2, 1)")
+    async with process(database_url) as dispatcher:
+        user = add_user(sql, plan="small")
+        jobs = await ordered(dispatcher, sql, 2, user)
+        with pytest.raises(QueueFull):
+            await ordered(dispatcher, sql, 1, user)
+        await dispatcher.cancel(user, jobs[0])
+        await ordered(dispatcher, sql, 1, user)
+        sql.execute("update users set status = 'suspended' where id = %s", [user])
+        with pytest.raises(Suspended):
+            await ordered(dispatcher, sql, 1, user)
+
+
+# ------------------------------------------------------------------------------------------------ budgets
+
+
+async def fail(slot: Slot, job: UUID | None = None) -> UUID:
+    lease = await slot.start(await slot.take())
+    assert job in (None, lease.job_id)
+    await slot.dispatcher.fail(slot.fence(lease), "engine_crash", "")
+    return lease.job_id
+
+
+async def test_a_slot_that_fails_three_different_jobs_is_quarantined_when_others_can_do_its_work(
+    database_url: str, sql: Rows
+) -> None:
+    async with process(database_url) as dispatcher:
+        bad, good = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
+        assert await good.claim() is None  # so that it is known
+        await ordered(dispatcher, sql, QUARANTINE_AFTER + 2)
+        for _ in range(QUARANTINE_AFTER):
+            await fail(bad)
+        assert (await bad.ask()).skipped == {"quarantined": 1}
+        assert await good.claim() is not None
+        await dispatcher.resume(bad.worker_id)
+        assert await bad.claim() is not None
+
+
+async def test_the_last_live_slot_of_a_lane_is_never_quarantined(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        bad, gone = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
+        drained = Slot(dispatcher, add_worker(sql))
+        assert await gone.claim() is None
+        pass_time(sql, 120)
+        assert await drained.claim() is None
+        await dispatcher.drain(drained.worker_id)
+        await ordered(dispatcher, sql, QUARANTINE_AFTER + 3)
+        for _ in range(QUARANTINE_AFTER + 2):
+            await fail(bad)
+        assert await bad.claim() is not None
+
+
+async def test_a_slot_that_alone_serves_one_of_its_lanes_is_not_quarantined(database_url: str, sql: Rows) -> None:
+    add_lane(sql, "rare")
+    async with process(database_url) as dispatcher:
+        versatile, plain = Slot(dispatcher, add_worker(sql), ("testcard", "rare")), Slot(dispatcher, add_worker(sql))
+        assert await plain.claim() is None
+        await ordered(dispatcher, sql, QUARANTINE_AFTER + 1)
+        for _ in range(QUARANTINE_AFTER):
+            await fail(versatile)
+        assert await versatile.claim() is not None
+
+
+async def test_a_success_or_the_jobs_own_fault_does_not_count_against_the_slot(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        slot, other = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
+        assert await other.claim() is None
+        await ordered(dispatcher, sql, 12)
+        for _ in range(QUARANTINE_AFTER - 1):
+            await fail(slot)
+        await slot.serve(sql)
+        for _ in range(QUARANTINE_AFTER - 1):
+            await fail(slot)
+        for _ in range(QUARANTINE_AFTER):
+            lease = await slot.start(await slot.take())
+            await dispatcher.fail(slot.fence(lease), "invalid_input", "")
+        assert await slot.claim() is not None
+
+
+async def test_the_third_failure_is_final_and_backoffs_grow_up_to_their_cap(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        slot = Slot(dispatcher, add_worker(sql))
+        [job] = await ordered(dispatcher, sql)
+        for failure in range(1, FAILURES_MAX + 1):
+            await fail(slot, job)
+            if failure < FAILURES_MAX:
+                assert state(sql, job) == ("queued", None)
+                assert await slot.claim() is None, "in backoff"
+                pass_time(sql, BACKOFF_MAX_SECONDS)
+                await dispatcher.tick()
+        assert state(sql, job) == ("failed", "engine_crash")
+        assert one(sql, "select count(*) from attempts where outcome = 'failed'") == FAILURES_MAX
+
+
+async def test_a_job_that_two_workers_were_lost_with_is_poison(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        [job] = await ordered(dispatcher, sql)
+        for lost in range(2):
+            slot = Slot(dispatcher, add_worker(sql))
+            await slot.start(await slot.take())
+            pass_time(sql, 61)
+            await dispatcher.tick()
+            assert state(sql, job) == (("queued", None) if lost == 0 else ("failed", "worker_lost"))
+
+
+async def test_a_job_that_one_worker_was_lost_with_three_times_is_poison(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        [job] = await ordered(dispatcher, sql)
+        slot = Slot(dispatcher, add_worker(sql))
+        for _ in range(LOSSES_MAX):
+            assert state(sql, job) == ("queued", None)
+            await slot.start(await slot.take())
+            pass_time(sql, 61)
+            await dispatcher.tick()
+        assert state(sql, job) == ("failed", "worker_lost")
+
+
+async def test_a_lease_that_is_not_acknowledged_goes_back_soon_and_counts_nowhere(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        [job] = await ordered(dispatcher, sql)
+        for _ in range(LOSSES_MAX + 2):
+            lease = await Slot(dispatcher, add_worker(sql)).take()
+            assert lease.expires_in == pytest.approx(10)
+            pass_time(sql, 10.1)
+            await dispatcher.tick()
+        assert state(sql, job) == ("queued", None)
+        assert one(sql, "select failures + losses from jobs") == 0
+
+
+async def test_a_job_that_did_not_start_in_time_is_never_given_out(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        user, lane = add_user(sql), lane_of_the_testcard(sql)
+        hurried = (await dispatcher.submit(order(user, lane, max_wait=30))).job_id
+        patient = (await dispatcher.submit(order(user, lane, max_wait=300))).job_id
+        pass_time(sql, 31)
+        assert (await Slot(dispatcher, add_worker(sql)).take()).job_id == patient, "even before it is swept"
+        await dispatcher.tick()
+        assert state(sql, hurried) == ("expired", "max_wait")
+        assert state(sql, patient) == ("running", None)
+
+
+async def test_a_repeated_report_hears_what_the_first_one_heard_whatever_came_after(
+    database_url: str, sql: Rows
+) -> None:
+    async with process(database_url) as dispatcher:
+        [job] = await ordered(dispatcher, sql)
+        first, second = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
+        failed = await first.start(await first.take())
+        assert await dispatcher.fail(first.fence(failed), "oom", "") == "queued"
+        pass_time(sql, BACKOFF_MAX_SECONDS)
+        await dispatcher.tick()
+        released = await first.take()
+        assert await dispatcher.release(first.fence(released), "drain") == "queued"
+        final = await second.start(await second.take())
+        assert await second.complete(sql, final) == "succeeded"
+        assert await dispatcher.fail(first.fence(failed), "oom", "") == "queued"
+        assert await dispatcher.release(first.fence(released), "drain") == "queued"
+        assert await second.complete(sql, final) == "succeeded"
+        with pytest.raises(LeaseLost):
+            await first.complete(sql, failed)
+        assert state(sql, job) == ("succeeded", None)
+
+
+async def test_canceling_tells_its_story_once(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        user = add_user(sql)
+        [job] = await ordered(dispatcher, sql, 1, user)
+        slot = Slot(dispatcher, add_worker(sql))
+        lease = await slot.start(await slot.take())
+        for _ in range(5):
+            await dispatcher.cancel(user, job)
+        await dispatcher.cancel(add_user(sql), job)
+        assert await dispatcher.release(slot.fence(lease), "canceled") == "canceled"
+        story = [name for (name,) in sql.execute("select name from job_events order by seq")]
+        assert story == ["job.submitted", "job.claimed", "job.started", "job.cancel_requested", "job.canceled"]
+
+
+async def test_somebody_elses_job_cannot_be_canceled(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as dispatcher:
+        [job] = await ordered(dispatcher, sql)
+        await dispatcher.cancel(add_user(sql), job)
+        await dispatcher.cancel(add_user(sql), uuid4())
+        assert state(sql, job) == ("queued", None)
