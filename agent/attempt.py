@@ -135,7 +135,7 @@ async def _follow(work: Work, slot: Slot, duty: Duty) -> list[Output]:
         async for event in events:
             match event:
                 case Progress():
-                    work.progress = event
+                    work.advance(event)
                     duty.progressed(work)
                 case Preview():
                     work.show(event)

@@ -13,6 +13,8 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from agent import clock
 from agent.engine import INTERRUPT_SECONDS, Preview
 from agent.interrupt import Scope
@@ -55,6 +57,10 @@ class Work:
             return
         self.ending = ending
         self.working.interrupt()
+
+    def advance(self, progress: Progress) -> None:
+        """An engine that is a rounding error beyond the end must not have a whole heartbeat refused."""
+        self.progress = msgspec.structs.replace(progress, value=min(1.0, max(0.0, progress.value)))
 
     def show(self, preview: Preview) -> None:
         """Keep the latest preview for the next heartbeat."""

@@ -115,11 +115,14 @@ class Waiting(Message, frozen=True, kw_only=True):
     """Absent while nothing like this job has ever finished."""
 
 
+StepCount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
 class Progress(Message, frozen=True, kw_only=True):
-    value: float
+    value: Annotated[float, Meta(ge=0, le=1)]
     """The whole job as one number, 0 to 1."""
-    step: int = 0
-    steps: int = 0
+    step: StepCount = 0
+    steps: StepCount = 0
 
 
 class ArtifactView(Message, frozen=True, kw_only=True):

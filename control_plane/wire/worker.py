@@ -24,6 +24,7 @@ LANES_PER_SLOT_MAX = 64
 LEASES_PER_SLOT_MAX = 2
 """One running, one prefetched."""
 LEASES_PER_HEARTBEAT_MAX = SLOTS_MAX * LEASES_PER_SLOT_MAX
+GAUGES_PER_SLOT_MAX = 64
 PREVIEW_BYTES_MAX = 64 * 1024
 ARTIFACT_BYTES_MAX = 2 * 1024**3
 POLL_SECONDS_MAX = 25.0
@@ -37,6 +38,7 @@ ReleaseReason = Literal["canceled", "drain", "shutdown", "not_started"]
 SkipReason = Literal["no_job", "revoked", "draining", "paused", "quarantined", "slot_full", "lane_unknown"]
 
 Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
+GaugeName = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")]
 Message2k = Annotated[str, Meta(max_length=2_000, pattern=r"^[^\x00]*$")]
 SlotNumber = Annotated[int, Meta(ge=0, lt=SLOTS_MAX)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -141,7 +143,7 @@ class SlotReport(Message, frozen=True, kw_only=True):
     slot: SlotNumber
     healthy: bool = True
     loaded: Capability | None = None
-    gpu: dict[str, float] = {}
+    gpu: Annotated[dict[GaugeName, float], Meta(max_length=GAUGES_PER_SLOT_MAX)] = {}
     """Free-form gauges: `vram_used_gib`, `utilisation`, `temperature_c` …"""
 
 
