@@ -455,7 +455,8 @@ select moved.id as job_id, moved.state, locked.worker_id from moved join locked 
 
 -- reap :many
 -- Takes back at most `most` leases that have expired. An unstarted one counts in no budget; a started one is a loss,
--- and the third, or the second on another worker, makes the job poison.
+-- and the third, or the second on another worker, makes the job poison. Their order is that of the index of leases,
+-- lest a plan made on empty tables walks every job there ever was in the order of the ids.
 with expired as materialized (
     select j.id, j.attempt, j.worker_id, j.slot, j.phase, j.phase = 'started' as loss,
         case when j.cancel_requested_at is not null then 'canceled'
@@ -463,7 +464,7 @@ with expired as materialized (
             else 'queued' end as next
     from jobs j
     where j.state = 'running' and j.lease_expires_at < now()
-    order by j.id limit %(most)s::integer for update skip locked
+    order by j.worker_id, j.claim_id, j.slot limit %(most)s::integer for update skip locked
 ),
 moved as (
     update jobs set state = expired.next,
@@ -489,8 +490,11 @@ select id as job_id, attempt, state, lane_id, tag, worker_id, phase from moved;
 
 -- shorten :run
 -- The connection of a held heartbeat broke: what is left of this worker's leases is the grace, unless it is heard again.
-with held as materialized (
-    select id from jobs where state = 'running' and worker_id = %(worker_id)s::uuid order by id for update
+with mine as materialized (
+    select id from jobs where state = 'running' and worker_id = %(worker_id)s::uuid
+),
+held as materialized (
+    select j.id from mine join jobs j on j.id = mine.id and j.worker_id = %(worker_id)s::uuid order by j.id for update of j
 )
 update jobs set lease_expires_at = least(jobs.lease_expires_at, now() + make_interval(secs => %(grace_seconds)s::float8))
 from held where jobs.id = held.id;
@@ -532,8 +536,7 @@ select w.drain_requested_at is not null as drain, w.revoked_at is not null as re
 from workers w where w.id = %(worker_id)s::uuid;
 
 -- seen_worker :run
--- A worker was heard, and with it its slots.
-with slots_seen as (update slots set last_seen_at = now() where worker_id = %(worker_id)s::uuid)
+-- A worker was heard; which of its slots were is told by `seen_slot` and `report_slot`.
 update workers set last_seen_at = now(), draining = %(draining)s::boolean where id = %(worker_id)s::uuid;
 
 -- seen_slot :run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import datetime
 from uuid import uuid4
 
 import pytest
@@ -19,7 +20,7 @@ PATIENCE_SECONDS = 10.0
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # noqa: ASYNC110  # what is waited for is on the other side of HTTP
+        while not condition():  # what is waited for is on the other side of HTTP
             await asyncio.sleep(0.01)
 
 
@@ -38,9 +39,18 @@ async def expires_in(service: Service, lease: Lease) -> float:
     return float(row[0])
 
 
+async def last_seen(service: Service) -> dict[int, datetime]:
+    """When each slot of the worker was heard."""
+    async with service.context.database.connection() as connection:
+        cursor = await connection.execute(
+            "select slot, last_seen_at from slots where worker_id = %s", (service.hands.worker_id,)
+        )
+        return dict(await cursor.fetchall())
+
+
 async def until_expiry(service: Service, lease: Lease, condition: Callable[[float], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition(await expires_in(service, lease)):  # noqa: ASYNC110  # a table tells nobody
+        while not condition(await expires_in(service, lease)):  # a table tells nobody
             await asyncio.sleep(0.01)
 
 
@@ -104,6 +114,39 @@ async def test_nobody_reports_on_the_lease_of_another_worker(service: Service) -
     beat = await other.call("/heartbeat", {"leases": [report(lease)]})
     assert (beat.json["renewed"], beat.json["revoke"]) == ([], [str(lease.job_id)])
     assert (await service.job(lease.job_id))["status"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("progress", "pointer"),
+    [
+        ({"value": 1e300}, "value"),
+        ({"value": -0.1}, "value"),
+        ({"value": 0.5, "step": 2**31}, "step"),
+        ({"value": 0.5, "steps": -1}, "steps"),
+    ],
+)
+async def test_progress_that_no_job_can_make_is_refused(service: Service, progress: Json, pointer: str) -> None:
+    lease = await service.leased()
+    answered = await service.hands.call("/heartbeat", {"leases": [{**report(lease), "progress": progress}]})
+    assert answered.status == 422, answered.body
+    assert answered.json["errors"][0]["pointer"] == f"/leases/0/progress/{pointer}"
+
+
+async def test_gauges_that_the_table_cannot_hold_are_refused(service: Service) -> None:
+    for gauges in ({"a\0b": 1.0}, {"a" * 65: 1.0}, {str(number): 1.0 for number in range(65)}):
+        answered = await service.hands.call("/heartbeat", {"leases": [], "slots": [{"slot": 0, "gpu": gauges}]})
+        assert answered.status == 422, answered.body
+        assert answered.json["errors"][0]["pointer"] == "/slots/0/gpu"
+
+
+async def test_a_slot_that_its_agent_no_longer_has_is_not_kept_alive_by_the_others(service: Service) -> None:
+    both = [{**claim()["slots"][0], "slot": number} for number in (0, 1)]
+    await service.hands.call("/claim", {**claim(), "slots": both})
+    before = await last_seen(service)
+    assert (await service.hands.call("/heartbeat", {"leases": [], "slots": [{"slot": 0}]})).status == 200
+    after = await last_seen(service)
+    assert after[0] > before[0]
+    assert after[1] == before[1]
 
 
 @pytest.mark.parametrize("path", ["complete", "fail", "release", "artifacts/0"])
