@@ -31,6 +31,10 @@ QUERIES_FOLDER = Path(__file__).parents[1] / "sql" / "queries"
 CHECKOUT_SECONDS = 5.0
 """How long a request waits for a connection before it is told that the service is unavailable."""
 
+RECONNECT_SECONDS = 5.0
+"""How long the pool tries by itself, ever more rarely, to replace a lost connection; from then on a request that finds
+none has it try at once. So an outage of whatever length is over a moment after the server is back."""
+
 STATEMENT_FAILURES = frozenset({"40001", "40P01", "55P03", "57014"})
 """Serialisation, deadlock, lock timeout, statement timeout: the statement failed and did nothing. Any other operational
 error means that the connection broke and nobody knows whether the statement was committed."""
@@ -114,7 +118,7 @@ class Database:
             max_size=size,
             open=False,
             timeout=CHECKOUT_SECONDS,
-            reconnect_timeout=60.0,
+            reconnect_timeout=RECONNECT_SECONDS,
             kwargs={"autocommit": True, "options": SESSION_OPTIONS, "prepare_threshold": 0, **KEEPALIVE},
             check=None,
         )

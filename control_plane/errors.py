@@ -232,9 +232,9 @@ class DiskLow(TesseraError):
 
 
 class Unavailable(TesseraError):
-    """The service cannot reach its database.
+    """The database does not answer.
 
-    Try again in a moment.
+    The service cannot reach it, or it is too busy. Try again in a moment.
     """
 
     slug, status = "unavailable", 503

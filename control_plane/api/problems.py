@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import msgspec
+import psycopg
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
@@ -17,7 +18,8 @@ from litestar.types import Scope
 
 from control_plane.api.answers import Answer
 from control_plane.api.decoding import Disconnected
-from control_plane.errors import Internal, Malformed, MethodNotAllowed, NotFound, TesseraError, TooLarge
+from control_plane.database import STATEMENT_FAILURES
+from control_plane.errors import Internal, Malformed, MethodNotAllowed, NotFound, TesseraError, TooLarge, Unavailable
 from control_plane.wire.problem import PROBLEM_MEDIA_TYPE
 
 CLIENT_CLOSED_REQUEST = 499
@@ -79,6 +81,9 @@ def _known(error: BaseException) -> TesseraError | None:
     if isinstance(error, HTTPException) and error.status_code in _HTTP:
         kind, sentence = _HTTP[error.status_code]
         return kind(sentence)
+    if isinstance(error, psycopg.Error) and error.sqlstate in STATEMENT_FAILURES:
+        log.warning("database.busy", sqlstate=error.sqlstate)
+        return Unavailable("The database is too busy just now; nothing was changed. Try again.", retry_after=2)
     return None
 
 

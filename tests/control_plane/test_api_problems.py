@@ -91,6 +91,28 @@ async def test_without_a_database_everything_is_unavailable_and_comes_back(
     await control_plane.order(key)
 
 
+@pytest.mark.slow
+async def test_after_a_long_outage_of_the_database_requests_are_served_at_once(
+    control_plane: Plane, postgres: Postgres, database_name: str
+) -> None:
+    with _closed(postgres, database_name):
+        await asyncio.sleep(20)  # left to itself, the pool would try again after 30 s
+        assert (await control_plane.call("GET", "/readyz")).status == 503
+    before = time.monotonic()
+    await eventually(lambda: control_plane.call("GET", "/readyz"), lambda answered: answered.status == 200)
+    assert time.monotonic() - before < 3
+
+
+async def test_who_waits_too_long_for_a_lock_is_told_to_try_again(control_plane: Plane, owner_url: str) -> None:
+    key = await control_plane.user_key()
+    job = await control_plane.order(key)
+    with psycopg.connect(owner_url) as connection:
+        connection.execute("select from jobs where id = %s for update", (job["id"],))
+        answered = await control_plane.call("DELETE", f"{API}/jobs/{job['id']}", key)
+    assert (answered.status, answered.code) == (503, "unavailable"), answered.body
+    assert int(answered.headers["Retry-After"]) >= 1
+
+
 async def test_a_database_of_another_version_is_not_ready(control_plane: Plane, owner_url: str) -> None:
     with psycopg.connect(owner_url, autocommit=True) as connection:
         connection.execute("insert into schema_migrations (number, name) values (9999, 'of_the_future')")
