@@ -82,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: AbsoluteUrl | None = None
     """How customers and agents reach this service; the only source of absolute URLs. Unset = `http://host:port`."""
     trusted_proxies: Networks = Networks()
-    """The only senders whose `Forwarded` and `X-Forwarded-*` headers count."""
+    """The only senders whose `X-Forwarded-For` counts."""
     metrics_networks: Networks = LOOPBACK
     """Senders that may read `/metrics` without a scope."""
 

@@ -41,7 +41,7 @@ FINAL_CAUSES: frozenset[FailCause] = frozenset({"invalid_input", "moderation"})
 
 ERROR_MESSAGES: dict[str, str] = {
     "oom": "The GPU ran out of memory. Try a smaller size or fewer frames.",
-    "engine_crash": "The engine crashed while it worked on this job, several times. Try again or change the parameters.",
+    "engine_crash": "The engine crashed several times while it worked on this job. Try again or change the parameters.",
     "invalid_input": "The engine refused the order as impossible. Change the parameters.",
     "missing_model": "No worker could load the model. Try another model.",
     "timeout": "The job ran longer than allowed. Try fewer steps, a smaller size or fewer frames.",
