@@ -60,10 +60,13 @@ where revoked_at is null and (id::text = %(wanted)s::text or name = %(wanted)s::
 
 -- end_leases :many
 -- Takes back every lease of a worker that is revoked; nothing counts in a budget, the fault is not the job's.
-with held as materialized (
-    select j.id, j.attempt, j.cancel_requested_at is not null as cancel from jobs j
-    where j.state = 'running' and j.worker_id = %(worker_id)s::uuid
-    order by j.id for update
+with mine as materialized (
+    select id from jobs where state = 'running' and worker_id = %(worker_id)s::uuid
+),
+held as materialized (
+    select j.id, j.attempt, j.cancel_requested_at is not null as cancel
+    from mine join jobs j on j.id = mine.id and j.worker_id = %(worker_id)s::uuid
+    order by j.id for update of j
 ),
 moved as (
     update jobs set state = case when held.cancel then 'canceled' else 'queued' end,

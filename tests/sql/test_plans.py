@@ -1,0 +1,292 @@
+"""The hot statements on a large table: PostgreSQL reaches every row through an index and touches few of them.
+
+100,000 finished jobs, 20,000 in line, 300 leased, 2,000 in backoff. The plans are the generic ones of a process's
+connections; what counts is what they visit, not how long it took.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from control_plane import embedded
+from control_plane.database import SESSION_OPTIONS, statements
+from tests.fixtures.postgres import Postgres
+from tests.fixtures.queue import Rows, add_lane, add_user, add_worker, one, rows
+
+FINISHED, QUEUED, LEASED, BACKOFF = 100_000, 20_000, 300, 2_000
+USERS, WORKERS = 50, 100
+
+FILL = """
+insert into jobs (id, user_id, lane_id, tag, cost, state, attempt, phase, worker_id, slot, claim_id, lease_token,
+    lease_expires_at, due_at, start_by, created_at, finished_at)
+select gen_random_uuid(), (%(users)s::uuid[])[1 + n %% %(user_count)s], (%(lanes)s::integer[])[1 + n %% 3],
+    case when %(state)s <> 'backoff' then %(first)s + n end, 1,
+    case when %(state)s = 'backoff' then 'queued' else %(state)s end,
+    case when %(state)s in ('running', 'succeeded') then 1 else 0 end,
+    case when %(state)s = 'running' then 'started' end,
+    case when %(state)s = 'running' then (%(workers)s::uuid[])[1 + n %% %(worker_count)s] end,
+    case when %(state)s = 'running' then n / %(worker_count)s end,
+    case when %(state)s = 'running' then gen_random_uuid() end,
+    case when %(state)s = 'running' then gen_random_uuid() end,
+    case when %(state)s = 'running' then now() + make_interval(secs => n - 10) end,
+    case when %(state)s = 'backoff' then now() + make_interval(secs => n - 10) end,
+    case when %(state)s = 'queued' and n %% 100 = 0 then now() + make_interval(secs => n + 10) end,
+    now() - interval '1 hour', case when %(state)s = 'succeeded' then now() end
+from generate_series(0, %(jobs)s - 1) n
+"""
+
+
+class Large:
+    """The large database, and statements explained in it."""
+
+    def __init__(self, url: str, users: list[UUID], workers: list[UUID], lanes: list[int]) -> None:
+        self.url = url
+        self.users, self.workers, self.lanes = users, workers, lanes
+
+    def explain(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """The nodes of the plan, run and rolled back."""
+        with psycopg.connect(self.url, options=SESSION_OPTIONS) as connection:
+            text = statements()[name][1]
+            found = connection.execute(f"explain (analyze, buffers, format json) {text}", parameters).fetchone()
+            connection.rollback()
+        assert found is not None
+        return list(nodes(found[0][0]["Plan"]))
+
+    def pick(self, what: str) -> Any:
+        with rows(self.url) as connection:
+            found = connection.execute(what).fetchall()
+        assert found
+        return found
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def seen(plan: list[dict[str, Any]], table: str) -> int:
+    """Rows of the table that were fetched, kept or thrown away."""
+    kept = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    mine = [node for node in plan if node.get("Relation Name", "").startswith(table)]
+    return sum(round(node.get(key, 0) * node["Actual Loops"]) for node in mine for key in kept)
+
+
+def check(plan: list[dict[str, Any]], *, most: int, buffers: int) -> None:
+    """No table that grows is walked from end to end, no index neither."""
+    growing = ("jobs", "job_specs", "attempts", "job_events", "artifacts", "idempotency_keys")
+    walked = [
+        node["Relation Name"]
+        for node in plan
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"].startswith(growing) and node["Actual Loops"] > 0
+    ]
+    assert walked == []
+    unbounded = [
+        node.get("Index Name")
+        for node in plan
+        if node["Node Type"] in ("Index Scan", "Index Only Scan", "Bitmap Index Scan")
+        and node.get("Relation Name", "jobs") == "jobs"
+        and not node.get("Index Cond")
+        and node["Actual Loops"] > 0
+    ]
+    assert [name for name in unbounded if name not in SMALL_INDEXES] == []
+    assert seen(plan, "jobs") <= most
+    total = plan[0]["Shared Hit Blocks"] + plan[0]["Shared Read Blocks"]
+    assert total <= buffers, "pages visited"
+
+
+SMALL_INDEXES = ("jobs_leased", "jobs_backoff", "jobs_start_by")
+"""Partial indexes that hold what is leased or due, a few hundred rows: they may be read whole."""
+
+
+@pytest.fixture(scope="module")
+def large(postgres: Postgres, template: str) -> Iterator[Large]:
+    name = postgres.create(template)
+    with rows(postgres.url(name, embedded.OWNER)) as owner:
+        users, workers = [add_user(owner) for _ in range(USERS)], [add_worker(owner) for _ in range(WORKERS)]
+        lanes = [add_lane(owner, f"model-{n}") for n in range(3)]
+        shared = {
+            "users": users,
+            "user_count": USERS,
+            "workers": workers,
+            "worker_count": WORKERS,
+            "lanes": lanes,
+        }
+        fill(owner, shared, "succeeded", FINISHED, 0)
+        fill(owner, shared, "running", LEASED, FINISHED)
+        fill(owner, shared, "queued", QUEUED, FINISHED + LEASED)
+        fill(owner, shared, "backoff", BACKOFF, 0)
+        owner.execute(
+            """insert into attempts (job_id, number, worker_id, slot, claim_id, lease_token, offered_at)
+            select id, 1, worker_id, slot, claim_id, lease_token, now() from jobs where state = 'running'"""
+        )
+        owner.execute(
+            """insert into job_specs (job_id, spec) select id, '{"count": 1}' from jobs
+            where state in ('queued', 'running') or user_id = %s""",
+            [users[0]],
+        )
+        owner.execute("vacuum (analyze) jobs, attempts, job_specs")
+    yield Large(postgres.url(name), users, workers, lanes)
+    postgres.drop(name)
+
+
+def fill(owner: Rows, shared: dict[str, Any], state: str, jobs: int, first: int) -> None:
+    owner.execute(FILL, {**shared, "state": state, "jobs": jobs, "first": first})
+
+
+def fences(large: Large, leases: int) -> dict[str, list[Any]]:
+    found = large.pick("select id, attempt, lease_token, worker_id from jobs where state = 'running' order by id")[
+        :leases
+    ]
+    return dict(zip(("job_id", "attempt", "token", "worker_id"), map(list, zip(*found, strict=True)), strict=True))
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+def test_submit_looks_at_its_users_own_line_only(large: Large, batch: int) -> None:
+    plan = large.explain(
+        "queue.submit",
+        user_id=[large.users[n % USERS] for n in range(batch)],
+        lane_id=[large.lanes[n % 3] for n in range(batch)],
+        cost=[1] * batch,
+        head_start=[0.0] * batch,
+        clock=[float(FINISHED)] * batch,
+        spec=['{"count": 1}'] * batch,
+        metadata=["{}"] * batch,
+        max_wait=[None] * batch,
+        key=[f"key-{n}" for n in range(batch)],
+        request_sha256=[bytes(32)] * batch,
+    )
+    line = (QUEUED + BACKOFF) // USERS + 10
+    check(plan, most=min(batch, USERS) * line + 4 * batch, buffers=200 + batch * 150)
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+@pytest.mark.parametrize("bound", [float("-inf"), float(FINISHED + LEASED)])
+def test_claim_touches_as_many_jobs_as_it_gives(large: Large, batch: int, bound: float) -> None:
+    plan = large.explain(
+        "queue.claim",
+        worker_id=[large.workers[n % WORKERS] for n in range(batch)],
+        slot=[9] * batch,
+        claim_id=[uuid4() for _ in range(batch)],
+        is_full=[False] * batch,
+        loaded_lane_id=large.lanes[0],
+        lane_id=large.lanes,
+        bound=[bound] * 3,
+        tag_offset=[0.0] * 3,
+        pool_clock=float(FINISHED),
+        offer_seconds=10.0,
+        affinity=10.0,
+        patience=20.0,
+        lag=20.0,
+    )
+    check(plan, most=12 * batch + 10, buffers=100 + batch * 120)
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+def test_heartbeat_and_complete_reach_jobs_by_their_ids(large: Large, batch: int) -> None:
+    lease = fences(large, batch)
+    beat = large.explain("queue.heartbeat", **lease, phase=["held"] * batch, lease_seconds=60.0)
+    check(beat, most=3 * batch, buffers=50 + batch * 40)
+    done = large.explain("queue.complete", **lease, artifacts=[1] * batch)
+    check(done, most=4 * batch, buffers=50 + batch * 60)
+
+
+def test_reports_of_one_lease_reach_one_job(large: Large) -> None:
+    lease = {name: values[0] for name, values in fences(large, 1).items()}
+    check(large.explain("queue.release", **lease, reason="drain"), most=3, buffers=120)
+    check(large.explain("queue.past", **lease), most=2, buffers=40)
+    failed = large.explain(
+        "queue.fail",
+        **lease,
+        cause="oom",
+        message="",
+        final=False,
+        failures_max=3,
+        backoff_first=5.0,
+        backoff_max=300.0,
+        quarantine_after=3,
+    )
+    check(failed, most=3, buffers=120)
+    [(user, job)] = large.pick("select user_id, id from jobs where state = 'queued' limit 1")
+    check(large.explain("queue.cancel", user_id=user, job_id=job), most=3, buffers=120)
+
+
+def test_what_a_worker_hears_costs_its_own_leases_only(large: Large) -> None:
+    lease = fences(large, 2)
+    worker = lease["worker_id"][0]
+    check(large.explain("queue.worker_orders", worker_id=worker, job_id=lease["job_id"]), most=8, buffers=40)
+    check(large.explain("queue.live_leases", worker_id=worker, job_id=lease["job_id"]), most=4, buffers=20)
+    check(large.explain("queue.shorten", worker_id=worker, grace_seconds=15.0), most=20, buffers=100)
+    check(large.explain("workers.end_leases", worker_id=worker), most=20, buffers=200)
+
+
+def test_the_sweeps_read_what_is_due(large: Large) -> None:
+    check(large.explain("queue.reap", most=100, losses_max=3), most=LEASED + 110, buffers=2_500)
+    check(large.explain("queue.wake_backoff", most=1_000), most=60, buffers=600)
+    check(large.explain("queue.expire", most=1_000), most=20, buffers=100)
+
+
+def test_a_take_over_reads_the_leases(large: Large) -> None:
+    plan = large.explain(
+        "queue.take_over",
+        worker_id=large.workers[0],
+        slot=12,
+        claim_id=uuid4(),
+        lane_id=large.lanes,
+        offer_seconds=10.0,
+    )
+    check(plan, most=2 * LEASED + 20, buffers=1_500)
+
+
+def test_the_board_reads_one_job_a_lane(large: Large) -> None:
+    check(large.explain("lanes.all"), most=len(large.lanes) + 4, buffers=60)
+    plan = large.explain("lanes.waiting", lane_id=large.lanes, bound=[float("-inf")] * 3, cap=1_000)
+    check(plan, most=3_100, buffers=3_200)
+
+
+def test_a_users_list_reads_one_page(large: Large) -> None:
+    """`jobs.page` takes the newest jobs of one user from an index that is in their order."""
+    with rows(large.url) as connection:
+        assert one(connection, "select count(*) from jobs where user_id = %s", large.users[0]) > 2_000
+    plan = large.explain("jobs.page", **page(large))
+    check(plan, most=60, buffers=1_000)
+
+
+def page(large: Large) -> dict[str, Any]:
+    """The parameters of the list, whatever they are called: the user, no filter, the first page."""
+    text = statements()["jobs.page"][1]
+    kinds = dict(re.findall(r"%\((\w+)\)s::([a-z0-9\[\]]+)", text))
+    values: dict[str, Any] = {"user_id": large.users[0]}
+    for name, kind in kinds.items():
+        values.setdefault(name, 20 if kind in ("integer", "int") else None)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("queue.reap", {"most": 100, "losses_max": 3}),
+        ("queue.wake_backoff", {"most": 1_000}),
+        ("queue.expire", {"most": 1_000}),
+        ("queue.shorten", {"worker_id": uuid4(), "grace_seconds": 15.0}),
+        ("workers.end_leases", {"worker_id": uuid4()}),
+        (
+            "queue.take_over",
+            {"worker_id": uuid4(), "slot": 0, "claim_id": uuid4(), "lane_id": [1], "offer_seconds": 10.0},
+        ),
+    ],
+)
+def test_a_plan_made_while_the_tables_were_empty_already_uses_the_index_that_stays_small(
+    database_url: str, name: str, parameters: dict[str, Any]
+) -> None:
+    """A process that starts on its first day keeps its plans until the first statistics."""
+    plan = Large(database_url, [], [], []).explain(name, **parameters)
+    first = next(node for node in plan if node.get("Relation Name") == "jobs" and node["Node Type"].endswith("Scan"))
+    used = {node.get("Index Name") for node in plan if node.get("Relation Name", "jobs") == "jobs"}
+    assert used & set(SMALL_INDEXES), (first["Node Type"], first.get("Index Name"))
