@@ -131,7 +131,7 @@ def create_app(
         logging_config=None,
         request_max_body_size=None,  # `decoding.read` and uploads have limits of their own
     )
-    app.asgi_handler = Edge(Express(app.asgi_handler, handlers), settings.request_seconds)
+    app.asgi_handler = Edge(Express(app.asgi_handler, handlers), settings.request_seconds, api.operations())
     return app
 
 

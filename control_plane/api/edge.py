@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Iterable
 
 import structlog
 from litestar.enums import ScopeType
@@ -17,7 +18,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from control_plane import metrics
 from control_plane.api import problems
-from control_plane.api.operation import declared
+from control_plane.api.operation import Operation, declared
 from control_plane.errors import DeadlineExceeded
 
 ALL_ANSWERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
@@ -28,9 +29,10 @@ UNKNOWN_PATH = "unknown"
 class Edge:
     """Wraps the application; `deadline_seconds` is `settings.request_seconds`."""
 
-    def __init__(self, app: ASGIApp, deadline_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, deadline_seconds: float, operations: Iterable[Operation]) -> None:
         self._app = app
         self._deadline_seconds = deadline_seconds
+        self._waits = {one.path: one.wait_seconds for one in operations if one.fixed and one.wait_seconds}
         self._log = structlog.get_logger().bind()  # bound once: a lazy logger costs more than the line it drops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +53,7 @@ class Edge:
             await send(message)
 
         try:
-            async with asyncio.timeout(self._deadline_seconds) as deadline:
+            async with asyncio.timeout(self._deadline_seconds + self._waits.get(scope["path"], 0.0)) as deadline:
                 state["deadline"] = deadline
                 await self._app(scope, receive, answer)
         except TimeoutError:

@@ -89,6 +89,11 @@ class Operation:
     express: bool
     """Called so often that it is worth a way past the router; see `express.py`."""
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the path has no parameters."""
+        return "{" not in self.path
+
 
 Handler = Callable[[Call[Any, Any, Any]], Awaitable[ASGIApp]]
 
@@ -148,11 +153,12 @@ def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], 
     check, nothing = op.guard.check, Nothing()
     decoder = None if op.body is Nothing else msgspec.json.Decoder(op.body)
     has_query = op.query is not Nothing
+    extends = op.wait_seconds > 0 and not op.fixed  # the edge knows what a fixed path is allowed
 
     async def run(request: Request) -> ASGIApp:  # type: ignore[type-arg]  # Litestar reads this annotation
         scope = request.scope
         context: Context = scope["litestar_app"].state.context
-        if op.wait_seconds:
+        if extends:
             _extend_deadline(scope["state"], op.wait_seconds)
         who = await check(request)
         query: Any = nothing
