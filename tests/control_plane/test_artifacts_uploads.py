@@ -40,7 +40,7 @@ class Slowly:
 async def until_stored(service: Service, files: int) -> None:
     """Wait until so many files, temporary ones too, lie in the store."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while len(service.files()) != files:  # noqa: ASYNC110  # a folder tells nobody
+        while len(service.files()) != files:  # a folder tells nobody
             await asyncio.sleep(0.01)
 
 

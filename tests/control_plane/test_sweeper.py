@@ -220,7 +220,7 @@ async def test_last_values_of_jobs_that_run_stay_and_of_others_go(service: Servi
 
 async def test_a_process_that_starts_makes_the_partitions_of_the_months_ahead(service: Service) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while await count(service, f"pg_class where relname ~ '^{MONTHLY}$' and relkind = 'r'") < 6:  # noqa: ASYNC110
+        while await count(service, f"pg_class where relname ~ '^{MONTHLY}$' and relkind = 'r'") < 6:
             await asyncio.sleep(0.01)
 
 
