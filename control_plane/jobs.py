@@ -112,7 +112,7 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
         id=submitted.job_id,
         cost=cost,
         created_at=submitted.created_at,
-        waiting=Waiting(reason=waiting.reason(line.service)),
+        waiting=Waiting(reason=waiting.reason(line.service, len(line.places))),
     )
     return Placed(job=_view(context, fresh, spec, order.metadata), replayed=False)
 

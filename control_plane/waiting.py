@@ -107,14 +107,15 @@ def explain(line: Line, job: Queued) -> Waiting:
     position = str(index + 1) if index < PLACES_MAX else f"{PLACES_MAX}+"
     ahead = line.tokens_before[index] if index < PLACES_MAX else None
     eta = None if ahead is None else estimate(line.service, ahead, job.cost)
-    return Waiting(reason=reason(line.service), position=position, eta=eta)
+    return Waiting(reason=reason(line.service, index), position=position, eta=eta)
 
 
-def reason(service: Service) -> WaitingReason:
+def reason(service: Service, ahead: int) -> WaitingReason:
+    """What holds up a job with so many `ahead` of it: while nothing runs, the first in line are being given out."""
     if service.paused:
         return "lane_paused"
     if service.slots:
-        return "all_workers_busy"
+        return "starting" if not service.running_tokens and ahead < service.slots else "all_workers_busy"
     return "workers_draining" if service.draining else "no_worker_for_model"
 
 

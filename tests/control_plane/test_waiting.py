@@ -31,16 +31,22 @@ def _job(number: int, **changes: object) -> Queued:
 @pytest.mark.parametrize(
     ("service", "expected"),
     [
-        (_service(), "all_workers_busy"),
+        (_service(running_tokens=2), "all_workers_busy"),
+        (_service(), "starting"),
         (_service(slots=0), "no_worker_for_model"),
         (_service(slots=0, draining=2), "workers_draining"),
-        (_service(slots=1, draining=2), "all_workers_busy"),
+        (_service(slots=1, draining=2, running_tokens=2), "all_workers_busy"),
         (_service(paused=True), "lane_paused"),
         (_service(paused=True, slots=0), "lane_paused"),
     ],
 )
 def test_the_reason_is_the_nearest_thing_that_holds_a_job_up(service: Service, expected: str) -> None:
-    assert reason(service) == expected
+    assert reason(service, 0) == expected
+
+
+def test_idle_workers_start_as_many_jobs_as_there_are_workers_and_the_others_wait() -> None:
+    line = _line(3, slots=2)
+    assert [explain(line, _job(n)).reason for n in range(3)] == ["starting", "starting", "all_workers_busy"]
 
 
 def test_a_place_is_exact_up_to_a_thousand() -> None:
@@ -132,5 +138,5 @@ async def test_a_model_is_feasible_when_a_live_worker_serves_it_and_an_eta_follo
         lambda jobs: jobs.json["data"][0]["waiting"]["eta"] is not None,
     )
     [job] = jobs.json["data"]
-    assert job["waiting"]["reason"] == "all_workers_busy"
+    assert job["waiting"]["reason"] == "starting"
     assert 0 <= job["waiting"]["eta"]["p50_seconds"] <= job["waiting"]["eta"]["p90_seconds"]
