@@ -151,6 +151,8 @@ class FolderStore:
 
     def files(self) -> Iterator[Found]:
         """Everything here that has a name of our making; blocking, so not for the event loop."""
+        if not self.root.exists():  # nothing was ever stored
+            return
         now = time.time()
         for path, _, names, folder in os.fwalk(self.root, follow_symlinks=False):
             for name in names:
