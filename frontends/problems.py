@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import aiohttp
 import msgspec
 
@@ -67,8 +69,12 @@ def cause(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "no such host"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "no secure connection is possible: this is not https, or its certificate is wrong"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return (error.os_error.strerror or str(error)).split("] ")[-1].lower()
+        return os.strerror(error.os_error.errno).lower() if error.os_error.errno else "no connection"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "an address begins with http:// or https://"
     return str(error) or type(error).__name__
 
 

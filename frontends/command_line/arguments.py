@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import msgspec
+
     from control_plane.wire.job import SubmitRequest
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 URL_VARIABLE, KEY_VARIABLE = "TESSERA_URL", "TESSERA_API_KEY"
+
+FLAGS = {
+    "prompt": "PROMPT",
+    "negative_prompt": "--negative",
+    "width": "--size: the width",
+    "height": "--size: the height",
+}
+FAULTS = (
+    (r"length >= 1$", "must not be empty"),
+    (r"length <= (\d+)$", "may have at most {} characters"),
+    (r">= (\S+)$", "must be at least {}"),
+    (r"<= (\S+)$", "may be at most {}"),
+    (r"multiple of (\d+)", "must be a multiple of {}"),
+    (r"text in UTF-8", "must be text in UTF-8"),
+)
+"""What msgspec says, and what a person is told."""
 
 EXAMPLES = """\
 examples:
@@ -78,16 +97,16 @@ def access(arguments: argparse.Namespace, environ: Mapping[str, str], local: Acc
 
 
 def order(arguments: argparse.Namespace) -> SubmitRequest:
-    """The order as typed; raises `msgspec.ValidationError` where it cannot be right."""
+    """The order as typed; raises `msgspec.ValidationError` where it cannot be right (see `in_words`)."""
     import msgspec
 
     from control_plane.wire.job import SubmitRequest
 
     wanted = {
-        "prompt": arguments.prompt,
+        "prompt": _readable("prompt", arguments.prompt),
         "kind": arguments.kind,
         "model": arguments.model,
-        "negative_prompt": arguments.negative,
+        "negative_prompt": _readable("negative_prompt", arguments.negative),
         "width": arguments.size.width if arguments.size else None,
         "height": arguments.size.height if arguments.size else None,
         "steps": arguments.steps,
@@ -99,6 +118,29 @@ def order(arguments: argparse.Namespace) -> SubmitRequest:
         "max_wait": arguments.max_wait,
     }
     return msgspec.convert({name: value for name, value in wanted.items() if value is not None}, SubmitRequest)
+
+
+def _readable(field: str, text: str) -> str:
+    """`text`, unless the terminal sent bytes that are no UTF-8."""
+    import msgspec
+
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise msgspec.ValidationError(f"Expected text in UTF-8 - at `$.{field}`") from None
+    return text
+
+
+def in_words(error: msgspec.ValidationError) -> str:
+    """What is wrong with an order, by the flag that was typed."""
+    fault, _, path = str(error).partition(" - at `$.")
+    field = path.rstrip("`")
+    for pattern, words in FAULTS:
+        if found := re.search(pattern, fault):
+            fault = words.format(*found.groups())
+            break
+    flag = FLAGS.get(field) or "--" + field.replace("_", "-")
+    return f"{flag} {fault}."
 
 
 def targets(output: str | None, prompt: str, suffixes: list[str]) -> list[Path]:

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str], local: option
     try:
         order = options.order(arguments)
     except msgspec.ValidationError as error:
-        return _fail(EX_USAGE, f"The order cannot be right: {error}.")
+        return _fail(EX_USAGE, options.in_words(error))
     if fault := _unwritable(arguments.output):
         return _fail(EX_CANTCREAT, fault)
     try:

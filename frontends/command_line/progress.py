@@ -95,7 +95,8 @@ class Display:
         print(line, file=self._stream, flush=True)
 
     def _line(self, job: JobView) -> str:
-        drawn = bar(job.progress.value if job.progress else 0.0, ascii_only=self._ascii)
+        done = 1.0 if job.status == "succeeded" else job.progress.value if job.progress else 0.0
+        drawn = bar(done, ascii_only=self._ascii)
         return f"{drawn}  {sentence(job)}"
 
     def _plain(self, job: JobView) -> str:

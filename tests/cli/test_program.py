@@ -113,8 +113,10 @@ def test_ordering_needs_neither_database_nor_web_framework() -> None:
 @pytest.mark.parametrize(
     ("words", "environ", "code", "sentence"),
     [
-        (["--size", "63x64"], {}, 64, "The order cannot be right"),
-        (["--count", "9"], {}, 64, "The order cannot be right"),
+        (["--size", "63x64"], {}, 64, "--size: the width must be at least 64."),
+        (["--count", "9"], {}, 64, "--count may be at most 4."),
+        (["--negative", "\udcff"], {}, 64, "--negative must be text in UTF-8."),
+        (["--max-wait", "0"], {}, 64, "--max-wait must be at least 1."),
         (["-o", "nowhere/out.png"], {}, 73, "There is no folder nowhere."),
         ([], {"TESSERA_API_KEY": ""}, 64, "An API key is needed"),
         ([], {"TESSERA_API_KEY": "", "TESSERA_URL": ""}, 64, "No service is known"),
