@@ -48,8 +48,9 @@ async def tell(home: House, stage: Stage, stopping: Stopping) -> None:
     killed, moved_seconds = drama.result()
     await proof.check(home, stage, [delivery.result() for delivery in deliveries], killed, moved_seconds)
     stage.say("\nThe pictures:")
-    for row in rows:
-        stage.say(f"  {short(home.pictures / row.customer)}.png   “{row.prompt}”")
+    paths = [f"{short(home.pictures / row.customer)}.png" for row in rows]
+    for row, path in zip(rows, paths, strict=True):
+        stage.say(f"  {path:<{max(map(len, paths))}}   “{row.prompt}”")
     stage.say("\nNow use it:  make up\n")
 
 
@@ -110,7 +111,7 @@ def _kill(home: House, stage: Stage, jobs: list[JobRow]) -> Killed | None:
             pid = home.kill(job.worker)
             stage.act(
                 f"agent {job.worker} (process {pid}) is killed with SIGKILL"
-                f" when {job.user}'s picture is {job.progress:.0%} done"
+                f" when {job.user}'s picture is {job.progress * 100:.0f} % done"
             )
             return Killed(agent=job.worker, job_id=job.id, customer=job.user, at=monotonic(), attempt=job.attempt)
     return None
