@@ -130,6 +130,11 @@ def end_leases(connection: Connection) -> None:
     )
 
 
+def cancel_queued(connection: Connection) -> None:
+    """Nothing waits any more."""
+    connection.execute("update jobs set state = 'canceled', finished_at = now(), due_at = null where state = 'queued'")
+
+
 def queued(connection: Connection) -> int:
     """How many jobs wait."""
     row = connection.execute("select count(*) from jobs where state = 'queued'").fetchone()
