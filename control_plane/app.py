@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -45,6 +46,9 @@ STOP_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
 """Longer than the pauses of an agent and than the idle time of common proxies, so that they close first."""
 CONNECTIONS_MAX = 10_000
+"""Where the system allows as many open files; many allow 1,024 until they are asked, which 400 agents would use up."""
+FILES_RESERVED = 512
+"""Open files that are no connections of clients: uploads, downloads, the database, libraries."""
 BACKLOG = 2_048
 GC_THRESHOLD = 20_000
 EX_SOFTWARE = 70
@@ -159,7 +163,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,  # forwarded headers count from trusted proxies only; see api.guards
                 backlog=BACKLOG,
-                limit_concurrency=CONNECTIONS_MAX,
+                limit_concurrency=connections_max(),
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=STOP_SECONDS,
             )
@@ -193,6 +197,16 @@ class Server(uvicorn.Server):
         self.context.dispatcher.waiters.close()
         self.context.dispatcher.heartbeats.close()
         await super().shutdown(sockets)
+
+
+def connections_max() -> int:
+    """How many clients this process may serve at once; has the system allow as many as it will."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + FILES_RESERVED
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(allowed - FILES_RESERVED, allowed // 2)
 
 
 def serve(settings: Settings, database_url: str | None = None) -> None:
