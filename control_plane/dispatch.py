@@ -51,8 +51,14 @@ TICK_SECONDS = 1.0
 """How often every process reads the heads of the lanes, reaps, and wakes retries: part of the wait bound."""
 CONTENDED_TRIES = 4
 """How often a claim that others outran looks again before it waits like any other."""
-SUBMIT_TRIES = 3
-"""Further looks at an Idempotency-Key that another request was using at the same moment."""
+
+OWNER_MESSAGES = {
+    "quarantined": "A slot of yours failed several different jobs in a row and gets no more work. Look at its engine "
+    "(tessera-agent doctor), then ask the operator to resume the worker.",
+    "draining": "The operator drains this worker: it finishes what it holds and gets no more work.",
+    "lane_unknown": "A slot of yours offers no model that this service sells, so it gets no work.",
+}
+"""What the GPU owner is told about slots that get nothing, where that is not simply for want of jobs."""
 
 log = structlog.get_logger()
 _decode_spec = msgspec.json.Decoder(JobSpec).decode
@@ -108,11 +114,14 @@ class Dispatcher:
     # ------------------------------------------------------------------------------------------ submit
 
     async def submit(self, order: Order) -> Submitted:
-        """Durable when it returns. Raises `QueueFull`, `Suspended`, `Paused`, `IdempotencyMismatch`."""
+        """Durable when it returns. Raises `QueueFull`, `Suspended`, `Paused`, `IdempotencyMismatch`.
+
+        Requests that use one Idempotency-Key at the same moment are twins: one of them is decided in each round, and
+        when it was accepted, all others are answered in the next.
+        """
         row = await self._submits(order)
-        for _ in range(SUBMIT_TRIES):
-            if row.refusal == "idempotency_twin":
-                row = await self._submits(order)
+        while row.refusal == "idempotency_twin":
+            row = await self._submits(order)
         if row.refusal is None and row.job_id is not None and row.tag is not None:
             metrics.jobs_submitted.inc()
             self.offer_work(order.lane_id, row.tag)
@@ -190,7 +199,8 @@ class Dispatcher:
             else:
                 leases.append(outcome[0])
                 taken.add(outcome[1])
-        return Claimed(leases=leases, skipped=skipped), taken
+        messages = [OWNER_MESSAGES[reason] for reason in skipped if reason in OWNER_MESSAGES]
+        return Claimed(leases=leases, skipped=skipped, messages=messages), taken
 
     async def _claim_place(self, place: Place, *, idle: bool) -> tuple[Lease, int] | str:
         """A lease and its lane, or the reason why there is none."""

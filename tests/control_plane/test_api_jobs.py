@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+import psycopg
 
 from control_plane.wire.job import METADATA_BYTES_MAX, JobList, JobView
 from control_plane.wire.model import Quote
@@ -119,6 +120,21 @@ async def test_an_idempotency_key_with_another_order_is_refused(control_plane: P
     somebody_else = await control_plane.call("POST", f"{API}/jobs", other, {"prompt": "two"}, headers=headers)
     assert somebody_else.status == 201
     assert "Idempotent-Replayed" not in somebody_else.headers
+
+
+async def test_repetitions_at_the_same_moment_of_an_order_that_is_refused_are_refused_alike(
+    control_plane: Plane, owner_url: str
+) -> None:
+    key = await control_plane.user_key()
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        connection.execute("update switches set paused_at = now() where name = 'submits'")
+    headers = {"Idempotency-Key": "order-19"}
+    async with asyncio.TaskGroup() as tasks:
+        calls = [
+            tasks.create_task(control_plane.call("POST", f"{API}/jobs", key, {"prompt": "x"}, headers=headers))
+            for _ in range(RETRIES)
+        ]
+    assert {(call.result().status, call.result().code) for call in calls} == {(503, "paused")}
 
 
 async def test_a_bad_idempotency_key_is_refused_by_name(control_plane: Plane) -> None:
