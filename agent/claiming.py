@@ -60,9 +60,10 @@ def receive(claimed: Claimed, slot: Slot, duty: Duty, labour: asyncio.TaskGroup)
     """Starts an attempt for every lease that is not in hand already (an answer may come twice)."""
     if "revoked" in claimed.skipped:
         raise Revoked
-    if claimed.messages and claimed.messages != duty.messages:
+    if claimed.messages != duty.messages:
         duty.messages = claimed.messages
-        log.warning("operator.said", messages=claimed.messages)
+        if claimed.messages:
+            log.warning("operator.said", messages=claimed.messages)
     if "draining" in claimed.skipped and duty.accepting:
         duty.tell()  # the answer to a heartbeat says whether this means us
     for lease in claimed.leases:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from control_plane.dispatch import TICK_SECONDS, Dispatcher
+from control_plane.dispatch import OWNER_MESSAGES, TICK_SECONDS, Dispatcher
 from control_plane.errors import LeaseLost, Paused, QueueFull, Suspended, Unauthorized
 from control_plane.queue import QUARANTINE_AFTER
 from control_plane.states import BACKOFF_MAX_SECONDS, FAILURES_MAX, LOSSES_MAX
@@ -342,7 +342,9 @@ async def test_a_slot_that_fails_three_different_jobs_is_quarantined_when_others
         await ordered(dispatcher, sql, QUARANTINE_AFTER + 2)
         for _ in range(QUARANTINE_AFTER):
             await fail(bad)
-        assert (await bad.ask()).skipped == {"quarantined": 1}
+        asked = await bad.ask()
+        assert asked.skipped == {"quarantined": 1}
+        assert asked.messages == [OWNER_MESSAGES["quarantined"]]
         assert await good.claim() is not None
         await dispatcher.resume(bad.worker_id)
         assert await bad.claim() is not None
