@@ -64,8 +64,8 @@ KEYS_OF = Query("users.keys_of", str)
 
 
 def parse_identity(text: str) -> Identity | None:
-    """`provider:subject`, or None when it is no such thing."""
-    found = _IDENTITY.fullmatch(text)
+    """`provider:subject`, or None when it is no such thing; the whole must fit into a name (see `acting`)."""
+    found = _IDENTITY.fullmatch(text) if len(text) <= NAME_LENGTH_MAX else None
     return Identity(found[1], found[2]) if found else None
 
 

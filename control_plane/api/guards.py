@@ -113,7 +113,8 @@ async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> UUID:
     if identity is None or identity.provider not in key.providers:
         providers = ", ".join(key.providers)
         raise Forbidden(
-            f"{ON_BEHALF_OF_HEADER} must be `provider:id`, with one of this credential's providers: {providers}."
+            f"{ON_BEHALF_OF_HEADER} must be `provider:id` of at most {users.NAME_LENGTH_MAX} characters,"
+            f" with one of this credential's providers: {providers}."
         )
     context = _context(request)
     user_id = context.credentials.acting(identity.provider, identity.subject)

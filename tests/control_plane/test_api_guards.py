@@ -146,6 +146,13 @@ async def test_a_service_without_a_name_or_with_a_foreign_one_may_do_nothing(con
         assert await _statuses(control_plane, bot, {"Tessera-On-Behalf-Of": named}) == (403, 403), named
 
 
+async def test_the_longest_identity_is_one_that_fits_into_a_name(control_plane: Plane) -> None:
+    bot = await control_plane.service_key("telegram")
+    for length, statuses in ((128, (200, 201)), (129, (403, 403))):
+        named = "telegram:".ljust(length, "1")
+        assert await _statuses(control_plane, bot, {"Tessera-On-Behalf-Of": named}) == statuses, length
+
+
 async def test_a_service_is_never_an_administrator(control_plane: Plane) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
         await credentials.create_key(
