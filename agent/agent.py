@@ -94,6 +94,7 @@ class Agent:
                 log.warning("agent.gave_up", leases=len(duty.works()))
             for loop in loops:
                 loop.cancel()
+            await leasing.farewell(duty)
         log.info("agent.stopped")
 
     def _greet(self, enrolled: Enrolled) -> None:

@@ -12,12 +12,13 @@ What an answer says about a lease applies only to leases that were named in that
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
 
 from agent import clock
-from agent.client import Problem
+from agent.client import NoAnswer, Problem
 from agent.duty import Duty
 from agent.retry import Verdict, persist, verdict
 from agent.work import Work
@@ -26,6 +27,7 @@ from control_plane.wire.worker import HOLD_SECONDS_MAX, HeartbeatAnswer, Heartbe
 SPACING_SECONDS = 0.25
 """Least time between two heartbeats of one loop, so that an answer that comes at once cannot make it spin."""
 FENCE_CHECK_SECONDS = 1.0
+FAREWELL_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -63,6 +65,13 @@ async def fence(duty: Duty) -> None:
                 log.warning("lease.lost", job_id=str(work.lease.job_id), silent_seconds=round(silent, 1))
                 work.stop("lost")
         await asyncio.sleep(min(FENCE_CHECK_SECONDS, duty.intervals.self_fence / 4))
+
+
+async def farewell(duty: Duty) -> None:
+    """The last heartbeat of an agent that ends: its slots take no more work. Nothing depends on its arrival."""
+    with suppress(Problem, NoAnswer, TimeoutError):
+        async with asyncio.timeout(FAREWELL_SECONDS):
+            await _heartbeat(duty, 0.0)
 
 
 async def _beat(duty: Duty, hold: float) -> None:

@@ -9,7 +9,7 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
-from typing import IO
+from typing import IO, Literal
 
 from control_plane.cli import printing, tether
 
@@ -17,11 +17,14 @@ AGAIN_FIRST_SECONDS = 0.5
 AGAIN_MAX_SECONDS = 30.0
 SETTLED_SECONDS = 60.0
 """Who ran this long starts the count of its failures anew."""
+REST_SECONDS = 2.0
+"""How often a program that rests is asked for."""
 HURRY_SECONDS = 10.0
 """After being told twice, a program is killed."""
 
 
-Again = Callable[[int], Awaitable[bool]]
+Verdict = Literal["now", "rest", "never"]
+Again = Callable[[int | None], Awaitable[Verdict]]
 
 
 async def start(*argv: str, environ: Mapping[str, str], quiet: bool = False, log: IO[bytes] | None = None) -> Process:
@@ -54,7 +57,8 @@ async def end(process: Process, seconds: float) -> None:
 class Keeper:
     """Keeps one program running until it is told to leave, with growing pauses between failures.
 
-    `again` says of an exit code whether starting it once more can be of use.
+    `again` says of an exit code whether starting it once more can be of use; `rest` means not now, and it is asked
+    again, with None, until it knows better.
     """
 
     def __init__(self, name: str, argv: tuple[str, ...], environ: Mapping[str, str], again: Again) -> None:
@@ -76,8 +80,7 @@ class Keeper:
                 self.code = await self._once()
                 if self._leaving.is_set():
                     return
-                if not await self._again(self.code):
-                    printing.note(f"The {self.name} has ended ({how(self.code)}) and is not started again; see above.")
+                if not await self._wanted(self.code):
                     return
                 failures = 1 if monotonic() - began > SETTLED_SECONDS else failures + 1
                 await self._pause(failures)
@@ -118,9 +121,26 @@ class Keeper:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
+    async def _wanted(self, code: int) -> bool:
+        """Whether it shall run once more; for one that rests, as soon as it may."""
+        verdict = await self._again(code)
+        if verdict == "rest":
+            printing.note(f"The {self.name} is drained; it starts again when it is resumed.")
+        while verdict == "rest":
+            await self._wait(REST_SECONDS)
+            if self._leaving.is_set():
+                return False
+            verdict = await self._again(None)
+        if verdict == "never":
+            printing.note(f"The {self.name} has ended ({how(code)}) and is not started again; see above.")
+        return verdict == "now"
+
     async def _pause(self, failures: int) -> None:
         seconds = random.uniform(0.5, 1) * min(AGAIN_MAX_SECONDS, AGAIN_FIRST_SECONDS * 2**failures)
         printing.note(f"The {self.name} has ended ({how(self.code)}); it starts again in {seconds:.0f} s.")
+        await self._wait(seconds)
+
+    async def _wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self._leaving.wait()

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from control_plane.cli import printing
-from control_plane.cli.child import Again, Keeper
+from control_plane.cli.child import Again, Keeper, Verdict
 from control_plane.cli.operating import opened
 from control_plane.cli.parsing import EX_CONFIG, EX_UNAVAILABLE, CommandError
 from control_plane.errors import TesseraError
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 FOLDER, NAME = "agent", "local"
 CREDENTIAL = "credential.json"
-FATAL = 1
-HOPELESS = frozenset({0, 5, 7, EX_CONFIG})
-"""It was drained on purpose, another agent has the folder, it is too old, the configuration is wrong."""
+HOPELESS = frozenset({5, 7, EX_CONFIG})
+"""Another agent has the folder, it is too old, the configuration is wrong."""
 
 
 async def keeper(database: Database, data_dir: Path, url: str) -> Keeper | None:
@@ -45,14 +44,17 @@ async def keeper(database: Database, data_dir: Path, url: str) -> Keeper | None:
 def _again(database_url: str, folder: Path, url: str) -> Again:
     """Whether an agent that has ended is started again."""
 
-    async def again(code: int) -> bool:
-        if code != FATAL:
-            return code not in HOPELESS
+    async def again(code: int | None) -> Verdict:
+        if code in HOPELESS:
+            return "never"
         try:
             async with opened(database_url) as database:
-                return await _standing(database, folder, url) != "revoked"
-        except TesseraError:
-            return True  # the database is away just now, which says nothing about the agent
+                standing = await _standing(database, folder, url)
+        except TesseraError:  # the database is away just now, which says nothing about the agent
+            return "now" if code else "rest"
+        if standing == "revoked":
+            return "never"
+        return "rest" if standing == "drained" and not code else "now"
 
     return again
 
@@ -74,7 +76,7 @@ async def enroll(database: Database, folder: Path, url: str, name: str) -> None:
 
 
 async def _standing(database: Database, folder: Path, url: str) -> str:
-    """`known`, `revoked`, or `unknown`: what this database knows of the credential in `folder`.
+    """`known`, `drained`, `revoked` or `unknown`: what this database knows of the credential in `folder`.
 
     The service may listen elsewhere than the last time, so the address in the credential is brought up to date.
     """
@@ -85,7 +87,7 @@ async def _standing(database: Database, folder: Path, url: str) -> str:
     except CredentialError:
         return "unknown"
     standing = await _worker_standing(database, credential.worker_id)
-    if standing == "known" and credential.url != url:
+    if standing in ("known", "drained") and credential.url != url:
         save(msgspec.structs.replace(credential, url=url), folder / CREDENTIAL)
     return standing
 
@@ -95,5 +97,7 @@ async def _worker_standing(database: Database, worker_id: UUID) -> str:
 
     for listed in await workers.list_all(database, 1.0, with_revoked=True):
         if listed.worker.id == worker_id:
-            return "revoked" if listed.worker.revoked_at else "known"
+            if listed.worker.revoked_at:
+                return "revoked"
+            return "drained" if listed.worker.draining else "known"
     return "unknown"

@@ -20,7 +20,7 @@ import msgspec
 
 from control_plane import embedded, migrate
 from control_plane.cli import first_start, local_agent, premises, printing
-from control_plane.cli.child import Keeper
+from control_plane.cli.child import Keeper, Verdict
 from control_plane.cli.listening import local_url
 from control_plane.cli.operating import opened
 from control_plane.cli.parsing import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, CommandError
@@ -151,8 +151,8 @@ async def _look_after(data_dir: Path, pid: int, over: asyncio.Event) -> None:
             again.stop()
 
 
-async def _again(code: int) -> bool:
-    return code not in HOPELESS
+async def _again(code: int | None) -> Verdict:
+    return "never" if code in HOPELESS else "now"
 
 
 def _alive(pid: int) -> bool:

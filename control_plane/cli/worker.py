@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
     listing = command(verbs, "list", verb(_list), help="list the machines and how they are")
     listing.add_argument("--all", action="store_true", help="also those that were revoked")
     for name, work, told in (
-        ("drain", _drain, "let a machine finish what it holds and take no more"),
+        ("drain", _drain, "let a machine finish what it holds and take no more; its agent then ends"),
         ("resume", _resume, "take a drain or a quarantine back"),
         ("revoke", _revoke, "end a machine's rights for ever; its jobs go to others at once"),
     ):
@@ -95,7 +95,10 @@ async def _resume(arguments: argparse.Namespace, database: Database) -> int:
     worker = await _find(database, arguments.worker)
     await workers.resume(database, worker.id)
     await hint(database, "worker", worker.id)
-    return _done(arguments, worker, "resumed", f"{worker.name} takes work again.")
+    sentence = (
+        f"{worker.name} may take work again. If its agent ended with the drain, start it there: tessera-agent run"
+    )
+    return _done(arguments, worker, "resumed", sentence)
 
 
 async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
@@ -134,7 +137,7 @@ def condition(listed: Listed) -> str:
     if slots and all(slot.quarantined_at for slot in slots):
         return "quarantined"
     if worker.draining:
-        return "draining"
+        return "draining" if worker.live else "drained"
     return ("busy" if worker.leases else "idle") if worker.live else "away"
 
 

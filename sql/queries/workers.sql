@@ -97,8 +97,8 @@ update workers set drain_requested_at = coalesce(drain_requested_at, now())
 where id = %(worker_id)s::uuid and revoked_at is null returning id;
 
 -- resume :one
--- Take work again after a drain.
-update workers set drain_requested_at = null where id = %(worker_id)s::uuid and revoked_at is null returning id;
+-- Take work again after a drain. An agent that drains of its own accord says so again with its next heartbeat.
+update workers set drain_requested_at = null, draining = false where id = %(worker_id)s::uuid and revoked_at is null returning id;
 
 -- resume_slots :run
 -- Give a worker's quarantined slots another chance.

@@ -170,7 +170,7 @@ def test_a_machine_is_enrolled_drained_resumed_and_revoked(say: Say, tell: Tell,
     assert condition() == "away"
     assert den in say("worker", "list")
     assert say("worker", "drain", den) == f"{den} finishes what it holds and takes no more.\n"
-    assert condition() == "draining"
+    assert condition() == "drained"
     assert tell("worker", "resume", den)["condition"] == "resumed"
     assert condition() == "away"
     assert say("worker", "revoke", den) == f"{den} may do nothing more; 0 jobs went back.\n"

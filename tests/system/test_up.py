@@ -163,6 +163,23 @@ def test_a_local_agent_that_was_revoked_stays_away(data_dir: Path, tmp_path: Pat
         stop(running)
 
 
+@pytest.mark.slow
+def test_a_local_agent_that_was_drained_works_again_when_it_is_resumed(data_dir: Path, tmp_path: Path) -> None:
+    with up(data_dir) as running:
+        address(running)
+        running.saying("agent.started")
+        assert tessera(data_dir, "worker", "drain", "local").returncode == 0
+        running.saying("The local agent is drained; it starts again when it is resumed.")
+        assert "drain" in tessera(data_dir, "worker", "list").stdout
+        assert tessera(data_dir, "worker", "resume", "local").returncode == 0
+        ordered = tessera(data_dir, "generate", "x", "--size", "64x64", "-o", str(tmp_path / "out.png"))
+        assert ordered.returncode == 0, ordered.stderr + running.said
+        assert tessera(data_dir, "worker", "drain", "local").returncode == 0
+        wait_until(lambda: running.said.count("The local agent is drained") == 2, "it rests again")
+        stop(running)
+    assert left_of(data_dir) == []
+
+
 def test_a_port_in_use_is_a_sentence_with_its_cure(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
