@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import get_args
 from uuid import UUID, uuid4
 
@@ -24,6 +25,7 @@ from control_plane.wire.worker import FailCause, Phase
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import SPEC, Rows, add_lane, add_user, add_worker, rows
 
+ROOT = Path(__file__).parents[2]
 EVENTS = ("claim", "cancel", "expire", "complete", "fail", "release", "reap", "take_over", "revoke")
 
 
@@ -241,3 +243,7 @@ def test_the_diagram_draws_every_transition() -> None:
 
 def test_every_error_code_of_a_job_has_a_sentence() -> None:
     assert set(get_args(FailCause)) | {"worker_lost", "max_wait"} == set(states.ERROR_MESSAGES)
+
+
+def test_the_diagram_of_the_architecture_is_the_one_that_is_drawn() -> None:
+    assert f"```mermaid\n{states.diagram()}\n```" in (ROOT / "ARCHITECTURE.md").read_text()
