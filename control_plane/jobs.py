@@ -157,10 +157,10 @@ async def cancel(context: Context, user_id: UUID, job_id: UUID) -> JobView:
 
 async def preview(context: Context, user_id: UUID, job_id: UUID) -> bytes:
     """The last preview of a running job. Raises `NotFound` also when there is none (yet)."""
-    context.dispatcher.watch(job_id)
     found = await context.database.one(PREVIEW, {"user_id": user_id, "job_id": job_id})
     if found is None:
         raise NotFound("There is no such job of yours, or no preview of it now.")
+    context.dispatcher.watch(job_id)
     return found
 
 
