@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 import structlog
@@ -37,8 +37,10 @@ from agent.settings import ConfigurationError, Settings
 from agent.settings import load as load_settings
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Commands = argparse._SubParsersAction["_Parser"]
 
+EX_USAGE = 64
+"""sysexits(3). Python's own would be 2, which here means that another try may help."""
 TOKEN_BYTES_MAX = 500
 NAME_LENGTH_MAX = 64
 
@@ -61,7 +63,7 @@ EPILOG = """examples:
   tessera-agent pause                                  in another terminal: the GPU is mine for now
 
 exit codes: 0 clean, 1 fatal, 2 try again later, 5 another agent runs with this state folder,
-7 the agent is too old for the control plane, 78 something in the configuration is wrong.
+7 the agent is too old for the control plane, 64 not understood, 78 something in the configuration is wrong.
 Every setting also has a variable TESSERA_AGENT_… and a key in the TOML file that TESSERA_AGENT_CONFIG names."""
 
 
@@ -192,7 +194,9 @@ def _sentence(error: Exception) -> str:
         case NoAnswer():
             return f"The control plane could not be reached ({error}). Is the address right and the network up?"
         case Problem(status=401 | 403):
-            return f"The control plane does not accept this worker or token ({error}). Ask the operator for a token."
+            return "This worker or token is not accepted. Ask the operator for a token (`tessera worker enroll-token`)."
+        case Problem(code="invalid", detail=detail) if detail.startswith("/token"):
+            return "This is no token: copy the whole of it, from tse_ to its end."
         case VersionTooOld() | Problem(code="version-too-old"):
             return f"This agent is too old: {error} Update it from the control plane."
         case Revoked():
@@ -203,15 +207,20 @@ def _sentence(error: Exception) -> str:
             return str(error)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(EX_USAGE, f"tessera-agent: {message[:1].upper()}{message[1:]}.\nTry: {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tessera-agent",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Lets this machine work for a Tessera control plane. It only calls out; nothing connects to it.",
         epilog=EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"tessera-agent {agent_version()}")
-    everywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    everywhere = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     everywhere.add_argument("--dir", type=Path, help="state folder (default ~/.local/share/tessera-agent)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _enroll_parser(commands, everywhere)
@@ -228,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _enroll_parser(commands: Commands, everywhere: argparse.ArgumentParser) -> None:
+def _enroll_parser(commands: Commands, everywhere: _Parser) -> None:
     text = "Make this machine a worker of a control plane, once."
     command = commands.add_parser("enroll", help=text, description=text, parents=[everywhere])
     command.add_argument("url", metavar="URL", help="of the control plane, e.g. https://tessera.example")
@@ -240,7 +249,7 @@ def _enroll_parser(commands: Commands, everywhere: argparse.ArgumentParser) -> N
     command.add_argument("--json", action="store_true", help="print the facts as JSON")
 
 
-def _run_parser(commands: Commands, everywhere: argparse.ArgumentParser) -> None:
+def _run_parser(commands: Commands, everywhere: _Parser) -> None:
     text = "Ask for work and do it. SIGTERM or Ctrl-C once drains, twice gives the leases back and goes."
     command = commands.add_parser("run", help=text, description=text, parents=[everywhere])
     command.add_argument("--engine", choices=("testcard", "comfyui", "auto"), help="default auto")

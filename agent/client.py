@@ -8,6 +8,7 @@ a timeout, or a body that does not decode, even under a 200, because then the re
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -144,7 +145,7 @@ class Client:
                 self._note_time(response)
                 answer = await _read(response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise NoAnswer(f"{type(error).__name__}: {error}") from error
+            raise NoAnswer(_cause(error)) from error
         if response.status >= 300:
             raise _problem(response, answer)
         try:
@@ -188,6 +189,20 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if len(answer) > ANSWER_BYTES_MAX:
             raise aiohttp.ClientPayloadError("the answer is too large")
     return bytes(answer)
+
+
+def _cause(error: BaseException) -> str:
+    match error:
+        case TimeoutError():
+            return "no answer in time"
+        case aiohttp.ClientConnectorDNSError():
+            return "no such host"
+        case aiohttp.ClientSSLError():
+            return "no secure connection is possible: this is not https, or its certificate is wrong"
+        case aiohttp.ClientConnectorError(os_error=OSError(errno=int(number))):
+            return os.strerror(number).lower()
+        case _:
+            return str(error) or type(error).__name__
 
 
 def _problem(response: aiohttp.ClientResponse, answer: bytes) -> Problem:

@@ -110,6 +110,14 @@ async def test_a_wrong_token_is_fatal_and_an_unreachable_address_worth_another_t
     assert not (tmp_path / "credential.json").exists()
 
 
+async def test_words_that_are_not_understood_are_a_sentence_and_no_reason_to_try_again(tmp_path: Path) -> None:
+    for words in ((), ("fly",), ("enroll",), ("run", "--slots", "many")):
+        code, _, err = await _command(tmp_path, *words)
+        assert code == 64
+        assert "Try: tessera-agent" in err
+        assert "Traceback" not in err
+
+
 async def test_the_first_sigterm_lets_the_run_finish(tmp_path: Path) -> None:
     async with _running(tmp_path, 1.0) as (plane, process):
         job_id = await plane.submit(_order())
