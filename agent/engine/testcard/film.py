@@ -27,7 +27,7 @@ from control_plane.wire.job import JobSpec
 
 FRAMES, FRAMES_PER_SECOND = 48, 24
 """Where the order leaves them open."""
-DRAWN_PIXELS_MAX = 1_000_000
+DRAWN_PIXELS_MAX = 500_000
 """Larger films are drawn smaller and enlarged before the caption."""
 PAINTING_SHARE = 0.1
 """Of the progress of a film; the rest is its frames."""
@@ -39,7 +39,7 @@ MARGIN_ACROSS, MARGIN_ALONG = 0.08, 0.03
 """What the stage is larger on every side, in widths and heights of the frame."""
 ENCODING = {
     "profile": "baseline",
-    "preset": "fast",
+    "preset": "veryfast",
     "crf": "20",
     "x264-params": "threads=1:rc-lookahead=12:keyint=48",
     "color_primaries": "bt709",
