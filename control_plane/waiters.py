@@ -3,7 +3,7 @@
 A claim enters before it looks, so that a job submitted while it looks wakes it too. A wake-up that does not lead to
 a lease in its lane, because the claim got other work, may not work or went away, is passed on. Idle slots are woken
 before slots that ask ahead, and among them those that have the lane's model loaded, then those that have waited
-longest. A newer poll of a worker ends the older one.
+longest. A newer poll for a slot ends the older one; the slots of a worker wait side by side.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class Waiter:
 
     def __init__(self, worker_id: UUID, places: Sequence[Place], *, idle: bool) -> None:
         self.worker_id = worker_id
+        self.slots = frozenset(place.slot for place in places)
         self.lane_ids = frozenset(lane_id for place in places for lane_id in place.lane_ids)
         self.loaded = frozenset(place.loaded_lane_id for place in places)
         self.idle = idle
@@ -60,30 +61,34 @@ class Waiters:
     """All claims that wait in this process, in the order of their arrival."""
 
     def __init__(self) -> None:
-        self._by_worker: dict[UUID, Waiter] = {}
+        self._by_worker: dict[UUID, dict[Waiter, None]] = {}
         self._by_lane: dict[int, dict[Waiter, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._by_worker)
+        return sum(map(len, self._by_worker.values()))
 
     def enter(self, waiter: Waiter) -> None:
-        if older := self._by_worker.get(waiter.worker_id):
-            older.close()
-        self._by_worker[waiter.worker_id] = waiter
+        mine = self._by_worker.setdefault(waiter.worker_id, {})
+        for older in mine:
+            if older.slots & waiter.slots:
+                older.close()
+        mine[waiter] = None
         for lane_id in waiter.lane_ids:
             self._by_lane.setdefault(lane_id, {})[waiter] = None
 
     def leave(self, waiter: Waiter) -> list[int]:
         """Forget a claim; returns the wake-ups that it did not answer."""
-        if self._by_worker.get(waiter.worker_id) is waiter:
+        mine = self._by_worker[waiter.worker_id]
+        del mine[waiter]
+        if not mine:
             del self._by_worker[waiter.worker_id]
         for lane_id in waiter.lane_ids:
             self._by_lane[lane_id].pop(waiter, None)
         return waiter.take()
 
     def nudge(self, worker_id: UUID) -> None:
-        """Let this worker's claim look again."""
-        if waiter := self._by_worker.get(worker_id):
+        """Let this worker's claims look again."""
+        for waiter in self._by_worker.get(worker_id, ()):
             waiter.nudge()
 
     def serving(self, lane_id: int) -> bool:
@@ -109,8 +114,9 @@ class Waiters:
         return best
 
     def close(self) -> None:
-        for waiter in list(self._by_worker.values()):
-            waiter.close()
+        for mine in self._by_worker.values():
+            for waiter in mine:
+                waiter.close()
 
 
 async def first_of(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:

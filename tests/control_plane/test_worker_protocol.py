@@ -139,6 +139,19 @@ async def test_gauges_that_the_table_cannot_hold_are_refused(service: Service) -
         assert answered.json["errors"][0]["pointer"] == "/slots/0/gpu"
 
 
+async def test_the_slots_of_a_worker_wait_side_by_side(service: Service) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        polls = []
+        for number in (0, 1):
+            body = {**claim(wait=20), "slots": [{**claim()["slots"][0], "slot": number}]}
+            polls.append(tasks.create_task(service.hands.call("/claim", body)))
+            await until(lambda: len(service.context.dispatcher.waiters) == len(polls))
+        ordered = {str(await service.order()) for _ in polls}
+    answers = [poll.result().json["leases"] for poll in polls]
+    assert [[lease["slot"] for lease in leases] for leases in answers] == [[0], [1]]
+    assert {lease["job_id"] for leases in answers for lease in leases} == ordered
+
+
 async def test_a_slot_that_its_agent_no_longer_has_is_not_kept_alive_by_the_others(service: Service) -> None:
     both = [{**claim()["slots"][0], "slot": number} for number in (0, 1)]
     await service.hands.call("/claim", {**claim(), "slots": both})
