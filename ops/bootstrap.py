@@ -35,7 +35,10 @@ def main(arguments: "list[str]") -> "str | None":
     if up_to_date(kind):
         return None
     sentence = trouble(sys.version_info[:3], has_venv(), platform.system(), platform.machine(), platform.libc_ver())
-    return sentence or install(kind)
+    try:
+        return sentence or install(kind)
+    except KeyboardInterrupt:
+        return "Interrupted; make starts it again."
 
 
 def trouble(version: "tuple[int, ...]", venv: bool, system: str, machine: str, libc: "tuple[str, str]") -> "str | None":
