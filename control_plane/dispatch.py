@@ -153,6 +153,9 @@ class Dispatcher:
     async def claim(self, worker_id: UUID, request: ClaimRequest, gone: asyncio.Event) -> Claimed:
         """Leases for the free places of a worker; waits for work up to `request.wait` seconds or until `gone`."""
         places = [await self._place(worker_id, request.claim_id, slot) for slot in request.slots]
+        if not request.wait:  # nobody to wake, and under load most claims are such
+            self.waiters.supersede(worker_id, {slot.slot for slot in request.slots})
+            return (await self._claim_now(places, request.slots))[0]
         idle = any(not slot.ahead for slot in request.slots)
         waiter = Waiter(worker_id, places, idle=idle)
         deadline = asyncio.get_running_loop().time() + min(request.wait, self.settings.poll_seconds)

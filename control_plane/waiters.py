@@ -9,7 +9,7 @@ longest. A newer poll for a slot ends the older one; the slots of a worker wait 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from uuid import UUID
 
 from control_plane.queue import Place
@@ -67,12 +67,15 @@ class Waiters:
     def __len__(self) -> int:
         return sum(map(len, self._by_worker.values()))
 
-    def enter(self, waiter: Waiter) -> None:
-        mine = self._by_worker.setdefault(waiter.worker_id, {})
-        for older in mine:
-            if older.slots & waiter.slots:
+    def supersede(self, worker_id: UUID, slots: Set[int]) -> None:
+        """A newer claim for a slot ends the older one."""
+        for older in self._by_worker.get(worker_id, ()):
+            if older.slots & slots:
                 older.close()
-        mine[waiter] = None
+
+    def enter(self, waiter: Waiter) -> None:
+        self.supersede(waiter.worker_id, waiter.slots)
+        self._by_worker.setdefault(waiter.worker_id, {})[waiter] = None
         for lane_id in waiter.lane_ids:
             self._by_lane.setdefault(lane_id, {})[waiter] = None
 
