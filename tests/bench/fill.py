@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import msgspec
@@ -87,12 +89,17 @@ def backlog(connection: Connection, jobs: int, *, first_tag: float = 0.0, files:
             " insert into job_specs (job_id, spec) select id, %s::jsonb from j",
             [first_tag, jobs, SPEC],
         )
-        if files:
-            connection.execute(
-                "insert into artifacts (job_id, attempt, index, key, mime_type, width, height, bytes, sha256)"
-                " select id, attempt + 1, 0, id::text, 'image/png', 512, 512, 1, sha256(id::text::bytea)"
-                " from jobs where state = 'queued' on conflict do nothing"
-            )
+    if files:
+        artifacts(connection)
+
+
+def artifacts(connection: Connection) -> None:
+    """The file that the next attempt of every waiting job will be asked for."""
+    connection.execute(
+        "insert into artifacts (job_id, attempt, index, key, mime_type, width, height, bytes, sha256)"
+        " select id, attempt + 1, 0, id::text || attempt, 'image/png', 512, 512, 1, sha256(id::text::bytea)"
+        " from jobs where state = 'queued' on conflict do nothing"
+    )
 
 
 def bulk(connection: Connection, jobs: int, *, first_tag: float = 0.0) -> None:
@@ -130,9 +137,12 @@ def end_leases(connection: Connection) -> None:
     )
 
 
-def cancel_queued(connection: Connection) -> None:
-    """Nothing waits any more."""
-    connection.execute("update jobs set state = 'canceled', finished_at = now(), due_at = null where state = 'queued'")
+@contextmanager
+def paused(connection: Connection) -> Iterator[None]:
+    """Nothing is given out meanwhile."""
+    connection.execute("update lanes set paused_at = now()")
+    yield
+    connection.execute("update lanes set paused_at = null")
 
 
 def queued(connection: Connection) -> int:

@@ -29,7 +29,7 @@ class Scratch:
 
     def quiet(self) -> None:
         """Wait a little for the machine to be ours."""
-        machine.wait_for_quiet(2.0 if self.quick else 6.0)
+        machine.wait_for_quiet(1.0 if self.quick else 3.0)
 
     @property
     def postgres_pid(self) -> int:

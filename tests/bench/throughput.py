@@ -67,7 +67,8 @@ class Tessera:
             fill.end_leases(connection)
             missing = BACKLOG - fill.queued(connection)
             if missing > 0:
-                fill.backlog(connection, missing, files=True)
+                fill.backlog(connection, missing)
+            fill.artifacts(connection)
             if settled:
                 fill.settle(connection)
 
@@ -75,10 +76,11 @@ class Tessera:
         return self._loaded(script, self._users if script == "submit" else self._workers, seconds)
 
     def _loaded(
-        self, script: str, credentials: list[str], seconds: float | None = None
+        self, script: str, credentials: list[str], seconds: float | None = None, *, quiet: bool = True
     ) -> tuple[float, machine.Load, float]:
         trees = {"control plane": self._plane.pid, "postgres": self._scratch.postgres_pid}
-        self._scratch.quiet()
+        if quiet:
+            self._scratch.quiet()
         with machine.metered(trees) as load:
             result = wrk.run(
                 script,
@@ -96,13 +98,13 @@ class Tessera:
         return self.load(script)
 
     def claims(self) -> tuple[float, machine.Load, float]:
-        """By workers that are new but known: they have asked in vain before, so their slots are written down."""
-        with self._scratch.superuser(self._database) as connection:
-            fill.cancel_queued(connection)
-            workers = [one.secret for one in fill.workers(connection, CLAIM_WORKERS)]
-        self._loaded("claims", workers)
+        """By workers that are new but known: they have just asked in vain, so their slots are written down."""
         self.fill()
-        return self._loaded("claims", workers)
+        with self._scratch.superuser(self._database) as connection:
+            workers = [one.secret for one in fill.workers(connection, CLAIM_WORKERS)]
+            with fill.paused(connection):
+                self._loaded("claims", workers)
+        return self._loaded("claims", workers, quiet=False)
 
 
 def measure(scratch: Scratch) -> list[Row]:
