@@ -8,6 +8,7 @@ the line of the lane.
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import datetime
 from uuid import UUID
 
@@ -92,6 +93,7 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
     context.disk.check()
     cost = pricing.calculate_token_cost(spec, model)
     lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
+    sent_at = time.monotonic()
     submitted = await context.dispatcher.submit(
         Order(
             user_id=user_id,
@@ -112,7 +114,7 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
         id=submitted.job_id,
         cost=cost,
         created_at=submitted.created_at,
-        waiting=Waiting(reason=waiting.reason(line.service, len(line.places))),
+        waiting=waiting.arrived(line, submitted.job_id, sent_at),
     )
     return Placed(job=_view(context, fresh, spec, order.metadata), replayed=False)
 

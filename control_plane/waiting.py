@@ -51,6 +51,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     places: list[tuple[float, UUID]]
     tokens_before: list[int]
     """At index n: the tokens of the first n jobs."""
+    read_at: float = float("-inf")
+    """By the monotonic clock, before it was asked for."""
 
 
 class Queued(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +88,7 @@ class Lines:
             return line
 
     async def _read(self, lane_id: int, bound: float) -> Line:
-        self.reads += 1
+        self.reads, read_at = self.reads + 1, time.monotonic()
         async with self._database.connection() as connection:
             service = await SERVICE.one(connection, {"lane_id": lane_id, "live_seconds": self._live_seconds})
             places = await PLACES.many(connection, {"lane_id": lane_id, "bound": bound, "most": PLACES_MAX})
@@ -94,7 +96,19 @@ class Lines:
         before = [0]
         for place in places:
             before.append(before[-1] + place.cost)
-        return Line(service=service, places=[(place.tag, place.id) for place in places], tokens_before=before)
+        return Line(
+            service=service, places=[(place.tag, place.id) for place in places], tokens_before=before, read_at=read_at
+        )
+
+
+def arrived(line: Line, job_id: UUID, sent_at: float) -> Waiting:
+    """What a new job is told, which was not in line before `sent_at`; a later line without it: a worker has it."""
+    if line.read_at < sent_at or len(line.places) == PLACES_MAX:
+        return Waiting(reason=reason(line.service, len(line.places)))
+    ids = [found for _, found in line.places]
+    if job_id not in ids and line.service.slots:
+        return Waiting(reason="starting")
+    return Waiting(reason=reason(line.service, ids.index(job_id) if job_id in ids else len(ids)))
 
 
 def explain(line: Line, job: Queued) -> Waiting:

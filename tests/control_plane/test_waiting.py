@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 
-from control_plane.waiting import PLACES_MAX, Line, Queued, Service, estimate, explain, reason
+from control_plane.waiting import PLACES_MAX, Line, Queued, Service, arrived, estimate, explain, reason
 from tests.fixtures.api import API, Plane, eventually
 
 
@@ -47,6 +48,18 @@ def test_the_reason_is_the_nearest_thing_that_holds_a_job_up(service: Service, e
 def test_idle_workers_start_as_many_jobs_as_there_are_workers_and_the_others_wait() -> None:
     line = _line(3, slots=2)
     assert [explain(line, _job(n)).reason for n in range(3)] == ["starting", "starting", "all_workers_busy"]
+
+
+def test_a_new_job_is_told_by_a_line_with_or_without_it() -> None:
+    known = msgspec.structs.replace(_line(2, slots=2), read_at=1.0)
+    busy = msgspec.structs.replace(_line(1, running_tokens=2), read_at=1.0)
+    told = [
+        arrived(known, UUID(int=1), 0.5).reason,  # it stands in line, second of two
+        arrived(known, UUID(int=9), 2.0).reason,  # the line is older: two are ahead
+        arrived(busy, UUID(int=9), 0.5).reason,  # it was given out before we looked
+        arrived(busy, UUID(int=0), 0.5).reason,
+    ]
+    assert told == ["starting", "all_workers_busy", "starting", "all_workers_busy"]
 
 
 def test_a_place_is_exact_up_to_a_thousand() -> None:
