@@ -259,6 +259,10 @@ class Dispatcher:
 
     # ------------------------------------------------------------------------------------------ keep and end
 
+    async def greet(self, worker_id: UUID) -> None:
+        """An agent starts, so what it held before it holds no more; should it yet, its next heartbeat renews it."""
+        await queue.shorten(self.database, worker_id, self.settings.grace_seconds)
+
     async def heartbeat(self, worker_id: UUID, request: HeartbeatRequest, gone: asyncio.Event) -> HeartbeatAnswer:
         """Renews leases on arrival, then is held open until there is something to say."""
         loaded = {

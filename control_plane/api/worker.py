@@ -98,7 +98,11 @@ async def enroll(call: Call[None, EnrollRequest, Nothing]) -> ASGIApp:
 
 @operation("GET", "/api/v1/worker/config", guard=guards.WORKER, answers={200: Enrolled}, tag="Worker")
 async def get_worker_config(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIApp:
-    """Who this worker is, and every interval of the protocol."""
+    """Who this worker is, and every interval of the protocol. An agent asks when it starts.
+
+    One that starts holds nothing: leases of its former life are left the grace and no more.
+    """
+    await call.context.dispatcher.greet(call.who.id)
     return answers.json(_enrolled(call.who.id, call.who.name, call.context.settings))
 
 

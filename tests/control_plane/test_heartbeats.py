@@ -78,6 +78,14 @@ async def test_an_agent_that_is_heard_again_has_its_whole_lease_again(database_u
         assert one(sql, SECONDS_LEFT, lease.job_id) > GRACE_SECONDS
 
 
+async def test_an_agent_that_starts_anew_leaves_its_former_leases_the_grace(database_url: str, sql: Rows) -> None:
+    async with process(database_url, grace_seconds=GRACE_SECONDS) as dispatcher:
+        slot, lease = await running(dispatcher, sql)
+        assert one(sql, SECONDS_LEFT, lease.job_id) > GRACE_SECONDS
+        await dispatcher.greet(slot.worker_id)
+        assert one(sql, SECONDS_LEFT, lease.job_id) <= GRACE_SECONDS
+
+
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
 
