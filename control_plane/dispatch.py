@@ -19,29 +19,25 @@ from uuid import UUID
 import msgspec
 import psycopg
 import structlog
-from psycopg.errors import UniqueViolation
 
 from control_plane import metrics, queue, workers
+from control_plane.claims import Claims
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database
-from control_plane.errors import Internal, Unauthorized, Unavailable
+from control_plane.errors import Unavailable
 from control_plane.heartbeats import Heartbeats
 from control_plane.lanes import Board
 from control_plane.notify import RESYNC, Bus
-from control_plane.queue import ClaimRow, CompleteRow, Completion, Fence, LaneHint, Order, Place, SubmitRow
+from control_plane.queue import CompleteRow, Completion, Fence, Order, SubmitRow
 from control_plane.states import State
-from control_plane.waiters import Waiter, Waiters
-from control_plane.wire.job import JobSpec
+from control_plane.waiters import Waiters
 from control_plane.wire.worker import (
-    LEASES_PER_SLOT_MAX,
     Claimed,
     ClaimRequest,
     FailCause,
     HeartbeatAnswer,
     HeartbeatRequest,
-    Lease,
     ReleaseReason,
-    SlotClaim,
 )
 
 if TYPE_CHECKING:
@@ -49,19 +45,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 1.0
 """How often every process reads the heads of the lanes, reaps, and wakes retries: part of the wait bound."""
-CONTENDED_TRIES = 4
-"""How often a claim that others outran looks again before it waits like any other."""
-
-OWNER_MESSAGES = {
-    "quarantined": "A slot of yours failed several different jobs in a row and gets no more work. Look at its engine "
-    "(tessera-agent doctor), then ask the operator to resume the worker.",
-    "draining": "The operator drains this worker: it finishes what it holds and gets no more work.",
-    "lane_unknown": "A slot of yours offers no model that this service sells, so it gets no work.",
-}
-"""What the GPU owner is told about slots that get nothing, where that is not simply for want of jobs."""
-
 log = structlog.get_logger()
-_decode_spec = msgspec.json.Decoder(JobSpec).decode
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,16 +68,12 @@ class Dispatcher:
         self._tasks = tasks
         self._loops: list[asyncio.Task[None]] = []
         self._submits: Coalescer[Order, SubmitRow] = Coalescer(self._submit_batch, tasks)
-        self._claims: Coalescer[Place, ClaimRow] = Coalescer(
-            self._claim_batch, tasks, key=lambda place: (place.lane_ids, place.loaded_lane_id)
-        )
+        self.claims = Claims(database, settings, tasks, self.board, self.waiters, self.heartbeats, self.nudge)
         self._completions: Coalescer[Completion, CompleteRow] = Coalescer(self._complete_batch, tasks)
         self.bus.on("lane", self._hear_lane)
         self.bus.on("worker", lambda words: self._hear_worker(UUID(words[0])))
         self.bus.on(RESYNC, lambda _: self._ticked.set())
         self._ticked = asyncio.Event()
-        self._lent: dict[UUID, dict[UUID, int]] = {}
-        """Worker → job → slot, of the leases that were given here and have not ended here."""
 
     async def start(self) -> None:
         await self.board.refresh()
@@ -148,116 +128,11 @@ class Dispatcher:
         self.board.lower(lane_id, tag)
         self.waiters.wake(lane_id, jobs)
 
-    # ------------------------------------------------------------------------------------------ claim
+    # ------------------------------------------------------------------------------------------ claim, keep, end
 
     async def claim(self, worker_id: UUID, request: ClaimRequest, gone: asyncio.Event) -> Claimed:
         """Leases for the free places of a worker; waits for work up to `request.wait` seconds or until `gone`."""
-        places = [await self._place(worker_id, request.claim_id, slot) for slot in request.slots]
-        if not request.wait:  # nobody to wake, and under load most claims are such
-            self.waiters.supersede(worker_id, {slot.slot for slot in request.slots})
-            return (await self._claim_now(places, request.slots))[0]
-        idle = any(not slot.ahead for slot in request.slots)
-        waiter = Waiter(worker_id, places, idle=idle)
-        deadline = asyncio.get_running_loop().time() + min(request.wait, self.settings.poll_seconds)
-        self.waiters.enter(waiter)
-        woken: list[int] = []
-        try:
-            while True:
-                woken = waiter.take()
-                claimed, taken = await self._claim_now(places, request.slots)
-                woken = [lane_id for lane_id in woken if lane_id not in taken]
-                waiter.able = "no_job" in claimed.skipped
-                left = deadline - asyncio.get_running_loop().time()
-                if claimed.leases or "draining" in claimed.skipped or left <= 0 or gone.is_set() or waiter.closed:
-                    return claimed
-                if not waiter.able:
-                    self._pass_on(woken)
-                woken = []
-                await waiter.wait(left, gone)
-                if gone.is_set() or waiter.closed:
-                    return claimed
-        finally:
-            self._pass_on([*woken, *self.waiters.leave(waiter)])
-
-    def _pass_on(self, woken: list[int]) -> None:
-        """Somebody else may want the jobs that these wake-ups were for."""
-        for lane_id in woken:
-            self.waiters.wake(lane_id, 1)
-
-    async def _place(self, worker_id: UUID, claim_id: UUID, slot: SlotClaim) -> Place:
-        lane_ids = self.board.serving(slot.capabilities, slot.vram_gib)
-        loaded = self.board.loaded(slot.loaded, lane_ids)
-        await self.heartbeats.seen_slot(worker_id, slot.slot, lane_ids, loaded, slot.vram_gib)
-        return Place(worker_id=worker_id, slot=slot.slot, claim_id=claim_id, lane_ids=lane_ids, loaded_lane_id=loaded)
-
-    async def _claim_now(self, places: Sequence[Place], slots: Sequence[SlotClaim]) -> tuple[Claimed, set[int]]:
-        """What there is for these places now, and the lanes it came from."""
-        leases: list[Lease] = []
-        skipped: dict[str, int] = {}
-        taken: set[int] = set()
-        for place, slot in zip(places, slots, strict=True):
-            outcome = await self._claim_place(place, idle=not slot.ahead)
-            if isinstance(outcome, str):
-                skipped[outcome] = skipped.get(outcome, 0) + 1
-            else:
-                leases.append(outcome[0])
-                taken.add(outcome[1])
-        messages = [OWNER_MESSAGES[reason] for reason in skipped if reason in OWNER_MESSAGES]
-        return Claimed(leases=leases, skipped=skipped, messages=messages), taken
-
-    async def _claim_place(self, place: Place, *, idle: bool) -> tuple[Lease, int] | str:
-        """A lease and its lane, or the reason why there is none."""
-        if not place.lane_ids:
-            return "lane_unknown"
-        if await self._is_full(place):
-            place = msgspec.structs.replace(place, is_full=True)
-        for _ in range(CONTENDED_TRIES):
-            try:
-                row = await self._claims(place)
-            except UniqueViolation:  # the same claim id at the same moment elsewhere: look again for its lease
-                continue
-            if row.refusal == "revoked":
-                raise Unauthorized("This worker has been revoked. Enrol again with a new token.")
-            if row.refusal is not None:
-                return row.refusal
-            if row.job_id is not None:
-                self._lent.setdefault(place.worker_id, {})[row.job_id] = place.slot
-                if row.lane_id is not None:  # else the same lease again
-                    metrics.jobs_claimed.inc()
-                return _lease(place, row), row.lane_id or 0
-            if not row.contended:
-                break
-        if idle and (taken := await queue.take_over(self.database, place, self.settings.offer_seconds)):
-            self._lent.setdefault(place.worker_id, {})[taken.job_id] = place.slot
-            metrics.jobs_claimed.inc()
-            metrics.jobs_taken_over.inc()
-            self.nudge(taken.old_worker_id)
-            return _lease_taken_over(place, taken, self.settings.offer_seconds), 0
-        return "no_job"
-
-    async def _is_full(self, place: Place) -> bool:
-        """Whether a slot has all the leases it may have; what ended elsewhere is found out when it matters."""
-        lent = self._lent.get(place.worker_id, {})
-        jobs = [job_id for job_id, slot in lent.items() if slot == place.slot]
-        if len(jobs) < LEASES_PER_SLOT_MAX:
-            return False
-        live = await self.database.many(queue.LIVE_LEASES, {"worker_id": place.worker_id, "job_id": jobs})
-        for job_id in set(jobs) - set(live):
-            lent.pop(job_id, None)
-        return len(live) >= LEASES_PER_SLOT_MAX
-
-    def _ended(self, fence: Fence) -> None:
-        self._lent.get(fence.worker_id, {}).pop(fence.job_id, None)
-
-    async def _claim_batch(self, places: Sequence[Place]) -> Sequence[ClaimRow]:
-        lane_ids = places[0].lane_ids
-        lowered = self.board.lowered(lane_ids)
-        hints: list[LaneHint] = self.board.hints(lane_ids)
-        rows = await queue.claim(self.database, places, hints, self.board.pool_clock, self.settings.offer_seconds)
-        self.board.learn(rows, lowered)
-        return rows
-
-    # ------------------------------------------------------------------------------------------ keep and end
+        return await self.claims.claim(worker_id, request, gone)
 
     async def greet(self, worker_id: UUID) -> None:
         """An agent starts, so what it held before it holds no more; should it yet, its next heartbeat renews it."""
@@ -275,7 +150,7 @@ class Dispatcher:
         row = await self._completions(Completion(**msgspec.structs.asdict(fence), artifacts=artifacts))
         state = await queue.completed(self.database, fence, row)
         metrics.jobs_completed.labels(state).inc()
-        self._ended(fence)
+        self.claims.ended(fence)
         if row.result == "succeeded" and row.lane_id is not None and row.run_seconds is not None and row.cost:
             self.board.ran(row.lane_id, row.run_seconds, row.cost)
         return state
@@ -285,12 +160,13 @@ class Dispatcher:
 
     async def fail(self, fence: Fence, cause: FailCause, message: str) -> State:
         state = await queue.fail(self.database, fence, cause, message)
-        self._ended(fence)
+        metrics.jobs_failed.labels(cause).inc()
+        self.claims.ended(fence)
         return state
 
     async def release(self, fence: Fence, reason: ReleaseReason) -> State:
         released = await queue.release(self.database, fence, reason)
-        self._ended(fence)
+        self.claims.ended(fence)
         if isinstance(released, str):
             return released
         metrics.jobs_released.inc()
@@ -391,27 +267,3 @@ class Dispatcher:
         rows = await self.board.waiting([lane.id for lane in wanted], cap=len(self.waiters))
         for row in rows:
             self.waiters.wake(row.lane_id, row.jobs)
-
-
-def _lease(place: Place, row: ClaimRow) -> Lease:
-    if row.job_id is None or row.attempt is None or row.lease_token is None or row.spec is None:
-        raise Internal("A lease came back incomplete.")
-    return Lease(
-        job_id=row.job_id,
-        attempt=row.attempt,
-        token=row.lease_token,
-        slot=place.slot,
-        expires_in=row.expires_in,
-        spec=_decode_spec(row.spec),
-    )
-
-
-def _lease_taken_over(place: Place, taken: queue.TakenOver, offer_seconds: float) -> Lease:
-    return Lease(
-        job_id=taken.job_id,
-        attempt=taken.attempt,
-        token=taken.lease_token,
-        slot=place.slot,
-        expires_in=offer_seconds,
-        spec=_decode_spec(taken.spec),
-    )

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from control_plane.dispatch import OWNER_MESSAGES, TICK_SECONDS, Dispatcher
+from control_plane.claims import OWNER_MESSAGES
+from control_plane.dispatch import TICK_SECONDS, Dispatcher
 from control_plane.errors import LeaseLost, Paused, QueueFull, Suspended, Unauthorized
 from control_plane.queue import QUARANTINE_AFTER
 from control_plane.states import BACKOFF_MAX_SECONDS, FAILURES_MAX, LOSSES_MAX
@@ -50,7 +51,7 @@ def state(sql: Rows, job: UUID) -> tuple[str, str | None]:
 
 def looks(dispatcher: Dispatcher) -> int:
     """How often agents have looked for work here."""
-    return dispatcher._claims.calls
+    return dispatcher.claims.places.calls
 
 
 # ------------------------------------------------------------------------------------------------ wake-ups
