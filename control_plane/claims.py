@@ -21,7 +21,7 @@ from control_plane.database import Database
 from control_plane.errors import Internal, Unauthorized
 from control_plane.heartbeats import Heartbeats
 from control_plane.lanes import Board
-from control_plane.queue import ClaimRow, Fence, LaneHint, Place
+from control_plane.queue import ClaimRow, Fence, LaneHint, Place, SlotFacts
 from control_plane.waiters import Waiter, Waiters
 from control_plane.wire.job import JobSpec
 from control_plane.wire.worker import LEASES_PER_SLOT_MAX, Claimed, ClaimRequest, Lease, SlotClaim
@@ -105,7 +105,15 @@ class Claims:
     async def _place(self, worker_id: UUID, claim_id: UUID, slot: SlotClaim) -> Place:
         lane_ids = self._board.serving(slot.capabilities, slot.vram_gib)
         loaded = self._board.loaded(slot.loaded, lane_ids)
-        await self._heartbeats.seen_slot(worker_id, slot.slot, lane_ids, loaded, slot.vram_gib)
+        await self._heartbeats.seen_slot(
+            SlotFacts(
+                worker_id=worker_id,
+                slot=slot.slot,
+                lane_ids=lane_ids,
+                loaded_lane_id=loaded,
+                vram_gib=slot.vram_gib,
+            )
+        )
         return Place(worker_id=worker_id, slot=slot.slot, claim_id=claim_id, lane_ids=lane_ids, loaded_lane_id=loaded)
 
     async def _claim_now(self, places: Sequence[Place], slots: Sequence[SlotClaim]) -> tuple[Claimed, set[int]]:

@@ -22,6 +22,9 @@ Answer = TypeVar("Answer")
 
 WIDTH = 64
 FLIGHTS = 2
+GATHER_TURNS = 4
+"""Turns of the loop before a batch departs: none but microseconds when there is nothing else to do, and under load
+enough to take along what has arrived meanwhile and is still to be read."""
 FULL = WIDTH // 2
 """How many calls that wait let a second batch depart while the first is still on the way …"""
 LATE_SECONDS = 0.01
@@ -90,6 +93,8 @@ class Coalescer(Generic[Call, Answer]):
 
     async def _fly(self) -> None:
         try:
+            for _ in range(GATHER_TURNS):
+                await asyncio.sleep(0)
             if self._waiting:
                 await self._settle(self._next_batch())
         finally:

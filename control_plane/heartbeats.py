@@ -23,7 +23,7 @@ from control_plane.coalesce import Coalescer
 from control_plane.database import Database, Query
 from control_plane.errors import Unauthorized
 from control_plane.notify import Bus
-from control_plane.queue import REPORT_SLOT, SEEN_SLOT, SEEN_WORKER, HeartbeatRow, ProgressReport, Report
+from control_plane.queue import REPORT_SLOT, SEEN_WORKER, HeartbeatRow, ProgressReport, Report, SlotFacts
 from control_plane.waiters import first_of
 from control_plane.wire.worker import HeartbeatAnswer, HeartbeatRequest, Intervals, Renewal
 
@@ -87,9 +87,10 @@ class Heartbeats:
         self._told: dict[UUID, frozenset[UUID]] = {}
         self._watched: dict[UUID, float] = {}
         self._workers_seen: dict[UUID, tuple[bool, float]] = {}
-        self._slots_seen: dict[tuple[UUID, int], tuple[object, float]] = {}
+        self._slots_seen: dict[tuple[UUID, int], tuple[SlotFacts, float]] = {}
         self._closed = False
         self._renewals: Coalescer[Sequence[Report], Sequence[HeartbeatRow]] = Coalescer(self._renew_batch, tasks)
+        self._slots: Coalescer[SlotFacts, None] = Coalescer(self._slots_batch, tasks)
         self._progress: Coalescer[Sequence[ProgressReport], None] = Coalescer(self._progress_batch, tasks)
         bus.on("watch", lambda words: self._hear_watch(UUID(words[0])))
 
@@ -231,25 +232,18 @@ class Heartbeats:
                 },
             )
 
-    async def seen_slot(
-        self, worker_id: UUID, slot: int, lane_ids: tuple[int, ...], loaded_lane_id: int | None, vram_gib: int
-    ) -> None:
+    async def seen_slot(self, slot: SlotFacts) -> None:
         """A slot asks for work: what it can do is written when it is new, and now and then."""
-        facts, now = (lane_ids, loaded_lane_id, vram_gib), time.monotonic()
-        known, at = self._slots_seen.get((worker_id, slot), (None, 0.0))
-        if known == facts and now - at < SLOT_SEEN_SECONDS:
-            return
-        await self._database.run(
-            SEEN_SLOT,
-            {
-                "worker_id": worker_id,
-                "slot": slot,
-                "lane_ids": list(lane_ids),
-                "loaded_lane_id": loaded_lane_id,
-                "vram_gib": vram_gib,
-            },
-        )
-        self._slots_seen[worker_id, slot] = (facts, now)
+        key, now = (slot.worker_id, slot.slot), time.monotonic()
+        known, at = self._slots_seen.get(key, (None, 0.0))
+        if known != slot or now - at >= SLOT_SEEN_SECONDS:
+            await self._slots(slot)
+            self._slots_seen[key] = (slot, now)
+
+    async def _slots_batch(self, slots: Sequence[SlotFacts]) -> Sequence[None]:
+        latest = {(slot.worker_id, slot.slot): slot for slot in slots}
+        await queue.seen_slots(self._database, list(latest.values()))
+        return [None] * len(slots)
 
     # ------------------------------------------------------------------------------------------ news
 

@@ -150,6 +150,16 @@ class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
     starts: bool
 
 
+class SlotFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slot that asks for work can do."""
+
+    worker_id: UUID
+    slot: int
+    lane_ids: tuple[int, ...]
+    loaded_lane_id: int | None
+    vram_gib: int
+
+
 class ProgressReport(msgspec.Struct, frozen=True, kw_only=True):
     job_id: UUID
     attempt: int
@@ -238,7 +248,7 @@ SHORTEN: Query[None] = Query("queue.shorten")
 WAKE_BACKOFF = Query("queue.wake_backoff", Woken)
 EXPIRE = Query("queue.expire", UUID)
 SEEN_WORKER: Query[None] = Query("queue.seen_worker")
-SEEN_SLOT: Query[None] = Query("queue.seen_slot")
+SEEN_SLOTS: Query[None] = Query("queue.seen_slots")
 REPORT_SLOT: Query[None] = Query("queue.report_slot")
 
 
@@ -304,6 +314,12 @@ async def take_over(database: Database, place: Place, offer_seconds: float) -> T
 
 async def heartbeat(database: Database, reports: Sequence[Report], lease_seconds: float) -> list[HeartbeatRow]:
     return await database.many(HEARTBEAT, {**_columns(reports), "lease_seconds": lease_seconds})
+
+
+async def seen_slots(database: Database, slots: Sequence[SlotFacts]) -> None:
+    """Writes down what slots can do; each slot at most once in a batch."""
+    lanes = "{" + ",".join('"{' + ",".join(map(str, slot.lane_ids)) + '}"' for slot in slots) + "}"
+    await database.run(SEEN_SLOTS, {**_columns(slots), "lane_ids": lanes})
 
 
 async def report_progress(database: Database, reports: Sequence[ProgressReport]) -> None:

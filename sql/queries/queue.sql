@@ -536,13 +536,16 @@ select w.drain_requested_at is not null as drain, w.revoked_at is not null as re
 from workers w where w.id = %(worker_id)s::uuid;
 
 -- seen_worker :run
--- A worker was heard; which of its slots were is told by `seen_slot` and `report_slot`.
+-- A worker was heard; which of its slots were is told by `seen_slots` and `report_slot`.
 update workers set last_seen_at = now(), draining = %(draining)s::boolean where id = %(worker_id)s::uuid;
 
--- seen_slot :run
--- What a slot can do and how it is; written when it changes and now and then.
+-- seen_slots :run
+-- What slots can do; written when it changes and now and then. `lane_ids` are arrays as text, since arrays do not nest.
 insert into slots (worker_id, slot, lane_ids, loaded_lane_id, vram_gib)
-values (%(worker_id)s::uuid, %(slot)s::smallint, %(lane_ids)s::integer[], %(loaded_lane_id)s::integer, %(vram_gib)s::integer)
+select m.worker_id, m.slot, m.lane_ids::integer[], m.loaded_lane_id, m.vram_gib
+from unnest(%(worker_id)s::uuid[], %(slot)s::smallint[], %(lane_ids)s::text[], %(loaded_lane_id)s::integer[],
+    %(vram_gib)s::integer[]) as m (worker_id, slot, lane_ids, loaded_lane_id, vram_gib)
+order by m.worker_id, m.slot
 on conflict (worker_id, slot) do update set lane_ids = excluded.lane_ids, loaded_lane_id = excluded.loaded_lane_id,
     vram_gib = excluded.vram_gib, last_seen_at = now();
 
