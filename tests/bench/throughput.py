@@ -19,7 +19,7 @@ CALLERS = 64
 PEER_CALLERS = 10
 BACKLOG = 20_000
 """More than any contestant gets done in one stretch."""
-CLAIM_WORKERS = 4 * AGENTS
+CLAIM_WORKERS = 2 * AGENTS
 """Workers for claims alone: 32 leases each, then they are full."""
 
 Stretch = Callable[[], tuple[float, machine.Load, float]]
