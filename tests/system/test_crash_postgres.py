@@ -151,8 +151,12 @@ class World:
     # ------------------------------------------------------------------------------------- faults
 
     async def kill_and_restart(self) -> None:
-        """Everything of the server at once, as a power cut would."""
+        """Everything of the server at once, as a power cut would.
+
+        The postmaster is stopped first: a child that it forks meanwhile would live on, waiting for locks of the dead.
+        """
         postmaster = psutil.Process(self.server.pid)
+        postmaster.suspend()
         family = [postmaster, *postmaster.children(recursive=True)]
         for member in family:
             with suppress(ProcessLookupError):
