@@ -34,9 +34,9 @@ from control_plane.disk import Disk
 from control_plane.dispatch import Dispatcher
 from control_plane.models import Catalogue
 from control_plane.notify import RESYNC
-from control_plane.queue import LIVE_SECONDS
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
+from control_plane.slots import LIVE_SECONDS
 from control_plane.store import FolderStore
 from control_plane.sweeper import Sweeper
 from control_plane.waiting import Lines

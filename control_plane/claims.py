@@ -21,7 +21,8 @@ from control_plane.database import Database
 from control_plane.errors import Internal, Unauthorized
 from control_plane.heartbeats import Heartbeats
 from control_plane.lanes import Board
-from control_plane.queue import ClaimRow, Fence, LaneHint, Place, SlotFacts
+from control_plane.queue import ClaimRow, Fence, LaneHint, Place, TakenOver
+from control_plane.slots import SlotFacts
 from control_plane.waiters import Waiter, Waiters
 from control_plane.wire.job import JobSpec
 from control_plane.wire.worker import LEASES_PER_SLOT_MAX, Claimed, ClaimRequest, Lease, SlotClaim
@@ -153,13 +154,19 @@ class Claims:
                 return _lease(place, row), row.lane_id or 0
             if not row.contended:
                 break
-        if idle and (taken := await queue.take_over(self._database, place, self._settings.offer_seconds)):
+        if idle and (taken := await self._take_over(place)):
             self._lent.setdefault(place.worker_id, {})[taken.job_id] = place.slot
             metrics.jobs_claimed.inc()
             metrics.jobs_taken_over.inc()
             self._nudge(taken.old_worker_id)
             return _lease_taken_over(place, taken, self._settings.offer_seconds), 0
         return "no_job"
+
+    async def _take_over(self, place: Place) -> TakenOver | None:
+        try:
+            return await queue.take_over(self._database, place, self._settings.offer_seconds)
+        except UniqueViolation:  # the same claim id took one over elsewhere, at the same moment
+            return None
 
     async def _is_full(self, place: Place) -> bool:
         """Whether a slot has all the leases it may have; what ended elsewhere is found out when it matters."""
@@ -198,7 +205,7 @@ def _lease(place: Place, row: ClaimRow) -> Lease:
     )
 
 
-def _lease_taken_over(place: Place, taken: queue.TakenOver, offer_seconds: float) -> Lease:
+def _lease_taken_over(place: Place, taken: TakenOver, offer_seconds: float) -> Lease:
     return Lease(
         job_id=taken.job_id,
         attempt=taken.attempt,

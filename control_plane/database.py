@@ -184,3 +184,8 @@ def _element(value: object) -> str:
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return str(value)
+
+
+def columns(members: Sequence[msgspec.Struct]) -> dict[str, Any]:
+    """Every field of every member, one array parameter for each."""
+    return {name: column(members, name) for name in members[0].__struct_fields__}

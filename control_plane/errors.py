@@ -195,15 +195,6 @@ class NoSuchModel(TesseraError):
     slug, status = "no-such-model", 422
 
 
-class NoCapableWorker(TesseraError):
-    """No worker could ever run this.
-
-    GET /api/v1/models says what is possible.
-    """
-
-    slug, status = "no-capable-worker", 422
-
-
 class QueueFull(TesseraError):
     """You have as many jobs waiting as your plan allows."""
 

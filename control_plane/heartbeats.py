@@ -18,12 +18,13 @@ from uuid import UUID
 
 import msgspec
 
-from control_plane import queue
+from control_plane import queue, slots
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database, Query
 from control_plane.errors import Unauthorized
 from control_plane.notify import Bus
-from control_plane.queue import REPORT_SLOT, SEEN_WORKER, HeartbeatRow, ProgressReport, Report, SlotFacts
+from control_plane.queue import SEEN_WORKER, HeartbeatRow, ProgressReport, Report
+from control_plane.slots import SlotFacts, SlotHealth
 from control_plane.waiters import first_of
 from control_plane.wire.worker import HeartbeatAnswer, HeartbeatRequest, Intervals, Renewal
 
@@ -221,16 +222,14 @@ class Heartbeats:
         self._workers_seen[worker_id] = (request.draining, now)
         await self._database.run(SEEN_WORKER, {"worker_id": worker_id, "draining": request.draining})
         for slot in request.slots:
-            await self._database.run(
-                REPORT_SLOT,
-                {
-                    "worker_id": worker_id,
-                    "slot": slot.slot,
-                    "healthy": slot.healthy,
-                    "gpu": msgspec.json.encode(slot.gpu).decode(),
-                    "loaded_lane_id": loaded.get(slot.slot),
-                },
+            health = SlotHealth(
+                worker_id=worker_id,
+                slot=slot.slot,
+                healthy=slot.healthy,
+                gpu=slot.gpu,
+                loaded_lane_id=loaded.get(slot.slot),
             )
+            await slots.report(self._database, health)
 
     async def seen_slot(self, slot: SlotFacts) -> None:
         """A slot asks for work: what it can do is written when it is new, and now and then."""
@@ -240,10 +239,10 @@ class Heartbeats:
             await self._slots(slot)
             self._slots_seen[key] = (slot, now)
 
-    async def _slots_batch(self, slots: Sequence[SlotFacts]) -> Sequence[None]:
-        latest = {(slot.worker_id, slot.slot): slot for slot in slots}
-        await queue.seen_slots(self._database, list(latest.values()))
-        return [None] * len(slots)
+    async def _slots_batch(self, facts: Sequence[SlotFacts]) -> Sequence[None]:
+        latest = {(slot.worker_id, slot.slot): slot for slot in facts}
+        await slots.seen(self._database, list(latest.values()))
+        return [None] * len(facts)
 
     # ------------------------------------------------------------------------------------------ news
 

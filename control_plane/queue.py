@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from control_plane.database import Database, Query, column
+from control_plane import slots
+from control_plane.database import Database, Query, column, columns
 from control_plane.errors import (
     ArtifactsMissing,
     IdempotencyMismatch,
@@ -46,10 +46,6 @@ URGENT_TOKENS = 1_000.0
 """The bounded head start of an urgent job."""
 REAP_MOST = 100
 SWEEP_MOST = 1_000
-QUARANTINE_AFTER = 3
-"""Different jobs failed in a row by one slot."""
-LIVE_SECONDS = 60.0
-"""A slot heard within this time counts as live."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,16 +146,6 @@ class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
     starts: bool
 
 
-class SlotFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a slot that asks for work can do."""
-
-    worker_id: UUID
-    slot: int
-    lane_ids: tuple[int, ...]
-    loaded_lane_id: int | None
-    vram_gib: int
-
-
 class ProgressReport(msgspec.Struct, frozen=True, kw_only=True):
     job_id: UUID
     attempt: int
@@ -225,11 +211,6 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     state: State
 
 
-class SlotKey(msgspec.Struct, frozen=True, kw_only=True):
-    worker_id: UUID
-    slot: int
-
-
 SUBMIT = Query("queue.submit", SubmitRow)
 CLAIM = Query("queue.claim", ClaimRow)
 LIVE_LEASES = Query("queue.live_leases", UUID)
@@ -238,7 +219,6 @@ HEARTBEAT = Query("queue.heartbeat", HeartbeatRow)
 REPORT_PROGRESS: Query[None] = Query("queue.report_progress")
 COMPLETE = Query("queue.complete", CompleteRow)
 FAIL = Query("queue.fail", Failed)
-QUARANTINE = Query("queue.quarantine", SlotKey)
 RELEASE = Query("queue.release", Requeued)
 PAST = Query("queue.past", Past)
 LOCK: Query[None] = Query("queue.lock")
@@ -248,13 +228,11 @@ SHORTEN: Query[None] = Query("queue.shorten")
 WAKE_BACKOFF = Query("queue.wake_backoff", Woken)
 EXPIRE = Query("queue.expire", UUID)
 SEEN_WORKER: Query[None] = Query("queue.seen_worker")
-SEEN_SLOTS: Query[None] = Query("queue.seen_slots")
-REPORT_SLOT: Query[None] = Query("queue.report_slot")
 
 
 async def submit(database: Database, orders: Sequence[Order]) -> list[SubmitRow]:
     """Puts a batch in line. Twins (one Idempotency-Key twice at the same moment) are for the caller to repeat."""
-    return await database.many(SUBMIT, _columns(orders))
+    return await database.many(SUBMIT, columns(orders))
 
 
 def refused(refusal: str) -> TesseraError:
@@ -313,21 +291,15 @@ async def take_over(database: Database, place: Place, offer_seconds: float) -> T
 
 
 async def heartbeat(database: Database, reports: Sequence[Report], lease_seconds: float) -> list[HeartbeatRow]:
-    return await database.many(HEARTBEAT, {**_columns(reports), "lease_seconds": lease_seconds})
-
-
-async def seen_slots(database: Database, slots: Sequence[SlotFacts]) -> None:
-    """Writes down what slots can do; each slot at most once in a batch."""
-    lanes = "{" + ",".join('"{' + ",".join(map(str, slot.lane_ids)) + '}"' for slot in slots) + "}"
-    await database.run(SEEN_SLOTS, {**_columns(slots), "lane_ids": lanes})
+    return await database.many(HEARTBEAT, {**columns(reports), "lease_seconds": lease_seconds})
 
 
 async def report_progress(database: Database, reports: Sequence[ProgressReport]) -> None:
-    await database.run(REPORT_PROGRESS, _columns(reports))
+    await database.run(REPORT_PROGRESS, columns(reports))
 
 
 async def complete(database: Database, completions: Sequence[Completion]) -> list[CompleteRow]:
-    return await database.many(COMPLETE, _columns(completions))
+    return await database.many(COMPLETE, columns(completions))
 
 
 async def completed(database: Database, fence: Fence, row: CompleteRow) -> State:
@@ -355,23 +327,14 @@ async def fail(database: Database, fence: Fence, cause: FailCause, message: str)
             "failures_max": FAILURES_MAX,
             "backoff_first": BACKOFF_FIRST_SECONDS,
             "backoff_max": BACKOFF_MAX_SECONDS,
-            "quarantine_after": QUARANTINE_AFTER,
+            "quarantine_after": slots.QUARANTINE_AFTER,
         },
     )
     if failed is None:
         return await _repeated(database, fence, {"failed", "canceled"})
     if cause not in FINAL_CAUSES:
-        await quarantine(database, failed.worker_id, failed.slot)
+        await slots.quarantine(database, failed.worker_id, failed.slot)
     return failed.state
-
-
-async def quarantine(database: Database, worker_id: UUID, slot: int) -> bool:
-    """Takes a slot out of service if it has failed too many jobs in a row and others can do its work."""
-    taken = await database.one(
-        QUARANTINE,
-        {"worker_id": worker_id, "slot": slot, "quarantine_after": QUARANTINE_AFTER, "live_seconds": LIVE_SECONDS},
-    )
-    return taken is not None
 
 
 async def release(database: Database, fence: Fence, reason: ReleaseReason) -> Requeued | State:
@@ -408,7 +371,3 @@ async def wake_backoff(database: Database) -> list[Woken]:
 
 async def expire(database: Database) -> list[UUID]:
     return await database.many(EXPIRE, {"most": SWEEP_MOST})
-
-
-def _columns(members: Sequence[msgspec.Struct]) -> dict[str, Any]:
-    return {name: column(members, name) for name in members[0].__struct_fields__}

@@ -35,7 +35,6 @@ Phase = Literal["offered", "held", "started"]
 
 FailCause = Literal["oom", "engine_crash", "invalid_input", "missing_model", "timeout", "upload", "moderation"]
 ReleaseReason = Literal["canceled", "drain", "shutdown", "not_started"]
-SkipReason = Literal["no_job", "revoked", "draining", "paused", "quarantined", "slot_full", "lane_unknown"]
 
 Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 GaugeName = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")]

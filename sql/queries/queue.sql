@@ -376,20 +376,6 @@ told as (
 )
 select moved.state, locked.worker_id, locked.slot from moved join locked using (id);
 
--- quarantine :one
--- Takes a slot that failed that many different jobs in a row out of service, unless it is the last live slot of one of its lanes.
-update slots set quarantined_at = now()
-where slots.worker_id = %(worker_id)s::uuid and slots.slot = %(slot)s::smallint and slots.quarantined_at is null
-    and cardinality(slots.failed_jobs) >= %(quarantine_after)s::integer
-    and not exists (
-        select 1 from unnest(slots.lane_ids) as mine (lane_id)
-        where not exists (
-            select 1 from slots other join workers w on w.id = other.worker_id
-            where mine.lane_id = any (other.lane_ids) and (other.worker_id, other.slot) <> (slots.worker_id, slots.slot)
-                and other.quarantined_at is null and w.revoked_at is null and w.drain_requested_at is null
-                and other.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)))
-returning slots.worker_id, slots.slot;
-
 -- release :one
 -- Gives a lease back unharmed: it counts in no budget and the job keeps its place in line.
 with moved as (
@@ -536,23 +522,8 @@ select w.drain_requested_at is not null as drain, w.revoked_at is not null as re
 from workers w where w.id = %(worker_id)s::uuid;
 
 -- seen_worker :run
--- A worker was heard; which of its slots were is told by `seen_slots` and `report_slot`.
+-- A worker was heard; which of its slots were is told by `slots.seen` and `slots.report`.
 update workers set last_seen_at = now(), draining = %(draining)s::boolean where id = %(worker_id)s::uuid;
-
--- seen_slots :run
--- What slots can do; written when it changes and now and then. `lane_ids` are arrays as text, since arrays do not nest.
-insert into slots (worker_id, slot, lane_ids, loaded_lane_id, vram_gib)
-select m.worker_id, m.slot, m.lane_ids::integer[], m.loaded_lane_id, m.vram_gib
-from unnest(%(worker_id)s::uuid[], %(slot)s::smallint[], %(lane_ids)s::text[], %(loaded_lane_id)s::integer[],
-    %(vram_gib)s::integer[]) as m (worker_id, slot, lane_ids, loaded_lane_id, vram_gib)
-order by m.worker_id, m.slot
-on conflict (worker_id, slot) do update set lane_ids = excluded.lane_ids, loaded_lane_id = excluded.loaded_lane_id,
-    vram_gib = excluded.vram_gib, last_seen_at = now();
-
--- report_slot :run
--- Health and gauges of a slot, as its agent sees them.
-update slots set healthy = %(healthy)s::boolean, gpu = %(gpu)s::text::jsonb, loaded_lane_id = %(loaded_lane_id)s::integer, last_seen_at = now()
-where worker_id = %(worker_id)s::uuid and slot = %(slot)s::smallint;
 
 -- past :one
 -- How the attempt of this fence ended, when it has, and the state that the job had then: a repeated report gets the

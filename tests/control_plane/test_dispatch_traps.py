@@ -51,7 +51,6 @@ from tests.fixtures.queue import (
     order,
     pass_time,
     process,
-    rows,
     serve_in_order,
 )
 
@@ -66,12 +65,6 @@ def places_bound(turn: float, weights: float, *, other_lanes: tuple[float, ...] 
     """
     others = sum(turn * other + AFFINITY_TOKENS + LAG_TOKENS for other in other_lanes)
     return turn * weights + others + urgent_users * URGENT_TOKENS
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Rows]:
-    with rows(database_url) as connection:
-        yield connection
 
 
 @asynccontextmanager

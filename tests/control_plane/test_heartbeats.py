@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import psycopg
-import pytest
 
 from control_plane.dispatch import Dispatcher
 from control_plane.wire.worker import HeartbeatAnswer, HeartbeatRequest, Lease, LeaseReport
-from tests.fixtures.queue import Rows, Slot, add_user, add_worker, lane_of_the_testcard, one, order, process, rows
+from tests.fixtures.queue import Rows, Slot, add_user, add_worker, lane_of_the_testcard, one, order, process
 
 GRACE_SECONDS = 2.0
 SECONDS_LEFT = "select extract(epoch from lease_expires_at - now())::float8 from jobs where id = %s"
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Rows]:
-    with rows(database_url) as connection:
-        yield connection
 
 
 async def running(dispatcher: Dispatcher, sql: Rows) -> tuple[Slot, Lease]:

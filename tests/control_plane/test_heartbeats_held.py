@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -21,7 +20,6 @@ from tests.fixtures.queue import (
     order,
     pass_time,
     process,
-    rows,
     until,
 )
 
@@ -43,12 +41,6 @@ class Scene:
         await until(lambda: beat.done() or len(self.here.heartbeats._held) >= max(1, before))
         await asyncio.sleep(0.1)
         return beat
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Rows]:
-    with rows(database_url) as connection:
-        yield connection
 
 
 async def scene(here: Dispatcher, there: Dispatcher, sql: Rows) -> Scene:

@@ -31,12 +31,6 @@ from tests.fixtures.queue import (
 
 
 @pytest.fixture
-def sql(database_url: str) -> Iterator[Rows]:
-    with rows(database_url) as connection:
-        yield connection
-
-
-@pytest.fixture
 def owner(owner_url: str) -> Iterator[Rows]:
     with rows(owner_url) as connection:
         yield connection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -13,13 +13,7 @@ from hypothesis import strategies as st
 
 from control_plane.database import Database
 from control_plane.notify import CHANNEL, PAYLOAD_BYTES_MAX, RESYNC, Bus, payloads
-from tests.fixtures.queue import Rows, rows, until
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Rows]:
-    with rows(database_url) as connection:
-        yield connection
+from tests.fixtures.queue import Rows, until
 
 
 class Ear:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,15 +31,8 @@ from tests.fixtures.queue import (
     one,
     order,
     process,
-    rows,
     until,
 )
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Rows]:
-    with rows(database_url) as connection:
-        yield connection
 
 
 async def fill(dispatcher: Dispatcher, sql: Rows, jobs: int, users: int = 4) -> list[UUID]:
