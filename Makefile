@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up test quick test-all check bench torture acceptance snapshot lock install clean runtime dev
+.PHONY: help demo up test quick test-all check bench torture snapshot lock install clean runtime dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,9 +43,6 @@ bench: dev ## the race, as a table (ARGS="--json FILE")
 torture: dev ## the history checker at full length
 	$(call stage,torture)
 	@$(BIN)/python -m pytest -q -m torture
-
-acceptance: dev ## the promises, one by one
-	@$(BIN)/python -m pytest -v tests/acceptance
 
 snapshot: dev ## write sql/schema.sql anew
 	@$(BIN)/python -m ops.snapshot
