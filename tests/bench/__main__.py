@@ -43,8 +43,11 @@ def main() -> int:
     with scratch(quick=arguments.quick) as ground:
         print(heading(), flush=True)
         for name in wanted:
+            started = time.monotonic()
             found[name] = _measured(name, ground)
-            print("\n".join(map(render, found[name])), flush=True)
+            print(
+                "\n".join(map(render, found[name])), f"\n    {name} took {time.monotonic() - started:.0f} s", flush=True
+            )
     rows = [row for part in found.values() for row in part]
     missed = [row.name for row in rows if row.reached is False]
     print(f"\n{sum(row.reached is True for row in rows)} reached, {len(missed)} not, {time.monotonic() - began:.0f} s.")

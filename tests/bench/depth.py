@@ -24,6 +24,7 @@ from tests.bench.scratch import Scratch
 CLAIMERS = 4
 WORKERS = 2_000
 SHALLOW, DEEP, DEAD = 10_000, 1_000_000, 500_000
+QUICK_DEEP, QUICK_DEAD = 300_000, 200_000
 UNDER_SNAPSHOT = 100_000
 """What waits behind the dead rows."""
 ONES, BATCH, BATCHED = 600, 16, 2_400
@@ -80,7 +81,7 @@ class Claimers:
 class Backlog:
     """One database, its claimers, and what they reached."""
 
-    def __init__(self, scratch: Scratch, name: str, jobs: int, claimers: bool = True) -> None:
+    def __init__(self, scratch: Scratch, name: str, jobs: int) -> None:
         self.name = name
         self._scratch = scratch
         self.database = scratch.tessera("depth")
@@ -115,11 +116,12 @@ class Backlog:
 
 
 def measure(scratch: Scratch) -> list[Row]:
-    shallow = Backlog(scratch, "backlog 10,000", SHALLOW)
-    deep = Backlog(scratch, "backlog 1,000,000", DEEP)
-    bloated = Backlog(scratch, f"old snapshot, {DEAD:,} dead rows", UNDER_SNAPSHOT)
+    depth, dead = (QUICK_DEEP, QUICK_DEAD) if scratch.quick else (DEEP, DEAD)
+    shallow = Backlog(scratch, f"backlog {SHALLOW:,}", SHALLOW)
+    deep = Backlog(scratch, f"backlog {depth:,}", depth)
+    bloated = Backlog(scratch, f"old snapshot, {dead:,} dead rows", UNDER_SNAPSHOT)
     with ExitStack() as open_until_end:
-        dead = open_until_end.enter_context(_old_snapshot(scratch, bloated.database))
+        open_until_end.enter_context(_old_snapshot(scratch, bloated.database, dead // 2))
         for backlog in (shallow, deep, bloated):
             open_until_end.callback(backlog.begin().close)
             backlog.run("warm", BATCH, BATCH)
@@ -136,7 +138,7 @@ def measure(scratch: Scratch) -> list[Row]:
     for backlog in (shallow, deep, bloated):
         scratch.drop(backlog.database)
     return [
-        *_compared("claims at a backlog of 1,000,000", deep, shallow, 0.8, [shallow.told(), deep.told()]),
+        *_compared(f"claims at a backlog of {depth:,}", deep, shallow, 0.8, [shallow.told(), deep.told()]),
         *_compared(f"claims with {dead:,} dead rows", bloated, shallow, 0.5, [bloated.told()]),
         Row(
             name="the same without a bound (plain SKIP LOCKED)",
@@ -160,16 +162,16 @@ def _compared(name: str, ours: Backlog, clean: Backlog, target: float, notes: li
 
 
 @contextmanager
-def _old_snapshot(scratch: Scratch, database: str) -> Iterator[int]:
-    """Half a million row versions die, and none may be removed. Yields how many PostgreSQL counts."""
+def _old_snapshot(scratch: Scratch, database: str, jobs: int) -> Iterator[None]:
+    """So many jobs go their way meanwhile: two row versions of each die, and none may be removed."""
     with scratch.superuser(database) as holder, scratch.superuser(database) as connection:
         holder.execute("set idle_in_transaction_session_timeout = 0")
         with holder.transaction():
             holder.execute("set transaction isolation level repeatable read")
             holder.execute("select count(*) from users")
-            _churn(connection, DEAD // 2)
+            _churn(connection, jobs)
             connection.execute("analyze jobs")
-            yield 2 * (DEAD // 2)
+            yield
 
 
 def _churn(connection: psycopg.Connection[Any], jobs: int) -> None:
