@@ -157,6 +157,7 @@ class World:
         """
         postmaster = psutil.Process(self.server.pid)
         postmaster.suspend()
+        await until(lambda: postmaster.status() == psutil.STATUS_STOPPED)
         family = [postmaster, *postmaster.children(recursive=True)]
         for member in family:
             with suppress(ProcessLookupError):
