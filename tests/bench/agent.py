@@ -15,7 +15,7 @@ SETTLE_SECONDS = 3.0
 
 
 def measure(scratch: Scratch) -> list[Row]:
-    jobs, idle_seconds = (20, 8.0) if scratch.quick else (80, 20.0)
+    jobs, idle_seconds = (20, 8.0) if scratch.quick else (60, 15.0)
     database = scratch.tessera("agent")
     with (
         service.control_plane(scratch.folder, scratch.url(database)) as plane,

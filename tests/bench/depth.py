@@ -126,7 +126,7 @@ def measure(scratch: Scratch) -> list[Row]:
             open_until_end.callback(backlog.begin().close)
             backlog.run("warm", BATCH, BATCH)
             backlog.rates.clear()
-        for turn in range(3 if scratch.quick else 6):
+        for turn in range(3 if scratch.quick else 5):
             for backlog in (shallow, deep, bloated) if turn % 2 == 0 else (bloated, deep, shallow):
                 backlog.run("singly", 1, ONES)
                 backlog.run("in batches", BATCH, BATCHED)
