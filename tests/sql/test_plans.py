@@ -222,7 +222,8 @@ def test_what_a_worker_hears_costs_its_own_leases_only(large: Large) -> None:
     worker = lease["worker_id"][0]
     check(large.explain("queue.worker_orders", worker_id=worker, job_id=lease["job_id"]), most=8, buffers=40)
     check(large.explain("queue.live_leases", worker_id=worker, job_id=lease["job_id"]), most=4, buffers=20)
-    check(large.explain("queue.shorten", worker_id=worker, grace_seconds=15.0), most=20, buffers=100)
+    # Both write the same few rows; how many pages that takes depends on the room that vacuum left on each.
+    check(large.explain("queue.shorten", worker_id=worker, grace_seconds=15.0), most=20, buffers=200)
     check(large.explain("workers.end_leases", worker_id=worker), most=20, buffers=200)
 
 
