@@ -21,6 +21,8 @@ from tests.fixtures.queue import Rows, add_lane, add_user, add_worker, one, rows
 
 FINISHED, QUEUED, LEASED, BACKOFF = 100_000, 20_000, 300, 2_000
 USERS, WORKERS = 50, 100
+ROOM = 3
+"""Times the pages that a statement visited when this was written; reading the table from end to end is far more."""
 
 FILL = """
 insert into jobs (id, user_id, lane_id, tag, cost, state, attempt, phase, worker_id, slot, claim_id, lease_token,
@@ -98,7 +100,7 @@ def check(plan: list[dict[str, Any]], *, most: int, buffers: int) -> None:
     assert [name for name in unbounded if name not in SMALL_INDEXES] == []
     assert seen(plan, "jobs") <= most
     total = plan[0]["Shared Hit Blocks"] + plan[0]["Shared Read Blocks"]
-    assert total <= buffers, "pages visited"
+    assert total <= ROOM * buffers, "pages visited"
 
 
 SMALL_INDEXES = ("jobs_leased", "jobs_backoff", "jobs_start_by")
