@@ -99,7 +99,7 @@ def test_a_kill_leaves_a_house_that_the_next_start_puts_in_order(data_dir: Path,
         running.process.kill()
         running.process.wait()
     wait_until(lambda: not [line for line in left_of(data_dir) if "postgres" not in line], "the children end, too")
-    assert not answers(url)
+    wait_until(lambda: not answers(url), "a process that is torn down loses its name before its sockets")
     with up(data_dir) as running:
         address(running)
         assert "tsk_" not in running.said
