@@ -11,7 +11,7 @@ cancel, a drain or a lost lease is answered at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -220,7 +220,7 @@ class Dispatcher:
         while True:
             try:
                 await self.tick()
-            except (Unavailable, psycopg.Error) as error:
+            except Unavailable as error:
                 log.warning("tick.failed", error=type(error.__cause__ or error).__name__)
             try:
                 async with asyncio.timeout(TICK_SECONDS):
@@ -230,13 +230,24 @@ class Dispatcher:
             self._ticked.clear()
 
     async def tick(self) -> None:
-        """What every process does once a second, so that nothing depends on a hint or on another process."""
-        await self.reap()
-        await self.wake_backoff()
-        await self.expire()
-        await self.board.write_down()
-        await self.board.refresh()
-        await self._wake_for_heads()
+        """What every process does once a second, so that nothing depends on a hint or on another process.
+
+        A step that fails does not keep the others from their work. Raises `Unavailable` when the database is away.
+        """
+        steps = (
+            self.reap,
+            self.wake_backoff,
+            self.expire,
+            self.board.write_down,
+            self.board.refresh,
+            self._wake_for_heads,
+        )
+        step: Callable[[], Awaitable[object]]
+        for step in steps:
+            try:
+                await step()
+            except psycopg.Error as error:
+                log.warning("tick.failed", step=step.__name__, error=type(error).__name__)
 
     async def reap(self) -> int:
         """Takes back expired leases, a hundred at a time. Returns how many."""

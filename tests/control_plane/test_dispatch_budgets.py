@@ -22,6 +22,7 @@ from tests.fixtures.queue import (
     ordered,
     pass_time,
     process,
+    rows,
     state,
 )
 
@@ -197,3 +198,21 @@ async def test_somebody_elses_job_cannot_be_canceled(database_url: str, sql: Row
         await dispatcher.cancel(add_user(sql), job)
         await dispatcher.cancel(add_user(sql), uuid4())
         assert state(sql, job) == ("queued", None)
+
+
+async def test_a_sweep_that_fails_does_not_keep_the_others_from_their_work(
+    database_url: str, owner_url: str, sql: Rows
+) -> None:
+    async with process(database_url) as dispatcher:
+        await ordered(dispatcher, sql)
+        await Slot(dispatcher, add_worker(sql)).take()
+        job = (await dispatcher.submit(order(add_user(sql), lane_of_the_testcard(sql), max_wait=1))).job_id
+        with rows(owner_url) as owner:  # a rule that makes every reaping fail
+            owner.execute(
+                """create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
+                create trigger refuse before update on jobs for each row
+                when (old.state = 'running' and new.state = 'queued') execute function refuse()"""
+            )
+        pass_time(sql, 30)
+        await dispatcher.tick()
+        assert state(sql, job) == ("expired", "max_wait")
