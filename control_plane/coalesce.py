@@ -20,12 +20,12 @@ from control_plane.errors import Unavailable
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
 
-WIDTH = 64
+WIDTH = 32
 FLIGHTS = 2
 GATHER_TURNS = 4
 """Turns of the loop before a batch departs: none but microseconds when there is nothing else to do, and under load
 enough to take along what has arrived meanwhile and is still to be read."""
-FULL = WIDTH // 4
+FULL = WIDTH // 2
 """How many calls that wait let a second batch depart while the first is still on the way …"""
 LATE_SECONDS = 0.01
 """… or how long one of them has to wait for that. Two half-empty batches at a time cost more than one."""
