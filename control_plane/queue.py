@@ -213,6 +213,7 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 SUBMIT = Query("queue.submit", SubmitRow)
 CLAIM = Query("queue.claim", ClaimRow)
+CLAIM_ONE = Query("queue.claim_one", ClaimRow)
 LIVE_LEASES = Query("queue.live_leases", UUID)
 TAKE_OVER = Query("queue.take_over", TakenOver)
 HEARTBEAT = Query("queue.heartbeat", HeartbeatRow)
@@ -228,6 +229,9 @@ SHORTEN: Query[None] = Query("queue.shorten")
 WAKE_BACKOFF = Query("queue.wake_backoff", Woken)
 EXPIRE = Query("queue.expire", UUID)
 SEEN_WORKER: Query[None] = Query("queue.seen_worker")
+
+_OF_A_PLACE = ("worker_id", "slot", "claim_id", "is_full")
+"""What a claim says of each place; all else is shared by the batch."""
 
 
 async def submit(database: Database, orders: Sequence[Order]) -> list[SubmitRow]:
@@ -256,24 +260,20 @@ async def claim(
     database: Database, places: Sequence[Place], hints: Sequence[LaneHint], pool_clock: float, offer_seconds: float
 ) -> list[ClaimRow]:
     """One row per place: a new lease, the live lease of the same claim id, a refusal, or nothing to do."""
-    return await database.many(
-        CLAIM,
-        {
-            "worker_id": column(places, "worker_id"),
-            "slot": column(places, "slot"),
-            "claim_id": column(places, "claim_id"),
-            "is_full": column(places, "is_full"),
-            "loaded_lane_id": places[0].loaded_lane_id,
-            "lane_id": column(hints, "lane_id"),
-            "bound": column(hints, "bound"),
-            "tag_offset": column(hints, "tag_offset"),
-            "pool_clock": pool_clock,
-            "offer_seconds": offer_seconds,
-            "affinity": AFFINITY_TOKENS,
-            "patience": PATIENCE_SECONDS,
-            "lag": LAG_TOKENS,
-        },
-    )
+    shared = {
+        "loaded_lane_id": places[0].loaded_lane_id,
+        "lane_id": column(hints, "lane_id"),
+        "bound": column(hints, "bound"),
+        "tag_offset": column(hints, "tag_offset"),
+        "pool_clock": pool_clock,
+        "offer_seconds": offer_seconds,
+        "affinity": AFFINITY_TOKENS,
+        "patience": PATIENCE_SECONDS,
+        "lag": LAG_TOKENS,
+    }
+    if len(places) == 1:
+        return await database.many(CLAIM_ONE, {name: getattr(places[0], name) for name in _OF_A_PLACE} | shared)
+    return await database.many(CLAIM, {name: column(places, name) for name in _OF_A_PLACE} | shared)
 
 
 async def take_over(database: Database, place: Place, offer_seconds: float) -> TakenOver | None:

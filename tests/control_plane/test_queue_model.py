@@ -78,7 +78,9 @@ def budget(examples: int, steps: int, *, random: bool) -> settings:
 
 FLOORS = {
     "claim leased": 40,
+    "claim_one leased": 10,
     "claim repeated": 2,
+    "claim_one repeated": 1,
     "complete succeeded": 10,
     "stale": 40,
     "heartbeat stale": 40,
@@ -143,6 +145,22 @@ PLANTED: dict[str, tuple[str, str, str]] = {
         "order by q.tag, q.id\n        limit planned.jobs",
         "order by q.id desc\n        limit planned.jobs",
     ),
+    "lone claim that is not idempotent": (
+        "claim_one",
+        "and j.claim_id = %(claim_id)s::uuid",
+        "and j.claim_id <> %(claim_id)s::uuid",
+    ),
+    "lone claim that jumps the line": (
+        "claim_one",
+        "order by q.tag, q.id\n        limit 1\n        for update",
+        "order by q.id desc\n        limit 1\n        for update",
+    ),
+    "lone claim in the wrong lane": (
+        "claim_one",
+        "order by head.tag + lane.tag_offset + shift.lift + shift.back, head.tag, head.id",
+        "order by head.id desc",
+    ),
+    "lone claim for a full slot": ("claim_one", "when %(is_full)s::boolean then 'slot_full'", "when false then ''"),
     "take-over of what runs": ("take_over", "and j.phase = 'held' and", "and"),
     "cancel of somebody else's job": (
         "cancel",
@@ -166,6 +184,8 @@ SLOW = (
     "complete without looking for files",
     "reap of live leases",
     "claim that is not idempotent",
+    "lone claim that is not idempotent",
+    "lone claim for a full slot",
     "cancel of somebody else's job",
 )
 

@@ -17,7 +17,7 @@ import pytest
 from control_plane import embedded
 from control_plane.database import SESSION_OPTIONS, statements
 from tests.fixtures.postgres import Postgres
-from tests.fixtures.queue import Rows, add_lane, add_user, add_worker, one, rows
+from tests.fixtures.queue import Rows, add_lane, add_user, add_worker, alone, one, rows
 
 FINISHED, QUEUED, LEASED, BACKOFF = 100_000, 20_000, 300, 2_000
 USERS, WORKERS = 50, 100
@@ -170,25 +170,25 @@ def test_submit_looks_at_its_users_own_line_only(large: Large, batch: int) -> No
     check(plan, most=min(batch, USERS) * line + 4 * batch, buffers=200 + batch * 150)
 
 
-@pytest.mark.parametrize("batch", [1, 64])
+@pytest.mark.parametrize(("name", "batch"), [("queue.claim", 1), ("queue.claim", 64), ("queue.claim_one", 1)])
 @pytest.mark.parametrize("bound", [float("-inf"), float(FINISHED + LEASED)])
-def test_claim_touches_as_many_jobs_as_it_gives(large: Large, batch: int, bound: float) -> None:
-    plan = large.explain(
-        "queue.claim",
-        worker_id=[large.workers[n % WORKERS] for n in range(batch)],
-        slot=[9] * batch,
-        claim_id=[uuid4() for _ in range(batch)],
-        is_full=[False] * batch,
-        loaded_lane_id=large.lanes[0],
-        lane_id=large.lanes,
-        bound=[bound] * 3,
-        tag_offset=[0.0] * 3,
-        pool_clock=float(FINISHED),
-        offer_seconds=10.0,
-        affinity=10.0,
-        patience=20.0,
-        lag=20.0,
-    )
+def test_claim_touches_as_many_jobs_as_it_gives(large: Large, name: str, batch: int, bound: float) -> None:
+    asked = {
+        "worker_id": [large.workers[n % WORKERS] for n in range(batch)],
+        "slot": [9] * batch,
+        "claim_id": [uuid4() for _ in range(batch)],
+        "is_full": [False] * batch,
+        "loaded_lane_id": large.lanes[0],
+        "lane_id": large.lanes,
+        "bound": [bound] * 3,
+        "tag_offset": [0.0] * 3,
+        "pool_clock": float(FINISHED),
+        "offer_seconds": 10.0,
+        "affinity": 10.0,
+        "patience": 20.0,
+        "lag": 20.0,
+    }
+    plan = large.explain(name, **(alone(asked) if name == "queue.claim_one" else asked))
     check(plan, most=12 * batch + 10, buffers=100 + batch * 120)
 
 
