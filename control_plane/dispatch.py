@@ -20,7 +20,8 @@ import msgspec
 import psycopg
 import structlog
 
-from control_plane import metrics, queue, workers
+from control_plane import admission, metrics, queue, workers
+from control_plane.admission import Order, SubmitRow
 from control_plane.claims import Claims
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database
@@ -28,7 +29,7 @@ from control_plane.errors import Unavailable
 from control_plane.heartbeats import Heartbeats
 from control_plane.lanes import Board
 from control_plane.notify import RESYNC, Bus
-from control_plane.queue import CompleteRow, Completion, Fence, Order, SubmitRow
+from control_plane.queue import CompleteRow, Completion, Fence
 from control_plane.states import State
 from control_plane.waiters import Waiters
 from control_plane.wire.worker import (
@@ -94,27 +95,29 @@ class Dispatcher:
     # ------------------------------------------------------------------------------------------ submit
 
     async def submit(self, order: Order) -> Submitted:
-        """Durable when it returns. Raises `QueueFull`, `Suspended`, `Paused`, `IdempotencyMismatch`.
+        """Durable when it returns. Raises what `admission.refused` says.
 
-        Requests that use one Idempotency-Key at the same moment are twins: one of them is decided in each round, and
-        when it was accepted, all others are answered in the next.
+        A member that its batch could not decide (twins with one Idempotency-Key, orders behind one that did not fit)
+        looks again; each round decides at least one of them.
         """
         row = await self._submits(order)
-        while row.refusal == "idempotency_twin":
+        while row.refusal == "again":
             row = await self._submits(order)
         if row.refusal is None and row.job_id is not None and row.tag is not None:
             metrics.jobs_submitted.inc()
+            self.board.spaced(order.lane_id, row.pool_plan, row.pool_tag)
             self.offer_work(order.lane_id, row.tag)
             return Submitted(job_id=row.job_id, created_at=row.created_at, replayed=False)
         if row.refusal == "replayed" and row.job_id is not None:
             return Submitted(job_id=row.job_id, created_at=None, replayed=True)
-        raise queue.refused(row.refusal or "lost")
+        raise admission.refused(row, order.cost)
 
     async def _submit_batch(self, orders: Sequence[Order]) -> Sequence[SubmitRow]:
-        lanes = self.board.lanes
-        return await queue.submit(
+        return await admission.submit(
             self.database,
-            [msgspec.structs.replace(order, clock=lanes[order.lane_id].clock) for order in orders],
+            [self.board.placed(order) for order in orders],
+            spent_plans=self.board.spent_plans,
+            processes=self.board.processes,
         )
 
     def offer_work(self, lane_id: int, tag: float) -> None:

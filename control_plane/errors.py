@@ -87,7 +87,7 @@ class Suspended(TesseraError):
     Ask the operator.
     """
 
-    slug, status = "suspended", 403
+    slug, status = "account-suspended", 403
 
 
 class NotFound(TesseraError):
@@ -193,6 +193,33 @@ class NoSuchModel(TesseraError):
     """
 
     slug, status = "no-such-model", 422
+
+
+class TokensShort(TesseraError):
+    """You do not have enough tokens.
+
+    `needed` is what the order costs, `available` what you have, `resets_at` when daily tokens come back (midnight UTC).
+    """
+
+    slug, status = "tokens-short", 402
+
+
+class PlanForbids(TesseraError):
+    """Your plan does not include this.
+
+    GET /api/v1/plans lists what each plan allows.
+    """
+
+    slug, status = "plan-forbids", 403
+
+
+class RateLimited(TesseraError):
+    """You ask more often than your plan allows.
+
+    Wait for as long as `Retry-After` says. The RateLimit headers tell how much is left.
+    """
+
+    slug, status = "rate-limited", 429
 
 
 class QueueFull(TesseraError):

@@ -15,10 +15,10 @@ from uuid import UUID
 import msgspec
 
 from control_plane import orders, pricing, signing, states, waiting
+from control_plane.admission import URGENT_TOKENS, Order
 from control_plane.context import Context
 from control_plane.database import Query
 from control_plane.errors import NotFound
-from control_plane.queue import URGENT_TOKENS, Order
 from control_plane.states import ERROR_MESSAGES, TERMINAL, State
 from control_plane.wire.job import (
     ArtifactView,
@@ -99,6 +99,8 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
             user_id=user_id,
             lane_id=lane_id,
             cost=cost,
+            pixels=spec.width * spec.height,
+            video_seconds=spec.frames / spec.fps if spec.frames and spec.fps else 0.0,
             head_start=URGENT_TOKENS if order.priority == "urgent" else 0.0,
             spec=_encode(spec).decode(),
             metadata=_encode(order.metadata).decode(),

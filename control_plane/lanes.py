@@ -13,12 +13,17 @@ from collections.abc import Iterable
 
 import msgspec
 
+from control_plane import plans
+from control_plane.admission import Order
 from control_plane.database import Database, Query
 from control_plane.queue import ClaimRow, LaneHint
 from control_plane.wire.worker import Capability
 
 KEPT_SECONDS = 100
 """How many recent runs a lane remembers for its ETA."""
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +65,8 @@ class Lane:
         self.head_tag = row.head_tag
         self.lowered = 0
         """How often the bound was lowered: a claim that left before must not raise it afterwards."""
+        self.pool_tags: dict[str, float] = {}
+        """Plan → how far its users together have been spaced, where the plan has a pool weight."""
         self.changed = False
         self.new_seconds: list[float] = []
 
@@ -100,6 +107,10 @@ class Board:
         self._database = database
         self.lanes: dict[int, Lane] = {}
         self._serving: dict[tuple[str, str], list[Lane]] = {}
+        self.spent_plans: list[str] = []
+        """Plans whose users together have used up their tokens of the day."""
+        self.processes = 1
+        """How many control planes admit orders at present."""
 
     @property
     def pool_clock(self) -> float:
@@ -114,6 +125,8 @@ class Board:
                 self.lanes[row.id].merge(row, before.get(row.id, -1))
             else:
                 self._add(Lane(row))
+        self.spent_plans = await self._database.many(plans.SPENT)
+        self.processes = max(1, await self._database.one(plans.PROCESSES) or 1)
 
     def _add(self, lane: Lane) -> None:
         self.lanes[lane.id] = lane
@@ -160,6 +173,17 @@ class Board:
         assert lane_id is not None
         await self.refresh()
         return lane_id
+
+    def placed(self, order: Order) -> Order:
+        """The order with what its lane looks like from here."""
+        lane = self.lanes[order.lane_id]
+        pool_tags = _encode(lane.pool_tags).decode() if lane.pool_tags else "{}"
+        return msgspec.structs.replace(order, clock=lane.clock, pool_tags=pool_tags)
+
+    def spaced(self, lane_id: int, plan: str | None, pool_tag: float | None) -> None:
+        """A job of a plan with a pool weight was put in line: the next one stands behind it."""
+        if plan is not None and pool_tag is not None and (lane := self.lanes.get(lane_id)):
+            lane.pool_tags[plan] = max(pool_tag, lane.pool_tags.get(plan, pool_tag))
 
     def serving(self, capabilities: Iterable[Capability], vram_gib: int) -> tuple[int, ...]:
         """The lanes that a slot with these capabilities and this much VRAM can serve."""

@@ -21,6 +21,8 @@ from psycopg import AsyncConnection
 from control_plane.database import KEEPALIVE, Database, Query
 from control_plane.errors import Unavailable
 
+LISTENER = "tessera-listener"
+"""What the listening connection is called: there is one for each process, so they can be counted."""
 CHANNEL = "tessera"
 GATHER_SECONDS = 0.003
 PAYLOAD_BYTES_MAX = 7_900
@@ -88,7 +90,7 @@ class Bus:
         while self._enabled:
             try:
                 async with await AsyncConnection.connect(
-                    self._database.url, autocommit=True, **KEEPALIVE
+                    self._database.url, autocommit=True, application_name=LISTENER, **KEEPALIVE
                 ) as connection:
                     await connection.execute(f"listen {CHANNEL}")
                     self._tell(RESYNC, [])

@@ -1,4 +1,4 @@
-"""The queue's statements, bound to Python: submit, claim, keep, end and take back.
+"""The queue's statements, bound to Python: claim, keep, end and take back (`admission` puts jobs in line).
 
 Each function runs one statement of `sql/queries/queue.sql` and turns refusals into answers or errors; the meaning
 is in the SQL, the limits are here and in `states.py`. Functions on batches take the members of many callers (see
@@ -8,23 +8,13 @@ is in the SQL, the limits are here and in `states.py`. Functions on batches take
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from control_plane import slots
 from control_plane.database import Database, Query, column, columns
-from control_plane.errors import (
-    ArtifactsMissing,
-    IdempotencyMismatch,
-    Internal,
-    LeaseLost,
-    Paused,
-    QueueFull,
-    Suspended,
-    TesseraError,
-)
+from control_plane.errors import ArtifactsMissing, LeaseLost
 from control_plane.states import (
     BACKOFF_FIRST_SECONDS,
     BACKOFF_MAX_SECONDS,
@@ -42,35 +32,8 @@ PATIENCE_SECONDS = 20.0
 LAG_TOKENS = 2 * AFFINITY_TOKENS
 """How much service a lane that was empty or without a worker may catch up on; more than the affinity, so that
 standing back for a loaded model is not forgotten."""
-URGENT_TOKENS = 1_000.0
-"""The bounded head start of an urgent job."""
 REAP_MOST = 100
 SWEEP_MOST = 1_000
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A validated, priced job on its way into the queue."""
-
-    user_id: UUID
-    lane_id: int
-    cost: int
-    head_start: float = 0.0
-    spec: str
-    """JSON of the `JobSpec`."""
-    metadata: str = "{}"
-    max_wait: int | None = None
-    key: str | None = None
-    """The Idempotency-Key, with `request_sha256` of what it was sent with."""
-    request_sha256: bytes | None = None
-    clock: float = 0.0
-
-
-class SubmitRow(msgspec.Struct, frozen=True, kw_only=True):
-    n: int
-    refusal: str | None
-    job_id: UUID | None
-    tag: float | None
-    created_at: datetime | None
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,7 +174,6 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     state: State
 
 
-SUBMIT = Query("queue.submit", SubmitRow)
 CLAIM = Query("queue.claim", ClaimRow)
 CLAIM_ONE = Query("queue.claim_one", ClaimRow)
 LIVE_LEASES = Query("queue.live_leases", UUID)
@@ -232,28 +194,6 @@ SEEN_WORKER: Query[None] = Query("queue.seen_worker")
 
 _OF_A_PLACE = ("worker_id", "slot", "claim_id", "is_full")
 """What a claim says of each place; all else is shared by the batch."""
-
-
-async def submit(database: Database, orders: Sequence[Order]) -> list[SubmitRow]:
-    """Puts a batch in line. Twins (one Idempotency-Key twice at the same moment) are for the caller to repeat."""
-    return await database.many(SUBMIT, columns(orders))
-
-
-def refused(refusal: str) -> TesseraError:
-    """What a refused submit is told."""
-    match refusal:
-        case "queue_full":
-            return QueueFull(
-                "You have as many jobs waiting as your plan allows. Wait for one to finish.", retry_after=10
-            )
-        case "suspended":
-            return Suspended("This account is suspended. Ask the operator.")
-        case "paused":
-            return Paused("New jobs are paused by the operator. Try again later.", retry_after=30)
-        case "idempotency_mismatch":
-            return IdempotencyMismatch("This Idempotency-Key was used with another request. Use a new key.")
-        case _:
-            return Internal(f"The order was refused for an unknown reason: {refusal}.")
 
 
 async def claim(

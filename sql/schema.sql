@@ -23,6 +23,123 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.hold_tokens() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    insert into ledger_transfers (user_id, kind, debit, credit, amount, day, job_id)
+    select born.user_id, 'hold', part.account, 'held', part.amount,
+        case part.account when 'daily' then utc_day(born.created_at) end, born.id
+    from born cross join lateral (values ('daily', born.cost - born.purchased), ('purchased', born.purchased))
+        as part (account, amount)
+    where part.amount > 0;
+
+    insert into usage_daily as u (user_id, day, jobs, daily, purchased)
+    select user_id, utc_day(created_at), count(*), sum(cost - purchased), sum(purchased)
+    from born group by 1, 2 order by 1, 2
+    on conflict (user_id, day) do update set jobs = u.jobs + excluded.jobs, daily = u.daily + excluded.daily,
+        purchased = u.purchased + excluded.purchased;
+
+    update balances set purchased = balances.purchased - mine.purchased, held = balances.held + mine.cost,
+        queued = balances.queued + mine.jobs,
+        day = greatest(balances.day, mine.day),
+        daily = case when balances.day = mine.day then balances.daily + mine.daily
+            when balances.day < mine.day then mine.daily else balances.daily end,
+        submits_until = greatest(balances.submits_until, now()) + mine.jobs * interval '1 minute' / p.submits_per_minute
+    from (
+        select user_id, max(utc_day(created_at)) as day, count(*)::integer as jobs, sum(cost) as cost,
+            sum(purchased) as purchased, sum(cost - purchased) as daily
+        from born group by user_id
+    ) mine
+    join user_plans p on p.user_id = mine.user_id
+    where balances.user_id = mine.user_id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.open_balance() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    insert into balances (user_id) values (new.id);
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.settle() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_hashjoin TO 'on'
+    AS $$
+begin
+    if not exists (select from after join before using (id) where after.state <> before.state) then
+        return null;
+    end if;
+
+    perform from balances
+    where user_id in (select after.user_id from after join before using (id) where after.state <> before.state)
+    order by user_id for no key update;
+
+    with moved as materialized (
+        select after.id, after.user_id, utc_day(after.created_at) as day, after.cost, after.purchased,
+            (after.state = 'queued')::integer - (before.state = 'queued')::integer as queued,
+            (after.state = 'running')::integer - (before.state = 'running')::integer as running,
+            after.finished_at is not null and before.finished_at is null as ended,
+            case when after.state = 'succeeded' then after.cost
+                when after.state = 'canceled' and before.phase = 'started'
+                    then round(after.cost * least(1, greatest(0, coalesce(p.value, 0))))
+                else 0 end::bigint as charged
+        from after join before using (id)
+        left join job_progress p on p.job_id = after.id and p.attempt = after.attempt
+        where after.state <> before.state
+    ),
+    ended as materialized (
+        select id, user_id, day, cost, charged, cost - charged as returned,
+            least(purchased, cost - charged) as returned_purchased,
+            greatest(0, cost - charged - purchased) as returned_daily
+        from moved where ended
+    ),
+    settled as (
+        insert into settlements (job_id, user_id, held, charged, returned)
+        select id, user_id, cost, charged, returned from ended order by id
+    ),
+    told as (
+        insert into ledger_transfers (user_id, kind, debit, credit, amount, day, job_id)
+        select ended.user_id, part.kind, 'held', part.account, part.amount,
+            case part.account when 'daily' then ended.day end, ended.id
+        from ended cross join lateral (values ('charge', 'spent', charged), ('return', 'daily', returned_daily),
+            ('return', 'purchased', returned_purchased)) as part (kind, account, amount)
+        where part.amount > 0
+        order by ended.id
+    ),
+    untaken as (
+        update usage_daily set daily = usage_daily.daily - mine.daily, purchased = usage_daily.purchased - mine.purchased
+        from (select user_id, day, sum(returned_daily) as daily, sum(returned_purchased) as purchased
+            from ended where returned > 0 group by user_id, day) mine
+        where usage_daily.user_id = mine.user_id and usage_daily.day = mine.day
+    )
+    update balances set queued = balances.queued + mine.queued, running = balances.running + mine.running,
+        held = balances.held - mine.held, purchased = balances.purchased + mine.purchased,
+        daily = balances.daily - mine.daily
+    from (
+        select moved.user_id, sum(moved.queued) as queued, sum(moved.running) as running,
+            coalesce(sum(ended.cost), 0) as held, coalesce(sum(ended.returned_purchased), 0) as purchased,
+            coalesce(sum(ended.returned_daily) filter (where ended.day = b.day), 0) as daily
+        from moved join balances b on b.user_id = moved.user_id left join ended on ended.id = moved.id
+        group by moved.user_id
+    ) mine
+    where balances.user_id = mine.user_id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.utc_day(instant timestamp with time zone) RETURNS date
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog'
+    RETURN ((instant AT TIME ZONE 'UTC'::text))::date;
+
 CREATE FUNCTION public.uuid7() RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
     SET search_path TO 'pg_catalog'
@@ -115,6 +232,22 @@ CREATE TABLE public.attempts_default (
     CONSTRAINT attempts_outcome_check CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text, 'released'::text, 'lost'::text, 'taken_over'::text]))),
     CONSTRAINT ended_means_outcome CHECK (((ended_at IS NULL) = (outcome IS NULL)))
 );
+
+CREATE TABLE public.balances (
+    user_id uuid NOT NULL,
+    purchased bigint DEFAULT 0 NOT NULL,
+    held bigint DEFAULT 0 NOT NULL,
+    day date DEFAULT '-infinity'::date NOT NULL,
+    daily bigint DEFAULT 0 NOT NULL,
+    queued integer DEFAULT 0 NOT NULL,
+    running integer DEFAULT 0 NOT NULL,
+    submits_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT balances_daily_check CHECK ((daily >= 0)),
+    CONSTRAINT balances_held_check CHECK ((held >= 0)),
+    CONSTRAINT balances_queued_check CHECK ((queued >= 0)),
+    CONSTRAINT balances_running_check CHECK ((running >= 0))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000');
 
 CREATE TABLE public.enrolment_tokens (
     id text NOT NULL,
@@ -221,9 +354,11 @@ CREATE TABLE public.jobs (
     error_code text,
     policy_version integer DEFAULT 1 NOT NULL,
     prompt_rendered text,
+    purchased integer DEFAULT 0 NOT NULL,
     CONSTRAINT backoff_has_no_tag CHECK (((state <> 'queued'::text) OR ((tag IS NULL) = (due_at IS NOT NULL)))),
     CONSTRAINT failure_says_why CHECK (((error_code IS NOT NULL) = (state = ANY (ARRAY['failed'::text, 'expired'::text])))),
     CONSTRAINT finished_once CHECK (((finished_at IS NOT NULL) = (state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text, 'expired'::text])))),
+    CONSTRAINT hold_has_parts CHECK (((purchased >= 0) AND (purchased <= cost))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
     CONSTRAINT jobs_cost_check CHECK ((cost > 0)),
     CONSTRAINT jobs_failures_check CHECK ((failures >= 0)),
@@ -262,6 +397,229 @@ ALTER TABLE public.lanes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.ledger_transfers (
+    id bigint NOT NULL,
+    user_id uuid NOT NULL,
+    kind text NOT NULL,
+    debit text NOT NULL COLLATE pg_catalog."C",
+    credit text NOT NULL COLLATE pg_catalog."C",
+    amount bigint NOT NULL,
+    day date,
+    job_id uuid,
+    reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT daily_has_a_day CHECK (((day IS NOT NULL) = (('daily'::text = debit) OR ('daily'::text = credit)))),
+    CONSTRAINT ledger_transfers_amount_check CHECK ((amount > 0)),
+    CONSTRAINT ledger_transfers_credit_check CHECK ((credit = ANY (ARRAY['issued'::text, 'daily'::text, 'purchased'::text, 'held'::text, 'spent'::text]))),
+    CONSTRAINT ledger_transfers_debit_check CHECK ((debit = ANY (ARRAY['issued'::text, 'daily'::text, 'purchased'::text, 'held'::text, 'spent'::text]))),
+    CONSTRAINT ledger_transfers_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'hold'::text, 'charge'::text, 'return'::text, 'adjust'::text]))),
+    CONSTRAINT ledger_transfers_reason_check CHECK ((length(reason) <= 300)),
+    CONSTRAINT transfer_moves CHECK ((debit <> credit)),
+    CONSTRAINT transfer_of_its_kind CHECK (
+CASE kind
+    WHEN 'grant'::text THEN ((debit = 'issued'::text) AND (credit = 'purchased'::text) AND (job_id IS NULL) AND (reason IS NOT NULL))
+    WHEN 'hold'::text THEN ((debit = ANY (ARRAY['daily'::text, 'purchased'::text])) AND (credit = 'held'::text) AND (job_id IS NOT NULL))
+    WHEN 'charge'::text THEN ((debit = 'held'::text) AND (credit = 'spent'::text) AND (job_id IS NOT NULL))
+    WHEN 'return'::text THEN ((debit = 'held'::text) AND (credit = ANY (ARRAY['daily'::text, 'purchased'::text])) AND (job_id IS NOT NULL))
+    ELSE ((job_id IS NULL) AND (reason IS NOT NULL))
+END)
+);
+
+ALTER TABLE public.ledger_transfers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.ledger_transfers_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.settlements (
+    job_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    held bigint NOT NULL,
+    charged bigint NOT NULL,
+    returned bigint NOT NULL,
+    settled_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT settled_whole CHECK (((charged + returned) = held)),
+    CONSTRAINT settlements_charged_check CHECK ((charged >= 0)),
+    CONSTRAINT settlements_held_check CHECK ((held > 0)),
+    CONSTRAINT settlements_returned_check CHECK ((returned >= 0))
+);
+
+CREATE TABLE public.usage_daily (
+    user_id uuid NOT NULL,
+    day date NOT NULL,
+    jobs integer DEFAULT 0 NOT NULL,
+    daily bigint DEFAULT 0 NOT NULL,
+    purchased bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT usage_daily_daily_check CHECK ((daily >= 0)),
+    CONSTRAINT usage_daily_jobs_check CHECK ((jobs >= 0)),
+    CONSTRAINT usage_daily_purchased_check CHECK ((purchased >= 0))
+)
+WITH (fillfactor='70');
+
+CREATE VIEW public.ledger_violations AS
+ WITH fold AS (
+         SELECT ledger_transfers.user_id,
+            (COALESCE(sum(ledger_transfers.amount) FILTER (WHERE (ledger_transfers.credit = 'purchased'::text)), (0)::numeric) - COALESCE(sum(ledger_transfers.amount) FILTER (WHERE (ledger_transfers.debit = 'purchased'::text)), (0)::numeric)) AS purchased,
+            (COALESCE(sum(ledger_transfers.amount) FILTER (WHERE (ledger_transfers.credit = 'held'::text)), (0)::numeric) - COALESCE(sum(ledger_transfers.amount) FILTER (WHERE (ledger_transfers.debit = 'held'::text)), (0)::numeric)) AS held
+           FROM public.ledger_transfers
+          GROUP BY ledger_transfers.user_id
+        ), daily AS (
+         SELECT ledger_transfers.user_id,
+            ledger_transfers.day,
+            sum(
+                CASE
+                    WHEN (ledger_transfers.debit = 'daily'::text) THEN ledger_transfers.amount
+                    ELSE (- ledger_transfers.amount)
+                END) AS daily
+           FROM public.ledger_transfers
+          WHERE (ledger_transfers.day IS NOT NULL)
+          GROUP BY ledger_transfers.user_id, ledger_transfers.day
+        ), live AS (
+         SELECT jobs.user_id,
+            sum(jobs.cost) AS held,
+            count(*) FILTER (WHERE (jobs.state = 'queued'::text)) AS queued,
+            count(*) FILTER (WHERE (jobs.state = 'running'::text)) AS running
+           FROM public.jobs
+          WHERE (jobs.finished_at IS NULL)
+          GROUP BY jobs.user_id
+        ), moved AS (
+         SELECT ledger_transfers.job_id,
+            COALESCE(sum(ledger_transfers.amount) FILTER (WHERE (ledger_transfers.kind = 'hold'::text)), (0)::numeric) AS held,
+            COALESCE(sum(ledger_transfers.amount) FILTER (WHERE (ledger_transfers.kind = 'charge'::text)), (0)::numeric) AS charged,
+            COALESCE(sum(ledger_transfers.amount) FILTER (WHERE (ledger_transfers.kind = 'return'::text)), (0)::numeric) AS returned
+           FROM public.ledger_transfers
+          WHERE (ledger_transfers.job_id IS NOT NULL)
+          GROUP BY ledger_transfers.job_id
+        )
+ SELECT 'balance_purchased'::text AS law,
+    b.user_id,
+    NULL::uuid AS job_id,
+    b.purchased AS kept,
+    COALESCE(f.purchased, (0)::numeric) AS found
+   FROM (public.balances b
+     LEFT JOIN fold f USING (user_id))
+  WHERE ((b.purchased)::numeric <> COALESCE(f.purchased, (0)::numeric))
+UNION ALL
+ SELECT 'balance_held'::text AS law,
+    b.user_id,
+    NULL::uuid AS job_id,
+    b.held AS kept,
+    COALESCE(f.held, (0)::numeric) AS found
+   FROM (public.balances b
+     LEFT JOIN fold f USING (user_id))
+  WHERE ((b.held)::numeric <> COALESCE(f.held, (0)::numeric))
+UNION ALL
+ SELECT 'balance_of_live_jobs'::text AS law,
+    b.user_id,
+    NULL::uuid AS job_id,
+    b.held AS kept,
+    COALESCE(l.held, (0)::bigint) AS found
+   FROM (public.balances b
+     LEFT JOIN live l USING (user_id))
+  WHERE (b.held <> COALESCE(l.held, (0)::bigint))
+UNION ALL
+ SELECT 'count_queued'::text AS law,
+    b.user_id,
+    NULL::uuid AS job_id,
+    b.queued AS kept,
+    COALESCE(l.queued, (0)::bigint) AS found
+   FROM (public.balances b
+     LEFT JOIN live l USING (user_id))
+  WHERE (b.queued <> COALESCE(l.queued, (0)::bigint))
+UNION ALL
+ SELECT 'count_running'::text AS law,
+    b.user_id,
+    NULL::uuid AS job_id,
+    b.running AS kept,
+    COALESCE(l.running, (0)::bigint) AS found
+   FROM (public.balances b
+     LEFT JOIN live l USING (user_id))
+  WHERE (b.running <> COALESCE(l.running, (0)::bigint))
+UNION ALL
+ SELECT 'balance_daily'::text AS law,
+    b.user_id,
+    NULL::uuid AS job_id,
+    b.daily AS kept,
+    COALESCE(u.daily, (0)::bigint) AS found
+   FROM (public.balances b
+     LEFT JOIN public.usage_daily u ON (((u.user_id = b.user_id) AND (u.day = b.day))))
+  WHERE (b.daily <> COALESCE(u.daily, (0)::bigint))
+UNION ALL
+ SELECT 'usage_daily'::text AS law,
+    COALESCE(u.user_id, d.user_id) AS user_id,
+    NULL::uuid AS job_id,
+    COALESCE(u.daily, (0)::bigint) AS kept,
+    COALESCE(d.daily, (0)::numeric) AS found
+   FROM (public.usage_daily u
+     FULL JOIN daily d ON (((d.user_id = u.user_id) AND (d.day = u.day))))
+  WHERE ((COALESCE(u.daily, (0)::bigint))::numeric <> COALESCE(d.daily, (0)::numeric))
+UNION ALL
+ SELECT 'hold_of_job'::text AS law,
+    j.user_id,
+    j.id AS job_id,
+    j.cost AS kept,
+    COALESCE(m.held, (0)::numeric) AS found
+   FROM (public.jobs j
+     LEFT JOIN moved m ON ((m.job_id = j.id)))
+  WHERE ((j.cost)::numeric <> COALESCE(m.held, (0)::numeric))
+UNION ALL
+ SELECT 'settlement_missing'::text AS law,
+    j.user_id,
+    j.id AS job_id,
+    j.cost AS kept,
+    0 AS found
+   FROM (public.jobs j
+     LEFT JOIN public.settlements s ON ((s.job_id = j.id)))
+  WHERE ((j.finished_at IS NOT NULL) AND (s.job_id IS NULL))
+UNION ALL
+ SELECT 'settlement_early'::text AS law,
+    j.user_id,
+    j.id AS job_id,
+    0 AS kept,
+    s.held AS found
+   FROM (public.jobs j
+     JOIN public.settlements s ON ((s.job_id = j.id)))
+  WHERE (j.finished_at IS NULL)
+UNION ALL
+ SELECT 'settlement_held'::text AS law,
+    j.user_id,
+    j.id AS job_id,
+    j.cost AS kept,
+    s.held AS found
+   FROM (public.jobs j
+     JOIN public.settlements s ON ((s.job_id = j.id)))
+  WHERE (s.held <> j.cost)
+UNION ALL
+ SELECT 'settlement_charged'::text AS law,
+    s.user_id,
+    s.job_id,
+    s.charged AS kept,
+    COALESCE(m.charged, (0)::numeric) AS found
+   FROM (public.settlements s
+     LEFT JOIN moved m ON ((m.job_id = s.job_id)))
+  WHERE ((s.charged)::numeric <> COALESCE(m.charged, (0)::numeric))
+UNION ALL
+ SELECT 'settlement_returned'::text AS law,
+    s.user_id,
+    s.job_id,
+    s.returned AS kept,
+    COALESCE(m.returned, (0)::numeric) AS found
+   FROM (public.settlements s
+     LEFT JOIN moved m ON ((m.job_id = s.job_id)))
+  WHERE ((s.returned)::numeric <> COALESCE(m.returned, (0)::numeric))
+UNION ALL
+ SELECT 'charged_for_nothing'::text AS law,
+    j.user_id,
+    j.id AS job_id,
+    0 AS kept,
+    s.charged AS found
+   FROM (public.jobs j
+     JOIN public.settlements s ON ((s.job_id = j.id)))
+  WHERE ((s.charged > 0) AND (j.state <> ALL (ARRAY['succeeded'::text, 'canceled'::text])));
+
 CREATE TABLE public.models (
     name text NOT NULL,
     kind text NOT NULL,
@@ -291,9 +649,32 @@ CREATE TABLE public.plans (
     weight double precision DEFAULT 1 NOT NULL,
     queued_max integer NOT NULL,
     retention_days integer NOT NULL,
+    tokens_per_day integer DEFAULT 0 NOT NULL,
+    running_max integer DEFAULT 1 NOT NULL,
+    submits_per_minute integer DEFAULT 10 NOT NULL,
+    reads_per_minute integer DEFAULT 120 NOT NULL,
+    images boolean DEFAULT true NOT NULL,
+    pixels_max integer DEFAULT 1048576 NOT NULL,
+    video_seconds_max double precision DEFAULT 0 NOT NULL,
+    newcomer_days integer DEFAULT 0 NOT NULL,
+    pool_weight double precision,
+    pool_tokens_per_day bigint,
+    price_cents integer DEFAULT 0 NOT NULL,
+    currency text DEFAULT 'EUR'::text NOT NULL,
+    CONSTRAINT plans_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT plans_name_check CHECK ((name ~ '^[a-z][a-z0-9_-]{0,31}$'::text)),
+    CONSTRAINT plans_newcomer_days_check CHECK ((newcomer_days >= 0)),
+    CONSTRAINT plans_pixels_max_check CHECK ((pixels_max > 0)),
+    CONSTRAINT plans_pool_tokens_per_day_check CHECK ((pool_tokens_per_day > 0)),
+    CONSTRAINT plans_pool_weight_check CHECK ((pool_weight > (0)::double precision)),
+    CONSTRAINT plans_price_cents_check CHECK ((price_cents >= 0)),
     CONSTRAINT plans_queued_max_check CHECK ((queued_max > 0)),
+    CONSTRAINT plans_reads_per_minute_check CHECK (((reads_per_minute >= 1) AND (reads_per_minute <= 1000000))),
     CONSTRAINT plans_retention_days_check CHECK ((retention_days > 0)),
+    CONSTRAINT plans_running_max_check CHECK ((running_max > 0)),
+    CONSTRAINT plans_submits_per_minute_check CHECK (((submits_per_minute >= 1) AND (submits_per_minute <= 1000000))),
+    CONSTRAINT plans_tokens_per_day_check CHECK ((tokens_per_day >= 0)),
+    CONSTRAINT plans_video_seconds_max_check CHECK ((video_seconds_max >= (0)::double precision)),
     CONSTRAINT plans_weight_check CHECK ((weight > (0)::double precision))
 );
 
@@ -348,9 +729,34 @@ CREATE TABLE public.users (
     status text DEFAULT 'active'::text NOT NULL,
     time_zone text DEFAULT 'UTC'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    paid_until timestamp with time zone,
     CONSTRAINT users_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
     CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'deleted'::text])))
 );
+
+CREATE VIEW public.user_plans AS
+ SELECT u.id AS user_id,
+    u.status,
+    u.paid_until,
+    p.name AS plan,
+    p.weight,
+    p.queued_max,
+    p.running_max,
+    p.submits_per_minute,
+    p.reads_per_minute,
+    p.images,
+    p.pixels_max,
+    p.video_seconds_max,
+    p.retention_days,
+    p.pool_weight,
+    p.pool_tokens_per_day,
+    (floor(((p.tokens_per_day)::double precision * LEAST((1)::double precision, (((1)::double precision + date_part('day'::text, (now() - u.created_at))) / ((1 + p.newcomer_days))::double precision)))))::integer AS tokens_per_day
+   FROM (public.users u
+     JOIN public.plans p ON ((p.name =
+        CASE
+            WHEN ((u.paid_until + '3 days'::interval) < now()) THEN 'free'::text
+            ELSE u.plan
+        END)));
 
 CREATE TABLE public.workers (
     id uuid DEFAULT public.uuid7() NOT NULL,
@@ -388,6 +794,9 @@ ALTER TABLE ONLY public.attempts
 ALTER TABLE ONLY public.attempts_default
     ADD CONSTRAINT attempts_default_pkey PRIMARY KEY (job_id, number);
 
+ALTER TABLE ONLY public.balances
+    ADD CONSTRAINT balances_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY public.enrolment_tokens
     ADD CONSTRAINT enrolment_tokens_pkey PRIMARY KEY (id);
 
@@ -418,6 +827,9 @@ ALTER TABLE ONLY public.lanes
 ALTER TABLE ONLY public.lanes
     ADD CONSTRAINT lanes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.ledger_transfers
+    ADD CONSTRAINT ledger_transfers_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (name, kind);
 
@@ -427,6 +839,9 @@ ALTER TABLE ONLY public.plans
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY public.settlements
+    ADD CONSTRAINT settlements_pkey PRIMARY KEY (job_id);
+
 ALTER TABLE ONLY public.signing_keys
     ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (id);
 
@@ -435,6 +850,9 @@ ALTER TABLE ONLY public.slots
 
 ALTER TABLE ONLY public.switches
     ADD CONSTRAINT switches_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.usage_daily
+    ADD CONSTRAINT usage_daily_pkey PRIMARY KEY (user_id, day);
 
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
@@ -471,6 +889,14 @@ CREATE INDEX jobs_user ON public.jobs USING btree (user_id, id DESC);
 
 CREATE INDEX jobs_user_queued ON public.jobs USING btree (user_id, lane_id, tag) WHERE (state = 'queued'::text);
 
+CREATE UNIQUE INDEX ledger_transfers_job ON public.ledger_transfers USING btree (job_id, debit, credit) WHERE (job_id IS NOT NULL);
+
+CREATE INDEX ledger_transfers_user ON public.ledger_transfers USING btree (user_id, id);
+
+CREATE INDEX settlements_user ON public.settlements USING btree (user_id, job_id DESC);
+
+CREATE INDEX usage_daily_day ON public.usage_daily USING btree (day);
+
 CREATE UNIQUE INDEX users_name ON public.users USING btree (name);
 
 ALTER INDEX public.attempts_one_live ATTACH PARTITION public.attempts_default_job_id_idx;
@@ -480,6 +906,12 @@ ALTER INDEX public.attempts_one_success ATTACH PARTITION public.attempts_default
 ALTER INDEX public.attempts_pkey ATTACH PARTITION public.attempts_default_pkey;
 
 ALTER INDEX public.job_events_pkey ATTACH PARTITION public.job_events_default_pkey;
+
+CREATE TRIGGER jobs_hold AFTER INSERT ON public.jobs REFERENCING NEW TABLE AS born FOR EACH STATEMENT EXECUTE FUNCTION public.hold_tokens();
+
+CREATE TRIGGER jobs_settle AFTER UPDATE ON public.jobs REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.settle();
+
+CREATE TRIGGER users_balance AFTER INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION public.open_balance();
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -492,6 +924,9 @@ ALTER TABLE public.attempts
 
 ALTER TABLE public.attempts
     ADD CONSTRAINT attempts_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES public.workers(id);
+
+ALTER TABLE ONLY public.balances
+    ADD CONSTRAINT balances_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.enrolment_tokens
     ADD CONSTRAINT enrolment_tokens_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES public.workers(id);
@@ -520,11 +955,17 @@ ALTER TABLE ONLY public.jobs
 ALTER TABLE ONLY public.lanes
     ADD CONSTRAINT lanes_model_kind_fkey FOREIGN KEY (model, kind) REFERENCES public.models(name, kind);
 
+ALTER TABLE ONLY public.ledger_transfers
+    ADD CONSTRAINT ledger_transfers_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.slots
     ADD CONSTRAINT slots_loaded_lane_id_fkey FOREIGN KEY (loaded_lane_id) REFERENCES public.lanes(id);
 
 ALTER TABLE ONLY public.slots
     ADD CONSTRAINT slots_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES public.workers(id);
+
+ALTER TABLE ONLY public.usage_daily
+    ADD CONSTRAINT usage_daily_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_plan_fkey FOREIGN KEY (plan) REFERENCES public.plans(name);
@@ -534,6 +975,12 @@ GRANT USAGE ON SCHEMA public TO tessera_app;
 REVOKE ALL ON FUNCTION public.ensure_partitions(ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ensure_partitions(ahead integer) TO tessera_app;
 
+REVOKE ALL ON FUNCTION public.hold_tokens() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.open_balance() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.settle() FROM PUBLIC;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.artifacts TO tessera_app;
@@ -541,6 +988,14 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.artifacts TO tessera_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.attempts TO tessera_app;
 
 GRANT SELECT ON TABLE public.attempts_default TO tessera_app;
+
+GRANT SELECT ON TABLE public.balances TO tessera_app;
+
+GRANT UPDATE(purchased) ON TABLE public.balances TO tessera_app;
+
+GRANT UPDATE(queued) ON TABLE public.balances TO tessera_app;
+
+GRANT UPDATE(running) ON TABLE public.balances TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.enrolment_tokens TO tessera_app;
 
@@ -568,6 +1023,14 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.jobs TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.lanes TO tessera_app;
 
+GRANT SELECT,INSERT ON TABLE public.ledger_transfers TO tessera_app;
+
+GRANT SELECT ON TABLE public.settlements TO tessera_app;
+
+GRANT SELECT ON TABLE public.usage_daily TO tessera_app;
+
+GRANT SELECT ON TABLE public.ledger_violations TO tessera_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.models TO tessera_app;
 
 GRANT SELECT ON TABLE public.plans TO tessera_app;
@@ -581,5 +1044,7 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.slots TO tessera_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.switches TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO tessera_app;
+
+GRANT SELECT ON TABLE public.user_plans TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.workers TO tessera_app;

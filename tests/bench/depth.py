@@ -20,6 +20,7 @@ import psycopg
 from tests.bench import fill, machine
 from tests.bench.report import Row, at_least, spread
 from tests.bench.scratch import Scratch
+from tests.fixtures import books
 
 CLAIMERS = 4
 WORKERS = 2_000
@@ -181,3 +182,4 @@ def _churn(connection: psycopg.Connection[Any], jobs: int) -> None:
         with connection.transaction():
             connection.execute("set local session_replication_role = replica")
             connection.execute(statement)
+    books.write_up(connection)

@@ -17,6 +17,8 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from tests.fixtures import books
+
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 SPEC = json.dumps(
     {
@@ -47,7 +49,7 @@ def users(connection: Connection, count: int) -> list[Credential]:
     """Customers, each with an API key."""
     names = [f"bench-{secrets.token_hex(6)}" for _ in range(count)]
     found = connection.execute(
-        "insert into users (name) select unnest(%s::text[]) returning id::text", [names]
+        "insert into users (name, plan) select unnest(%s::text[]), 'house' returning id::text", [names]
     ).fetchall()
     made = []
     for (user_id,) in found:
@@ -89,6 +91,7 @@ def backlog(connection: Connection, jobs: int, *, first_tag: float = 0.0, files:
             " insert into job_specs (job_id, spec) select id, %s::jsonb from j",
             [first_tag, jobs, SPEC],
         )
+    books.write_up(connection)
     if files:
         artifacts(connection)
 
@@ -117,6 +120,7 @@ def bulk(connection: Connection, jobs: int, *, first_tag: float = 0.0) -> None:
         )
         for index in indexes:
             connection.execute(index)
+    books.write_up(connection)
 
 
 def _without_indexes(connection: Connection) -> list[LiteralString]:

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from control_plane import embedded, migrate
 from tests.bench import machine
+from tests.fixtures.postgres import HOUSE
 
 TUNING = {"track_wal_io_timing": "on", "max_connections": "200", "autovacuum_naptime": "10s"}
 """On top of what the embedded server has anyway (fsync and synchronous_commit on), for all contestants alike."""
@@ -49,6 +50,8 @@ class Scratch:
         """The name of a new database of Tessera, migrated and otherwise fresh."""
         name = self._create(word, embedded.OWNER)
         migrate.migrate(self.url(name, embedded.OWNER))
+        with self.superuser(name) as connection:
+            connection.execute(HOUSE)
         return name
 
     def drop(self, database: str) -> None:

@@ -13,11 +13,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from control_plane import embedded, queue, workers
+from control_plane import admission, embedded, queue, workers
+from control_plane.admission import Order
 from control_plane.cli import main
 from control_plane.cli.operating import opened
 from control_plane.database import Database
-from control_plane.queue import Order
 from control_plane.wire.worker import EnrollRequest
 
 SPEC = '{"kind":"image","model":"testcard","prompt":"a secret wish","width":64,"height":64,"steps":1,"seed":1}'
@@ -79,7 +79,7 @@ def submit(data_dir: Path, user_id: str, **fields: Any) -> UUID:
     order = Order(user_id=UUID(user_id), lane_id=1, cost=1, spec=SPEC, **fields)
 
     async def work(database: Database) -> UUID | None:
-        [row] = await queue.submit(database, [order])
+        [row] = await admission.submit(database, [order])
         return row.job_id
 
     job_id = on_database(data_dir, work)
@@ -245,7 +245,7 @@ def test_a_pause_keeps_its_reason_and_refuses_orders(say: Say, tell: Tell, data_
     user_id = tell("user", "create", name())["id"]
 
     async def refusal(database: Database) -> str | None:
-        [row] = await queue.submit(database, [Order(user_id=UUID(user_id), lane_id=1, cost=1, spec=SPEC)])
+        [row] = await admission.submit(database, [Order(user_id=UUID(user_id), lane_id=1, cost=1, spec=SPEC)])
         return row.refusal
 
     assert on_database(data_dir, refusal) == "paused"

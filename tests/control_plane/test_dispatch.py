@@ -289,7 +289,9 @@ async def test_a_suspended_user_orders_nothing_and_a_full_line_says_so(
     database_url: str, sql: Rows, owner_url: str
 ) -> None:
     with rows(owner_url) as owner:
-        owner.execute("insert into plans (name, weight, queued_max, retention_days) values ('small', 1, 2, 1)")
+        owner.execute(
+            "insert into plans (name, tokens_per_day, weight, queued_max, retention_days) values ('small', 100, 1, 2, 1)"
+        )
     async with process(database_url) as dispatcher:
         user = add_user(sql, plan="small")
         jobs = await ordered(dispatcher, sql, 2, user)

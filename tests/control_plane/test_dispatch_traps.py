@@ -35,9 +35,10 @@ import psycopg
 import pytest
 from msgspec import structs
 
+from control_plane.admission import URGENT_TOKENS
 from control_plane.database import SESSION_OPTIONS, statements
 from control_plane.dispatch import TICK_SECONDS, Dispatcher
-from control_plane.queue import AFFINITY_TOKENS, LAG_TOKENS, URGENT_TOKENS
+from control_plane.queue import AFFINITY_TOKENS, LAG_TOKENS
 from tests.fixtures.queue import (
     Rows,
     Slot,
@@ -107,7 +108,8 @@ async def test_a_tag_computed_before_and_committed_after_a_later_claim_is_served
         wish = structs.asdict(order(slow, lane))
         with psycopg.connect(database_url) as late:
             row = late.execute(
-                statements()["queue.submit"][1], {name: [value] for name, value in wish.items()}
+                statements()["admission.submit"][1],
+                {**{name: [value] for name, value in wish.items()}, "spent_plans": [], "processes": 1},
             ).fetchone()
             assert row is not None
             add_backlog(sql, quick, lane, 200)

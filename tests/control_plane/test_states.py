@@ -16,10 +16,11 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from control_plane import queue, states, workers
+from control_plane import admission, queue, states, workers
+from control_plane.admission import Order
 from control_plane.database import Database
 from control_plane.errors import TesseraError
-from control_plane.queue import Completion, Fence, LaneHint, Order, Place, Report
+from control_plane.queue import Completion, Fence, LaneHint, Place, Report
 from control_plane.states import FAILURES_MAX, STATES, TERMINAL, TRANSITIONS, State, status
 from control_plane.wire.worker import FailCause, Phase
 from tests.fixtures.postgres import Postgres
@@ -73,7 +74,7 @@ class Hands:
         order = Order(
             user_id=user_id, lane_id=lane_id, cost=1, spec=msgspec.json.encode(SPEC).decode(), max_wait=max_wait
         )
-        [row] = await queue.submit(self.database, [order])
+        [row] = await admission.submit(self.database, [order])
         assert row.job_id is not None
         worker_id = add_worker(self.sql)
         nobody = Fence(job_id=row.job_id, attempt=1, token=uuid4(), worker_id=worker_id)

@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 from control_plane import embedded
 from control_plane.database import SESSION_OPTIONS, statements
 from tests.fixtures.postgres import Postgres
-from tests.fixtures.queue import Rows, add_lane, add_user, add_worker, alone, rows
+from tests.fixtures.queue import add_lane, add_user, add_worker, alone, rows
 
 LANES = 3
 JOBS = st.lists(

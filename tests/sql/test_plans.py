@@ -16,6 +16,7 @@ import pytest
 
 from control_plane import embedded
 from control_plane.database import SESSION_OPTIONS, statements
+from tests.fixtures import books
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import Rows, add_lane, add_user, add_worker, alone, one, rows
 
@@ -135,7 +136,10 @@ def large(postgres: Postgres, template: str) -> Iterator[Large]:
             where state in ('queued', 'running') or user_id = %s""",
             [users[0]],
         )
-        owner.execute("vacuum (analyze) jobs, attempts, job_specs")
+        books.write_up(owner)
+        owner.execute(
+            "vacuum (analyze) jobs, attempts, job_specs, balances, usage_daily, ledger_transfers, settlements"
+        )
     yield Large(postgres.url(name), postgres.url(name, embedded.OWNER), users, workers, lanes)
     postgres.drop(name)
 
@@ -154,10 +158,16 @@ def fences(large: Large, leases: int) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("batch", [1, 64])
 def test_submit_looks_at_its_users_own_line_only(large: Large, batch: int) -> None:
     plan = large.explain(
-        "queue.submit",
+        "admission.submit",
         user_id=[large.users[n % USERS] for n in range(batch)],
         lane_id=[large.lanes[n % 3] for n in range(batch)],
         cost=[1] * batch,
+        pixels=[1] * batch,
+        video_seconds=[0.0] * batch,
+        pool_tags=["{}"] * batch,
+        policy_version=[1] * batch,
+        spent_plans=[],
+        processes=1,
         head_start=[0.0] * batch,
         clock=[float(FINISHED)] * batch,
         spec=['{"count": 1}'] * batch,

@@ -1,0 +1,123 @@
+"""Admission: how an order becomes a job, or what its customer is told instead.
+
+One statement decides for a whole batch (`sql/queries/admission.sql`): idempotency, suspension, kill switches, the
+limits of the plan, the rate, the queue's length and the tokens, in this order. It also holds the tokens and puts the
+job in line, so an answer of 201 means all of it. Refusals are rows; here they become errors that say what to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from control_plane.database import Database, Query, columns
+from control_plane.errors import (
+    IdempotencyMismatch,
+    Internal,
+    Paused,
+    PlanForbids,
+    QueueFull,
+    RateLimited,
+    Suspended,
+    TesseraError,
+    TokensShort,
+)
+
+URGENT_TOKENS = 1_000.0
+"""The bounded head start of an urgent job."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A validated, priced job on its way into the queue."""
+
+    user_id: UUID
+    lane_id: int
+    cost: int
+    """Tokens."""
+    pixels: int = 0
+    """Of one picture or frame, for the plan's limit."""
+    video_seconds: float = 0.0
+    head_start: float = 0.0
+    spec: str
+    """JSON of the `JobSpec`."""
+    metadata: str = "{}"
+    max_wait: int | None = None
+    key: str | None = None
+    """The Idempotency-Key, with `request_sha256` of what it was sent with."""
+    request_sha256: bytes | None = None
+    policy_version: int = 1
+    """Of the rules of conduct that the order was read by."""
+    clock: float = 0.0
+    pool_tags: str = "{}"
+    """JSON: plan → how far the users of a plan with a pool weight have been spaced in this lane."""
+
+
+class SubmitRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a member. The facts about its user are those before it was admitted."""
+
+    n: int
+    refusal: str | None
+    job_id: UUID | None
+    tag: float | None
+    created_at: datetime | None
+    pool_plan: str | None
+    pool_tag: float | None
+    available: int | None
+    """Tokens."""
+    calls_left: int | None
+    """Submits that the rate allows right after this one."""
+    calls_per_minute: int | None
+    busy_seconds: float | None
+    """Until the whole rate is free again."""
+    resets_at: datetime
+    resets_in: float
+
+
+SUBMIT = Query("admission.submit", SubmitRow)
+
+
+async def submit(
+    database: Database, orders: Sequence[Order], *, spent_plans: Collection[str] = (), processes: int = 1
+) -> list[SubmitRow]:
+    """Admits a batch. `spent_plans`: whose users together have used up their day; `processes`: how many admit.
+
+    A member that is refused with `again` could not be decided beside its neighbours: it is for the caller to repeat.
+    """
+    return await database.many(SUBMIT, {**columns(orders), "spent_plans": list(spent_plans), "processes": processes})
+
+
+def refused(row: SubmitRow, cost: int) -> TesseraError:
+    """What the customer of a refused order is told."""
+    match row.refusal:
+        case "tokens_short":
+            return TokensShort(
+                f"This costs {cost} tokens and you have {row.available}. Your daily tokens come back at midnight UTC.",
+                retry_after=math.ceil(row.resets_in),
+                needed=cost,
+                available=row.available,
+                resets_at=row.resets_at,
+            )
+        case "rate_limited":
+            per_minute = row.calls_per_minute or 1
+            wait = max(1, math.ceil((row.busy_seconds or 0) - 60 + 60 / per_minute))
+            return RateLimited(
+                f"Your plan takes {per_minute} orders a minute. Try again in {wait} s.", retry_after=wait
+            )
+        case "queue_full":
+            return QueueFull(
+                "You have as many jobs waiting as your plan allows. Wait for one to finish.", retry_after=10
+            )
+        case "plan_forbids":
+            return PlanForbids("Your plan does not include this. GET /api/v1/plans lists what each plan allows.")
+        case "suspended":
+            return Suspended("This account is suspended. Ask the operator.")
+        case "paused":
+            return Paused("New jobs are paused by the operator. Try again later.", retry_after=30)
+        case "idempotency_mismatch":
+            return IdempotencyMismatch("This Idempotency-Key was used with another request. Use a new key.")
+        case _:
+            return Internal(f"The order was refused for an unknown reason: {row.refusal}.")
