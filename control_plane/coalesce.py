@@ -1,7 +1,7 @@
 """Turning many waiting calls of one process into few statements.
 
 Calls of one kind that wait at the same moment go to the database as one batch: at most `WIDTH` members, at most
-`FLIGHTS` batches on the way. A call that finds none on the way leaves at once; batches form by themselves under
+`FLIGHTS` batches on the way. A call that finds nothing going on leaves at once; batches form by themselves under
 load, because calls gather while others are on the way, and a second one departs when it is full enough or somebody
 has waited long enough. Only calls with the same key share a batch. An expected refusal is an answer like any other;
 when a batch raises, its members are run one by one, so that each call meets its own fate and not its neighbour's. Not
@@ -11,6 +11,7 @@ so when the database went away: then nobody knows what was done, and doing it ag
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
@@ -23,8 +24,10 @@ Answer = TypeVar("Answer")
 WIDTH = 32
 FLIGHTS = 2
 GATHER_TURNS = 4
-"""Turns of the loop before a batch departs: none but microseconds when there is nothing else to do, and under load
-enough to take along what has arrived meanwhile and is still to be read."""
+"""Turns of the loop before a batch departs while there is company: enough to take along what has arrived meanwhile and
+is still to be read …"""
+COMPANY_SECONDS = 0.01
+"""… which is to be expected so soon after a batch."""
 FULL = WIDTH // 2
 """How many calls that wait let a second batch depart while the first is still on the way …"""
 LATE_SECONDS = 0.01
@@ -57,7 +60,9 @@ class Coalescer(Generic[Call, Answer]):
         self._key = key
         self._width = width
         self._waiting: dict[Hashable, deque[tuple[Call, asyncio.Future[Answer]]]] = {}
+        self._queued = 0
         self._flying = 0
+        self._landed_at = -math.inf
         self._late: asyncio.TimerHandle | None = None
         self.calls = 0
         self.batches = 0
@@ -65,6 +70,7 @@ class Coalescer(Generic[Call, Answer]):
     async def __call__(self, call: Call) -> Answer:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(self._key(call), deque()).append((call, future))
+        self._queued += 1
         self.calls += 1
         self._go()
         return await future
@@ -73,7 +79,7 @@ class Coalescer(Generic[Call, Answer]):
         """Let a batch depart when it should, and let nobody wait long for that."""
         if not self._waiting or self._flying >= FLIGHTS:
             return
-        if self._flying == 0 or sum(map(len, self._waiting.values())) >= FULL:
+        if self._flying == 0 or self._queued >= FULL:
             self._depart()
         elif self._late is None:
             self._late = asyncio.get_running_loop().call_later(LATE_SECONDS, self._depart_late)
@@ -92,13 +98,16 @@ class Coalescer(Generic[Call, Answer]):
             flight.close()
 
     async def _fly(self) -> None:
+        clock = asyncio.get_running_loop().time
         try:
-            for _ in range(GATHER_TURNS):
-                await asyncio.sleep(0)
+            if self._queued > 1 or clock() - self._landed_at < COMPANY_SECONDS:
+                for _ in range(GATHER_TURNS):
+                    await asyncio.sleep(0)
             if self._waiting:
                 await self._settle(self._next_batch())
         finally:
             self._flying -= 1
+            self._landed_at = clock()
         self._go()
 
     def _next_batch(self) -> list[tuple[Call, asyncio.Future[Answer]]]:
@@ -108,6 +117,7 @@ class Coalescer(Generic[Call, Answer]):
         batch = [line.popleft() for _ in range(min(self._width, len(line)))]
         if line:
             self._waiting[key] = line
+        self._queued -= len(batch)
         return batch
 
     async def _settle(self, batch: list[tuple[Call, asyncio.Future[Answer]]]) -> None:

@@ -101,8 +101,8 @@ BEFORE = {
     "quarantined": "insert into slots (worker_id, slot, quarantined_at) values (%(worker)s, 0, now())",
     "a lane paused": "update lanes set paused_at = now() where id = %(lane)s",
     "a model paused": "update models set paused_at = now() where name = 'lane-0'",
-    "asked before": """update jobs set state = 'running', attempt = 1, phase = 'offered', worker_id = %(worker)s, slot = 0,
-        claim_id = %(claim)s, lease_token = gen_random_uuid(), lease_expires_at = now() + interval '5 seconds'
+    "asked before": """update jobs set state = 'running', attempt = 1, phase = 'offered', worker_id = %(worker)s,
+        slot = 0, claim_id = %(claim)s, lease_token = gen_random_uuid(), lease_expires_at = now() + interval '5 seconds'
         where id = (select id from jobs order by id limit 1 for update skip locked)""",
 }
 
