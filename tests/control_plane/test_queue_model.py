@@ -176,7 +176,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
         "when k.request_sha256 = m.request_sha256 then 'replayed'",
         "when false then ''",
     ),
-    "submit without a cap": ("admission.submit", "or place > room or", "or place > room + 1 or"),
+    "submit without a cap": ("admission.submit", "<= least(calls, room)", "<= least(calls, room + 1)"),
     "first answer forgotten": ("past", "and j.attempt = a.number", ""),
 }
 """What is planted → (statement, text, what stands there instead)."""
