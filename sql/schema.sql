@@ -42,13 +42,14 @@ begin
         purchased = u.purchased + excluded.purchased;
 
     update balances set purchased = balances.purchased - mine.purchased, held = balances.held + mine.cost,
-        queued = balances.queued + mine.jobs,
+        queued = balances.queued + mine.queued,
         day = greatest(balances.day, mine.day),
         daily = case when balances.day = mine.day then balances.daily + mine.daily
             when balances.day < mine.day then mine.daily else balances.daily end,
         submits_until = greatest(balances.submits_until, now()) + mine.jobs * interval '1 minute' / p.submits_per_minute
     from (
-        select user_id, max(utc_day(created_at)) as day, count(*)::integer as jobs, sum(cost) as cost,
+        select user_id, max(utc_day(created_at)) as day, count(*)::integer as jobs,
+            count(*) filter (where state = 'queued') as queued, sum(cost) as cost,
             sum(purchased) as purchased, sum(cost - purchased) as daily
         from born group by user_id
     ) mine
@@ -74,8 +75,8 @@ CREATE FUNCTION public.settle() RETURNS trigger
     SET enable_hashjoin TO 'on'
     AS $$
 begin
-    if not exists (select from after join before using (id) where after.state <> before.state) then
-        return null;
+    if not exists (select from after where state <> 'running') then
+        return null; -- claims, which count for themselves, and heartbeats
     end if;
 
     perform from balances
@@ -135,6 +136,16 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.suspend_balance() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    update balances set suspended = new.status <> 'active' where user_id = new.id;
+    return null;
+end
+$$;
+
 CREATE FUNCTION public.utc_day(instant timestamp with time zone) RETURNS date
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog'
@@ -186,14 +197,17 @@ CREATE TABLE public.artifacts (
     visibility text DEFAULT 'private'::text NOT NULL,
     legal_hold boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    visibility_before text,
     CONSTRAINT artifacts_attempt_check CHECK ((attempt > 0)),
     CONSTRAINT artifacts_bytes_check CHECK ((bytes > 0)),
     CONSTRAINT artifacts_height_check CHECK ((height > 0)),
     CONSTRAINT artifacts_index_check CHECK (((index >= 0) AND (index <= 63))),
     CONSTRAINT artifacts_key_check CHECK (((length(key) >= 1) AND (length(key) <= 200))),
     CONSTRAINT artifacts_sha256_check CHECK ((octet_length(sha256) = 32)),
+    CONSTRAINT artifacts_visibility_before_check CHECK ((visibility_before = ANY (ARRAY['private'::text, 'shared'::text, 'published'::text]))),
     CONSTRAINT artifacts_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'shared'::text, 'published'::text, 'quarantined'::text]))),
-    CONSTRAINT artifacts_width_check CHECK ((width > 0))
+    CONSTRAINT artifacts_width_check CHECK ((width > 0)),
+    CONSTRAINT quarantine_remembers CHECK (((visibility = 'quarantined'::text) = (visibility_before IS NOT NULL)))
 );
 
 CREATE TABLE public.attempts (
@@ -233,6 +247,33 @@ CREATE TABLE public.attempts_default (
     CONSTRAINT ended_means_outcome CHECK (((ended_at IS NULL) = (outcome IS NULL)))
 );
 
+CREATE TABLE public.audit_log (
+    id bigint NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id text,
+    verb text NOT NULL,
+    object_kind text NOT NULL,
+    object_id text NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT audit_log_actor_id_check CHECK (((length(actor_id) >= 1) AND (length(actor_id) <= 64))),
+    CONSTRAINT audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['operator'::text, 'user'::text, 'service'::text]))),
+    CONSTRAINT audit_log_detail_check CHECK (((jsonb_typeof(detail) = 'object'::text) AND (length((detail)::text) <= 4000))),
+    CONSTRAINT audit_log_object_id_check CHECK (((length(object_id) >= 1) AND (length(object_id) <= 200))),
+    CONSTRAINT audit_log_object_kind_check CHECK ((object_kind ~ '^[a-z][a-z_]{0,31}$'::text)),
+    CONSTRAINT audit_log_verb_check CHECK ((verb ~ '^[a-z][a-z_]{0,31}$'::text)),
+    CONSTRAINT operator_has_no_id CHECK (((actor_kind = 'operator'::text) = (actor_id IS NULL)))
+);
+
+ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.balances (
     user_id uuid NOT NULL,
     purchased bigint DEFAULT 0 NOT NULL,
@@ -242,6 +283,7 @@ CREATE TABLE public.balances (
     queued integer DEFAULT 0 NOT NULL,
     running integer DEFAULT 0 NOT NULL,
     submits_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    suspended boolean DEFAULT false NOT NULL,
     CONSTRAINT balances_daily_check CHECK ((daily >= 0)),
     CONSTRAINT balances_held_check CHECK ((held >= 0)),
     CONSTRAINT balances_queued_check CHECK ((queued >= 0)),
@@ -355,6 +397,7 @@ CREATE TABLE public.jobs (
     policy_version integer DEFAULT 1 NOT NULL,
     prompt_rendered text,
     purchased integer DEFAULT 0 NOT NULL,
+    running_max smallint DEFAULT 32767 NOT NULL,
     CONSTRAINT backoff_has_no_tag CHECK (((state <> 'queued'::text) OR ((tag IS NULL) = (due_at IS NOT NULL)))),
     CONSTRAINT failure_says_why CHECK (((error_code IS NOT NULL) = (state = ANY (ARRAY['failed'::text, 'expired'::text])))),
     CONSTRAINT finished_once CHECK (((finished_at IS NOT NULL) = (state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text, 'expired'::text])))),
@@ -365,6 +408,7 @@ CREATE TABLE public.jobs (
     CONSTRAINT jobs_head_start_check CHECK ((head_start >= (0)::double precision)),
     CONSTRAINT jobs_losses_check CHECK ((losses >= 0)),
     CONSTRAINT jobs_phase_check CHECK ((phase = ANY (ARRAY['offered'::text, 'held'::text, 'started'::text]))),
+    CONSTRAINT jobs_running_max_check CHECK ((running_max > 0)),
     CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
     CONSTRAINT lease_has_attempt CHECK (((state <> 'running'::text) OR (attempt > 0))),
     CONSTRAINT lease_is_whole CHECK ((num_nonnulls(worker_id, slot, claim_id, lease_token, phase, lease_expires_at) =
@@ -650,7 +694,7 @@ CREATE TABLE public.plans (
     queued_max integer NOT NULL,
     retention_days integer NOT NULL,
     tokens_per_day integer DEFAULT 0 NOT NULL,
-    running_max integer DEFAULT 1 NOT NULL,
+    running_max smallint DEFAULT 1 NOT NULL,
     submits_per_minute integer DEFAULT 10 NOT NULL,
     reads_per_minute integer DEFAULT 120 NOT NULL,
     images boolean DEFAULT true NOT NULL,
@@ -676,6 +720,29 @@ CREATE TABLE public.plans (
     CONSTRAINT plans_tokens_per_day_check CHECK ((tokens_per_day >= 0)),
     CONSTRAINT plans_video_seconds_max_check CHECK ((video_seconds_max >= (0)::double precision)),
     CONSTRAINT plans_weight_check CHECK ((weight > (0)::double precision))
+);
+
+CREATE TABLE public.reports (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    job_id uuid NOT NULL,
+    index smallint,
+    reporter_id uuid NOT NULL,
+    category text NOT NULL,
+    text text DEFAULT ''::text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    handled_at timestamp with time zone,
+    handled_by text,
+    CONSTRAINT handled_by_somebody CHECK ((num_nonnulls(handled_at, handled_by) =
+CASE state
+    WHEN 'open'::text THEN 0
+    ELSE 2
+END)),
+    CONSTRAINT reports_category_check CHECK ((category = ANY (ARRAY['minors'::text, 'sexual'::text, 'violence'::text, 'hate'::text, 'person'::text, 'copyright'::text, 'other'::text]))),
+    CONSTRAINT reports_handled_by_check CHECK (((length(handled_by) >= 1) AND (length(handled_by) <= 64))),
+    CONSTRAINT reports_index_check CHECK (((index >= 0) AND (index <= 63))),
+    CONSTRAINT reports_state_check CHECK ((state = ANY (ARRAY['open'::text, 'upheld'::text, 'dismissed'::text]))),
+    CONSTRAINT reports_text_check CHECK ((length(text) <= 1000))
 );
 
 CREATE TABLE public.schema_migrations (
@@ -794,6 +861,9 @@ ALTER TABLE ONLY public.attempts
 ALTER TABLE ONLY public.attempts_default
     ADD CONSTRAINT attempts_default_pkey PRIMARY KEY (job_id, number);
 
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.balances
     ADD CONSTRAINT balances_pkey PRIMARY KEY (user_id);
 
@@ -836,6 +906,12 @@ ALTER TABLE ONLY public.models
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.reports
+    ADD CONSTRAINT reports_once UNIQUE NULLS NOT DISTINCT (reporter_id, job_id, index);
+
+ALTER TABLE ONLY public.reports
+    ADD CONSTRAINT reports_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
@@ -875,6 +951,8 @@ CREATE UNIQUE INDEX attempts_one_success ON ONLY public.attempts USING btree (jo
 
 CREATE UNIQUE INDEX attempts_default_job_id_idx1 ON public.attempts_default USING btree (job_id) WHERE (outcome = 'succeeded'::text);
 
+CREATE INDEX audit_log_object ON public.audit_log USING btree (object_kind, object_id, id DESC);
+
 CREATE INDEX identities_user ON public.identities USING btree (user_id);
 
 CREATE INDEX jobs_backoff ON public.jobs USING btree (due_at) WHERE ((state = 'queued'::text) AND (due_at IS NOT NULL));
@@ -893,11 +971,17 @@ CREATE UNIQUE INDEX ledger_transfers_job ON public.ledger_transfers USING btree 
 
 CREATE INDEX ledger_transfers_user ON public.ledger_transfers USING btree (user_id, id);
 
+CREATE INDEX reports_job ON public.reports USING btree (job_id);
+
+CREATE INDEX reports_state ON public.reports USING btree (state, id DESC);
+
 CREATE INDEX settlements_user ON public.settlements USING btree (user_id, job_id DESC);
 
 CREATE INDEX usage_daily_day ON public.usage_daily USING btree (day);
 
 CREATE UNIQUE INDEX users_name ON public.users USING btree (name);
+
+CREATE INDEX users_suspended ON public.users USING btree (id) WHERE (status = 'suspended'::text);
 
 ALTER INDEX public.attempts_one_live ATTACH PARTITION public.attempts_default_job_id_idx;
 
@@ -912,6 +996,8 @@ CREATE TRIGGER jobs_hold AFTER INSERT ON public.jobs REFERENCING NEW TABLE AS bo
 CREATE TRIGGER jobs_settle AFTER UPDATE ON public.jobs REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.settle();
 
 CREATE TRIGGER users_balance AFTER INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION public.open_balance();
+
+CREATE TRIGGER users_suspend AFTER UPDATE OF status ON public.users FOR EACH ROW WHEN ((new.status IS DISTINCT FROM old.status)) EXECUTE FUNCTION public.suspend_balance();
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -958,6 +1044,12 @@ ALTER TABLE ONLY public.lanes
 ALTER TABLE ONLY public.ledger_transfers
     ADD CONSTRAINT ledger_transfers_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.reports
+    ADD CONSTRAINT reports_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
+
+ALTER TABLE ONLY public.reports
+    ADD CONSTRAINT reports_reporter_id_fkey FOREIGN KEY (reporter_id) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.slots
     ADD CONSTRAINT slots_loaded_lane_id_fkey FOREIGN KEY (loaded_lane_id) REFERENCES public.lanes(id);
 
@@ -981,6 +1073,8 @@ REVOKE ALL ON FUNCTION public.open_balance() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.settle() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.suspend_balance() FROM PUBLIC;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.artifacts TO tessera_app;
@@ -988,6 +1082,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.artifacts TO tessera_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.attempts TO tessera_app;
 
 GRANT SELECT ON TABLE public.attempts_default TO tessera_app;
+
+GRANT SELECT,INSERT ON TABLE public.audit_log TO tessera_app;
 
 GRANT SELECT ON TABLE public.balances TO tessera_app;
 
@@ -1034,6 +1130,14 @@ GRANT SELECT ON TABLE public.ledger_violations TO tessera_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.models TO tessera_app;
 
 GRANT SELECT ON TABLE public.plans TO tessera_app;
+
+GRANT SELECT,INSERT ON TABLE public.reports TO tessera_app;
+
+GRANT UPDATE(state) ON TABLE public.reports TO tessera_app;
+
+GRANT UPDATE(handled_at) ON TABLE public.reports TO tessera_app;
+
+GRANT UPDATE(handled_by) ON TABLE public.reports TO tessera_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO tessera_app;
 
