@@ -7,7 +7,7 @@ the lease is lost. The files of the attempt are deleted at the end in any case.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from functools import partial
 
 import msgspec
@@ -16,7 +16,7 @@ import structlog
 from agent import transfer
 from agent.client import Problem
 from agent.duty import Duty
-from agent.engine import EngineError, Output, Preview
+from agent.engine import Done, EngineError, Output, Preview
 from agent.interrupt import Interrupted
 from agent.retry import Verdict, persist, verdict
 from agent.slot import Slot
@@ -95,28 +95,38 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
 
 
 async def _run(work: Work, slot: Slot, duty: Duty) -> list[Output]:
-    async with slot.turn:
+    async with AsyncExitStack() as turn:
+        await turn.enter_async_context(slot.turn)
         await slot.ready_engine()
         slot.begin(work)
         duty.tell()
         outputs: list[Output] = []
         try:
-            outputs = await _run_within_limit(work, slot, duty)
+            outputs = await _run_within_limit(work, slot, duty, turn)
         except EngineError as error:
             slot.ready = slot.ready and error.cause != "engine_crash"
             raise
         finally:
-            slot.end(work, finished=bool(outputs))
+            if work.stage == "running":
+                slot.end(work, finished=bool(outputs))
         return outputs
 
 
-async def _run_within_limit(work: Work, slot: Slot, duty: Duty) -> list[Output]:
+async def _let_go(work: Work, slot: Slot, turn: AsyncExitStack) -> None:
+    """The engine is free: the held job begins while this one's files are brought in and uploaded."""
+    slot.end(work, finished=True)
+    work.stage = "uploading"
+    await turn.aclose()
+    slot.fall_idle()
+
+
+async def _run_within_limit(work: Work, slot: Slot, duty: Duty, turn: AsyncExitStack) -> list[Output]:
     """Whatever goes wrong in the engine comes out as `EngineError`."""
     seconds = duty.settings.run_seconds_max
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
-            outputs = await _follow(work, slot, duty)
+            outputs = await _follow(work, slot, duty, turn)
     except EngineError:
         raise
     except Exception as error:
@@ -129,7 +139,7 @@ async def _run_within_limit(work: Work, slot: Slot, duty: Duty) -> list[Output]:
     return outputs
 
 
-async def _follow(work: Work, slot: Slot, duty: Duty) -> list[Output]:
+async def _follow(work: Work, slot: Slot, duty: Duty, turn: AsyncExitStack) -> list[Output]:
     outputs: list[Output] = []
     async with aclosing(slot.engine.run(work.lease.spec, work.folder)) as events:
         async for event in events:
@@ -140,6 +150,8 @@ async def _follow(work: Work, slot: Slot, duty: Duty) -> list[Output]:
                 case Preview():
                     work.show(event)
                     duty.progressed(work)
+                case Done():
+                    await _let_go(work, slot, turn)
                 case Output():
                     outputs.append(event)
     return outputs

@@ -123,7 +123,7 @@ async def _enroll(settings: Settings, options: argparse.Namespace) -> Exit:
 
 async def _run(settings: Settings) -> Exit:
     credential = load(settings.credential_file)
-    choice = await choose(settings.engine, settings.comfyui_url, settings.testcard_seconds)
+    choice = await choose(settings.engine, settings.comfyui_url, settings.testcard_seconds, settings.workflows)
     logger.info("engine.chosen", engine=choice.name, why=choice.why, slots=settings.slots)
     await run_agent(settings, credential, [choice.make() for _ in range(settings.slots)])
     return Exit.CLEAN
@@ -254,6 +254,7 @@ def _run_parser(commands: Commands, everywhere: _Parser) -> None:
     command = commands.add_parser("run", help=text, description=text, parents=[everywhere])
     command.add_argument("--engine", choices=("testcard", "comfyui", "auto"), help="default auto")
     command.add_argument("--comfyui-url", help="where auto looks for a ComfyUI (default http://127.0.0.1:8188)")
+    command.add_argument("--workflows", type=Path, help="a folder of workflows besides those that are shipped")
     command.add_argument("--slots", type=int, help="engines at work side by side, one per GPU (default 1)")
     command.add_argument("--testcard-seconds", type=float, help="how long the built-in engine takes for a picture")
     command.add_argument("--local-port", type=int, help="serve /health, /metrics, /run_job on 127.0.0.1 (default off)")

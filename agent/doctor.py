@@ -118,7 +118,7 @@ def _memory(settings: Settings) -> Check:
 
 async def _engine(settings: Settings) -> list[Check]:
     try:
-        choice = await choose(settings.engine, settings.comfyui_url, CANARY_SECONDS)
+        choice = await choose(settings.engine, settings.comfyui_url, CANARY_SECONDS, settings.workflows)
         engine = choice.make()
     except EngineMissing as error:
         return [Check(name="engine", result="bad", found=settings.engine, cure=str(error))]

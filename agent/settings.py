@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: EngineName = "auto"
     """`auto` takes a ComfyUI that answers at `comfyui_url`, else the built-in engine, and says which."""
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
+    workflows: Path | None = None
+    """A folder of workflows for ComfyUI besides the shipped ones; one of the same name stands in for it."""
     slots: Annotated[int, Meta(ge=1, le=SLOTS_MAX)] = 1
     """Engines at work side by side: one per GPU."""
     testcard_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 2.0
@@ -78,6 +80,7 @@ FIELDS: dict[str, Any] = get_type_hints(Settings, include_extras=True)
 _ALLOWED = {
     "engine": "auto, testcard or comfyui",
     "comfyui_url": "an absolute URL (http://127.0.0.1:8188)",
+    "workflows": "a folder",
     "slots": f"a whole number from 1 to {SLOTS_MAX}",
     "testcard_seconds": "a number of seconds from 0 to 3600",
     "run_seconds_max": "a number of seconds above 0, at most 86400",

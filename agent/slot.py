@@ -22,7 +22,8 @@ from agent.work import Work
 from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.worker import LEASES_PER_SLOT_MAX, Capability, ClaimRequest, SlotClaim, SlotReport
 
-ENGINE_START_SECONDS = 120.0
+ENGINE_START_SECONDS = 900.0
+"""A large model is loaded for the first picture."""
 ENGINE_STOP_SECONDS = 10.0
 TELLING_PROGRESS = 0.05
 """From here on progress says how long the rest will take."""

@@ -3,7 +3,7 @@
 An engine knows nothing of leases or of the control plane. `run` is an async generator: it yields progress and
 previews while it works and one `Output` per file, and whoever iterates it stops it by closing it (`aclose`, or
 cancelling the task), after which the engine must be idle within `INTERRUPT_SECONDS` and leave no file behind
-that it did not announce.
+that it did not announce. An engine that has yielded `Done` takes the next run while this one's files are brought in.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ class Output(msgspec.Struct, frozen=True):
     index: int
     path: Path
     mime_type: str
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The engine itself is free for another run; what follows of this one are its files. Yielded once, or never."""
 
 
 class EngineError(Exception):
@@ -58,8 +62,8 @@ class Engine(Protocol):
 
     async def offer(self) -> Offer: ...
 
-    def run(self, spec: JobSpec, folder: Path) -> AsyncGenerator[Progress | Preview | Output, None]:
-        """Make the files of `spec` inside `folder`, an empty directory of this run's own."""
+    def run(self, spec: JobSpec, folder: Path) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
+        """Make the files of `spec` inside `folder`, which is this run's own and holds nothing but the input image."""
         ...
 
     def loaded(self) -> Capability | None:

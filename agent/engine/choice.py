@@ -1,12 +1,14 @@
 """Which engine this machine uses, and why.
 
-`auto` looks whether a ComfyUI answers. An engine is made per slot; nothing here starts one.
+`auto` looks whether a ComfyUI answers. An engine is made per slot; nothing here starts one. The modules of an engine
+are only loaded when it is chosen.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import aiohttp
@@ -28,20 +30,14 @@ class Choice(msgspec.Struct, frozen=True):
     make: Callable[[], Engine]
 
 
-async def choose(wanted: Literal["auto", "testcard", "comfyui"], comfyui_url: str, testcard_seconds: float) -> Choice:
-    """Raises `EngineMissing`."""
-    if wanted == "comfyui":
-        raise EngineMissing(
-            "This version cannot drive ComfyUI yet. Use --engine testcard (the built-in engine, for trying things out)."
-        )
-    why = "as asked"
-    if wanted == "auto":
-        found = await comfyui_answers(comfyui_url)
-        why = (
-            f"a ComfyUI answers at {comfyui_url}, but this version cannot drive it yet"
-            if found
-            else f"no ComfyUI answers at {comfyui_url}"
-        )
+async def choose(
+    wanted: Literal["auto", "testcard", "comfyui"], comfyui_url: str, testcard_seconds: float, workflows: Path | None
+) -> Choice:
+    """Raises `EngineMissing`. `workflows`: a folder of the operator's own, over the shipped ones."""
+    if wanted == "comfyui" or (wanted == "auto" and await comfyui_answers(comfyui_url)):
+        why = "as asked" if wanted == "comfyui" else f"a ComfyUI answers at {comfyui_url}"
+        return Choice("comfyui", why, lambda: _comfyui(comfyui_url, workflows))
+    why = f"no ComfyUI answers at {comfyui_url}" if wanted == "auto" else "as asked"
     return Choice("testcard", why, lambda: _testcard(testcard_seconds))
 
 
@@ -57,6 +53,18 @@ async def comfyui_answers(url: str) -> bool:
     except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError):
         return False
     return isinstance(stats, dict) and "comfyui_version" in (stats.get("system") or {})
+
+
+def _comfyui(url: str, workflows: Path | None) -> Engine:
+    try:
+        from agent.engine.comfyui import ComfyUI  # needs Pillow, to see what was drawn
+        from agent.engine.comfyui.workflow import SHIPPED, WorkflowError, load
+    except ImportError as error:
+        raise EngineMissing(f"ComfyUI cannot be driven ({error}). Run: pip install pillow") from error
+    try:
+        return ComfyUI(url, load(SHIPPED, *([workflows] if workflows else [])))
+    except WorkflowError as error:
+        raise EngineMissing(str(error)) from error
 
 
 def _testcard(seconds: float) -> Engine:

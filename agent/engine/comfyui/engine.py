@@ -1,0 +1,227 @@
+"""The engine: one ComfyUI, the workflows that it can run, and one order after the other.
+
+Ready means that a small picture was drawn, not that a port is open. An engine that was torn out of a run, or whose
+run failed by its own fault, starts again: it asks ComfyUI anew what it has and draws another canary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import structlog
+
+from agent import clock
+from agent.engine import Done, EngineError, Offer, Output, Preview
+from agent.engine.comfyui import places
+from agent.engine.comfyui.bench import Bench
+from agent.engine.comfyui.check import faults
+from agent.engine.comfyui.errand import Errand
+from agent.engine.comfyui.looks import Memory
+from agent.engine.comfyui.nodes import NodeClasses, node_classes
+from agent.engine.comfyui.render import artifact
+from agent.engine.comfyui.server import Gone, Refused, Server, Silent, Stats
+from agent.engine.comfyui.watch import Patience
+from agent.engine.comfyui.workflow import Workflow
+from control_plane.wire.job import JobSpec, Progress
+from control_plane.wire.worker import LANES_PER_SLOT_MAX, Capability
+
+GIB = 1024**3
+KNOCK_SECONDS = 0.5
+"""Between tries to reach a ComfyUI that is starting."""
+CANARY_SIDE = 256
+CANARY_STEPS = 2
+
+log = structlog.get_logger()
+
+
+class ComfyUI:
+    """One per slot."""
+
+    name = "comfyui"
+
+    def __init__(
+        self, url: str, workflows: list[Workflow], patience: Patience | None = None, *, previews: bool = True
+    ) -> None:
+        self._url = url
+        self._workflows = workflows
+        self._patience = patience or Patience()
+        self._previews = previews
+        self._memory = Memory()
+        self._stuck: set[str] = set()
+        self._strays: set[str] = set()
+        self._session: aiohttp.ClientSession | None = None
+        self._bench: Bench | None = None
+        self._offered: list[Workflow] = []
+        self._offer = Offer(capabilities=[], vram_gib=0, device="")
+
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), trust_env=False)
+        server = Server(self._url, self._session)
+        try:
+            stats = await self._knock(server)
+            bench = Bench(
+                server, await places.find(server, stats), self._patience, previews=self._previews, memory=self._memory
+            )
+            bench.stuck, bench.strays = self._stuck, self._strays
+            self._offered = _fitting(self._workflows, node_classes(await server.object_info()), _vram_gib(stats))
+            await bench.inherit()
+        except (Gone, Silent, Refused, msgspec.ValidationError) as error:
+            raise EngineError("engine_crash", f"There is no ComfyUI at {self._url} ({error}).") from error
+        if not self._offered:
+            raise EngineError(
+                "missing_model", "No workflow fits this ComfyUI. What is missing: tessera-agent workflows"
+            )
+        self._bench = bench
+        self._offer = _described(self._offered, stats)
+        if not bench.adopted():
+            await self._draw_canary()
+
+    async def offer(self) -> Offer:
+        return self._offer
+
+    def loaded(self) -> Capability | None:
+        return self._bench.loaded if self._bench is not None else None
+
+    async def run(self, spec: JobSpec, folder: Path) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
+        workflow = self._workflow(spec)
+        parts = [spec] if workflow.in_batches else [artifact(spec, index) for index in range(spec.count)]
+        made = 0
+        for number, part in enumerate(parts):
+            errand = Errand(self._ready(), workflow, part, folder)
+            async with aclosing(errand.run(made, last=number == len(parts) - 1)) as events:
+                async for event in events:
+                    if isinstance(event, Progress):
+                        event = _of_all(event, number, len(parts))
+                    made += isinstance(event, Output)
+                    yield event
+        yield Progress(value=1.0, step=spec.steps * len(parts), steps=spec.steps * len(parts))
+
+    async def stop(self) -> None:
+        """What ComfyUI still has of ours stays there, for an agent that comes back."""
+        bench, self._bench = self._bench, None
+        if bench is not None:
+            await bench.feed.close()
+        if self._session is not None:
+            await self._session.close()
+
+    def _ready(self) -> Bench:
+        if self._bench is None:
+            raise EngineError("engine_crash", "The engine was not started.")
+        return self._bench
+
+    def _workflow(self, spec: JobSpec) -> Workflow:
+        withdrawn = self._ready().withdrawn
+        serving = [
+            workflow
+            for workflow in self._offered
+            if (workflow.manifest.kind, workflow.manifest.model) == (spec.kind, spec.model)
+            and workflow.name not in withdrawn
+        ]
+        if not serving:
+            raise EngineError("missing_model", f"This worker cannot run {spec.model} now.")
+        fitting = [workflow for workflow in serving if workflow.wants_image == (spec.input_image is not None)]
+        if not fitting:
+            needs = "needs an input image" if serving[0].wants_image else "cannot start from an image"
+            raise EngineError("invalid_input", f"{spec.model} {needs}.")
+        return fitting[0]
+
+    async def _knock(self, server: Server) -> Stats:
+        """Until it answers: a ComfyUI that was restarted needs some seconds."""
+        until = clock.now() + self._patience.start
+        while True:
+            try:
+                return await server.stats()
+            except (Gone, Silent):
+                if clock.now() + KNOCK_SECONDS > until:
+                    raise
+                await asyncio.sleep(KNOCK_SECONDS)
+
+    async def _draw_canary(self) -> None:
+        """Raises `EngineError` when ComfyUI does not draw."""
+        workflow = _lightest(self._offered)
+        if workflow is None:
+            log.info("canary.skipped", reason="every workflow here needs an input image")
+            return
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="tessera-canary-"))
+        began = clock.now()
+        try:
+            async with aclosing(Errand(self._ready(), workflow, _canary(workflow), folder).run(0, last=True)) as events:
+                async for _ in events:
+                    pass
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        log.info("canary.drawn", workflow=workflow.name, seconds=round(clock.now() - began, 3))
+
+
+def _fitting(workflows: list[Workflow], classes: NodeClasses, vram_gib: int | None) -> list[Workflow]:
+    """Those that run here; why the others do not is told at the level of debugging, since most lack files."""
+    fitting = []
+    for workflow in workflows:
+        reasons = [fault.message for fault in faults(workflow, classes)]
+        if vram_gib is not None and workflow.manifest.vram_gib > vram_gib:
+            reasons.append(f"needs {workflow.manifest.vram_gib} GiB of GPU memory")
+        if reasons:
+            log.debug("workflow.left_out", workflow=workflow.name, reasons=reasons)
+        else:
+            fitting.append(workflow)
+    return fitting
+
+
+def _described(workflows: list[Workflow], stats: Stats) -> Offer:
+    capabilities = list({(able.kind, able.model): able for able in (w.capability for w in workflows)}.values())
+    device = stats.devices[0] if stats.devices else None
+    return Offer(
+        capabilities=capabilities[:LANES_PER_SLOT_MAX],
+        vram_gib=round(device.vram_total / GIB) if device else 0,
+        device=_device_name(device.name if device else ""),
+    )
+
+
+def _vram_gib(stats: Stats) -> int | None:
+    """None where the processor draws, which has as much memory as it takes. A card of 24 GiB reports 23.6."""
+    device = stats.devices[0] if stats.devices else None
+    return None if device is None or device.type == "cpu" else round(device.vram_total / GIB)
+
+
+def _device_name(told: str) -> str:
+    """`cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync` as people say it."""
+    name = told.partition(" : ")[0]
+    return (name.partition(" ")[2] or name) if ":" in name.partition(" ")[0] else name.upper() or "unknown"
+
+
+def _lightest(workflows: list[Workflow]) -> Workflow | None:
+    drawable = [workflow for workflow in workflows if not workflow.wants_image]
+    return min(drawable, key=lambda workflow: workflow.manifest.price_weight, default=None)
+
+
+def _canary(workflow: Workflow) -> JobSpec:
+    slots = workflow.manifest.slots
+
+    def least(field: str, wanted: int) -> int:
+        slot = next((slot for name, slot in slots.items() if name == field), None)
+        return max(wanted, int(slot.min or 0)) if slot else wanted
+
+    return JobSpec(
+        kind=workflow.manifest.kind,
+        model=workflow.manifest.model,
+        prompt="a canary",
+        width=least("width", CANARY_SIDE),
+        height=least("height", CANARY_SIDE),
+        steps=least("steps", CANARY_STEPS),
+        guidance=1.0,
+        seed=random.getrandbits(32),
+        frames=least("frames", 1) if "frames" in slots else None,
+    )
+
+
+def _of_all(progress: Progress, number: int, parts: int) -> Progress:
+    value = (number + progress.value) / parts
+    return Progress(value=value, step=number * progress.steps + progress.step, steps=progress.steps * parts)

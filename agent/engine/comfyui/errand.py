@@ -1,0 +1,182 @@
+"""One order, from the upload of its input to the last file, on a ComfyUI that is ready.
+
+    upload ─► post, follow ─► (engine free) ─► bring files in ─► judge, clean ─► announce        finally: wipe
+
+Out of memory: everything is unloaded and the graph tried once more. A file that the history names but that is gone
+(ComfyUI answers a graph it knows from its cache): posted once more. Whatever happens, the run leaves ComfyUI's queue,
+its history and its folders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from agent.engine import Done, EngineError, Output, Preview
+from agent.engine.comfyui import errors, looks, metadata, outputs, places
+from agent.engine.comfyui.bench import Bench
+from agent.engine.comfyui.outputs import File
+from agent.engine.comfyui.render import Unfit, render
+from agent.engine.comfyui.server import Entry, Gone, Refused, Silent
+from agent.engine.comfyui.trip import Sick, Trip, cancel
+from agent.engine.comfyui.workflow import Graph, Workflow
+from control_plane.wire.job import JobSpec, Progress
+
+TRIES_MAX = 2
+FREE_SECONDS = 0.5
+"""ComfyUI unloads when it finds nothing in its queue, so the next run must not be there yet."""
+
+log = structlog.get_logger()
+
+
+class Errand:
+    def __init__(self, bench: Bench, workflow: Workflow, spec: JobSpec, folder: Path) -> None:
+        self._bench = bench
+        self._workflow = workflow
+        self._spec = spec
+        self._folder = folder
+        self._image: str | None = None
+        self.prompt_id = bench.begin(self._identity())
+        self._trip: Trip | None = None
+        self._announced = False
+
+    async def run(self, first: int, *, last: bool) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
+        """`first`: the number of its first artifact. `last`: nothing of the order comes after it."""
+        try:
+            await self._bench.clear(self.prompt_id)
+            await self._upload()
+            for attempt in range(TRIES_MAX):
+                async with aclosing(self._attempt(first, again=attempt > 0, last=last)) as events:
+                    async for event in events:
+                        yield event
+                if self._announced:
+                    return
+            raise EngineError("engine_crash", "ComfyUI names a file that it does not have.")
+        except Sick:
+            self._bench.stuck.add(self.prompt_id)
+            raise
+        except (Gone, Silent) as error:
+            raise EngineError("engine_crash", f"ComfyUI does not answer ({error}).") from error
+        finally:
+            await self._leave()
+
+    async def _attempt(
+        self, first: int, *, again: bool, last: bool
+    ) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
+        """Ends without a file when it is worth another try."""
+        graph = self._graph(f"{places.folder(self.prompt_id)}/{uuid4().hex[:8]}")
+        known = not again and self.prompt_id in self._bench.inherited
+        trip = self._trip = Trip(self._bench.server, self._bench.feed, self._bench.patience, graph, self.prompt_id)
+        async with aclosing(trip.follow(self._bench.extra, known=known)) as events:
+            try:
+                async for event in events:
+                    yield event
+            except Refused as refused:
+                raise self._failed(errors.of_refusal(refused)) from refused
+        assert trip.entry is not None
+        if not trip.entry.succeeded:
+            await self._mend(trip.entry, again=again)
+            return
+        self._bench.loaded = self._workflow.capability
+        if last and not known:
+            yield Done()
+        files = outputs.found(trip.entry.outputs)
+        if not files:
+            raise EngineError("engine_crash", "The run ended well but has made no file.")
+        try:
+            made = [await self._bring(file, first + number) for number, file in enumerate(files)]
+        except outputs.Missing:
+            await self._bench.server.forget(self.prompt_id)
+            return
+        self._announced = True
+        for output in made:
+            yield output
+
+    async def _mend(self, entry: Entry, *, again: bool) -> None:
+        """After a run that failed: raises, unless it is worth another try."""
+        if entry.interrupted:
+            raise EngineError("engine_crash", "The run was interrupted at the worker.")
+        failure = errors.of_run(entry)
+        log.warning("run.failed", cause=failure.cause, exception=entry.last[1].get("exception_type"), node=failure.node)
+        if failure.remedy == "free" and not again:
+            self._bench.loaded = None
+            await self._bench.server.free()
+            await self._bench.server.forget(self.prompt_id)
+            await asyncio.sleep(FREE_SECONDS)
+            return
+        raise self._failed(failure)
+
+    def _failed(self, failure: errors.Failure) -> EngineError:
+        if failure.remedy != "none":
+            self._bench.loaded = None
+        if failure.cause == "missing_model":
+            self._bench.withdrawn.add(self._workflow.name)
+        return EngineError(failure.cause, failure.message)
+
+    async def _upload(self) -> None:
+        if self._workflow.wants_image:
+            image = self._folder / (self._spec.input_image or "")
+            if not image.is_file():
+                raise EngineError("invalid_input", "The input image is not there.")
+            try:
+                self._image = await self._bench.server.upload(image, places.folder(self.prompt_id))
+            except Refused as refused:
+                raise EngineError("invalid_input", "The input image is too large for this worker.") from refused
+
+    def _graph(self, prefix: str) -> Graph:
+        try:
+            return render(self._workflow, self._spec, prefix=prefix, input_image=self._image)
+        except Unfit as error:
+            raise EngineError("invalid_input", str(error)) from error
+
+    async def _bring(self, file: File, number: int) -> Output:
+        path = self._folder / f"{number:03d}{file.suffix}"
+        await outputs.bring(self._bench.server, file, path)
+        try:
+            await asyncio.to_thread(self._judge_and_clean, path, file.mime_type)
+        except (looks.Ugly, metadata.Broken) as error:
+            path.unlink(missing_ok=True)
+            self._bench.loaded = None
+            raise EngineError("engine_crash", str(error)) from error
+        return Output(number, path, file.mime_type)
+
+    def _judge_and_clean(self, path: Path, mime_type: str) -> None:
+        if mime_type.startswith("video/"):  # its notes would make any two films differ
+            metadata.clean(path, mime_type, {})
+        digest = looks.judge(path, mime_type)
+        if self._spec.strength != 0:  # nothing was drawn over the input
+            self._bench.memory.compare(digest, f"{self._spec.seed} {self._identity()}")
+        metadata.clean(path, mime_type, {"Source": f"{self._spec.model}, seed {self._spec.seed}"})
+
+    def _identity(self) -> str:
+        """Two orders with one identity are one and the same picture."""
+        image = self._folder / self._spec.input_image if self._workflow.wants_image and self._spec.input_image else None
+        content = image.read_bytes() if image is not None and image.is_file() else b""
+        parts = (msgspec.json.encode(self._workflow.graph), msgspec.json.encode(self._spec), content)
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
+
+    async def _leave(self) -> None:
+        """Out of the queue, the history and the folders; what does not end at once is left to the next run."""
+        server, running = self._bench.server, self._trip
+        gone = False
+        try:
+            if running is not None and running.posted and running.entry is None:
+                gone = True
+                if not await cancel(server, self.prompt_id, self._bench.patience.cancel):
+                    self._bench.strays.add(self.prompt_id)
+                    log.info("run.leaves_late", prompt_id=self.prompt_id)
+            if running is not None and running.posted:
+                await server.forget(self.prompt_id)
+        except (Gone, Silent, Refused) as error:
+            if gone:
+                self._bench.strays.add(self.prompt_id)
+            log.info("run.not_tidied", prompt_id=self.prompt_id, problem=str(error))
+        finally:
+            await self._bench.end(self.prompt_id)
