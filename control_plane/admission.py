@@ -21,6 +21,7 @@ from control_plane.errors import (
     Paused,
     PlanForbids,
     QueueFull,
+    Rate,
     RateLimited,
     Suspended,
     TesseraError,
@@ -29,6 +30,7 @@ from control_plane.errors import (
 
 URGENT_TOKENS = 1_000.0
 """The bounded head start of an urgent job."""
+SECONDS_PER_MINUTE = 60.0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,29 +94,54 @@ async def submit(
 
 def refused(row: SubmitRow, cost: int) -> TesseraError:
     """What the customer of a refused order is told."""
+    error = _refusal(row, cost)
+    error.rate = rate(row)
+    return error
+
+
+def rate(row: SubmitRow) -> Rate | None:
+    """Where the submits of its user stand after this one; None when nobody was found who could have submitted it."""
+    if row.calls_per_minute is None or row.calls_left is None or row.busy_seconds is None:
+        return None
+    taken = SECONDS_PER_MINUTE / row.calls_per_minute if row.refusal is None else 0.0
+    return Rate("submits", row.calls_per_minute, row.calls_left, row.busy_seconds + taken)
+
+
+def tokens_short(cost: int, available: int, resets_at: datetime, resets_in: float) -> TokensShort:
+    return TokensShort(
+        f"This costs {cost} tokens and you have {available}. Your daily tokens come back at midnight UTC.",
+        retry_after=math.ceil(resets_in),
+        needed=cost,
+        available=available,
+        resets_at=resets_at,
+    )
+
+
+def rate_limited(per_minute: int, busy_seconds: float) -> RateLimited:
+    wait = max(1, math.ceil(busy_seconds - SECONDS_PER_MINUTE + SECONDS_PER_MINUTE / per_minute))
+    return RateLimited(f"Your plan takes {per_minute} orders a minute. Try again in {wait} s.", retry_after=wait)
+
+
+def queue_full() -> QueueFull:
+    return QueueFull("You have as many jobs waiting as your plan allows. Wait for one to finish.", retry_after=10)
+
+
+def suspended() -> Suspended:
+    return Suspended("This account is suspended. Ask the operator.")
+
+
+def _refusal(row: SubmitRow, cost: int) -> TesseraError:
     match row.refusal:
         case "tokens_short":
-            return TokensShort(
-                f"This costs {cost} tokens and you have {row.available}. Your daily tokens come back at midnight UTC.",
-                retry_after=math.ceil(row.resets_in),
-                needed=cost,
-                available=row.available,
-                resets_at=row.resets_at,
-            )
+            return tokens_short(cost, row.available or 0, row.resets_at, row.resets_in)
         case "rate_limited":
-            per_minute = row.calls_per_minute or 1
-            wait = max(1, math.ceil((row.busy_seconds or 0) - 60 + 60 / per_minute))
-            return RateLimited(
-                f"Your plan takes {per_minute} orders a minute. Try again in {wait} s.", retry_after=wait
-            )
+            return rate_limited(row.calls_per_minute or 1, row.busy_seconds or 0.0)
         case "queue_full":
-            return QueueFull(
-                "You have as many jobs waiting as your plan allows. Wait for one to finish.", retry_after=10
-            )
+            return queue_full()
         case "plan_forbids":
             return PlanForbids("Your plan does not include this. GET /api/v1/plans lists what each plan allows.")
         case "suspended":
-            return Suspended("This account is suspended. Ask the operator.")
+            return suspended()
         case "paused":
             return Paused("New jobs are paused by the operator. Try again later.", retry_after=30)
         case "idempotency_mismatch":

@@ -14,6 +14,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import FrameType
+from uuid import UUID
 
 import structlog
 import uvicorn
@@ -34,6 +35,7 @@ from control_plane.disk import Disk
 from control_plane.dispatch import Dispatcher
 from control_plane.models import Catalogue
 from control_plane.notify import RESYNC
+from control_plane.rates import Reads
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.slots import LIVE_SECONDS
@@ -88,6 +90,7 @@ def _context(settings: Settings, database: Database, tasks: asyncio.TaskGroup) -
         database=database,
         dispatcher=Dispatcher(database, settings, tasks),
         credentials=Credentials(database),
+        reads=Reads(),
         catalogue=Catalogue(database, LIVE_SECONDS),
         lines=Lines(database, LIVE_SECONDS),
         disk=disk,
@@ -99,9 +102,11 @@ def _context(settings: Settings, database: Database, tasks: asyncio.TaskGroup) -
 
 
 def _listen(context: Context) -> None:
-    """What other processes announce about credentials is forgotten here."""
+    """What other processes announce about credentials, users and plans is forgotten here."""
     context.dispatcher.bus.on("credential", lambda words: context.credentials.forget(words[0]))
-    context.dispatcher.bus.on(RESYNC, lambda _: context.credentials.forget_all())
+    context.dispatcher.bus.on("user", lambda words: context.credentials.forget_user(UUID(words[0])))
+    for everything in ("plans", RESYNC):
+        context.dispatcher.bus.on(everything, lambda _: context.credentials.forget_all())
 
 
 def create_app(

@@ -11,6 +11,7 @@ from control_plane.database import Database
 from control_plane.disk import Disk
 from control_plane.dispatch import Dispatcher
 from control_plane.models import Catalogue
+from control_plane.rates import Reads
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.store import FolderStore
@@ -25,6 +26,7 @@ class Context:
     database: Database
     dispatcher: Dispatcher
     credentials: Credentials
+    reads: Reads
     catalogue: Catalogue
     lines: Lines
     disk: Disk

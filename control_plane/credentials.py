@@ -17,7 +17,7 @@ import time
 from collections.abc import Collection
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 from uuid import UUID
 
 import msgspec
@@ -51,12 +51,22 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     secret_sha256: bytes
     user_id: UUID | None
     user_status: str | None
+    reads_per_minute: int | None
+    """Of the plan that the user has."""
     scopes: list[str]
     providers: list[str]
     networks: list[IPv4Network | IPv6Network] | None
     models: list[str] | None
     expires_in: float | None
     """Seconds, by the database's clock; None = never."""
+
+
+class SpokenFor(NamedTuple):
+    """The user for whom a service speaks."""
+
+    user_id: UUID
+    reads_per_minute: int
+    """Of the plan that the user has."""
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +111,7 @@ class Credentials:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[bytes, tuple[float, str, ApiKey | WorkerIdentity]] = {}
-        self._acting: dict[tuple[str, str], tuple[float, UUID]] = {}
+        self._acting: dict[tuple[str, str], tuple[float, SpokenFor]] = {}
         self._used: set[str] = set()
 
     async def api_key(self, token: str) -> ApiKey:
@@ -131,20 +141,27 @@ class Credentials:
             raise unauthorized()
         return known
 
-    def acting(self, provider: str, subject: str) -> UUID | None:
+    def acting(self, provider: str, subject: str) -> SpokenFor | None:
         """The user behind an identity, if remembered."""
         found = self._acting.get((provider, subject))
         return found[1] if found is not None and time.monotonic() < found[0] else None
 
-    def remember_acting(self, provider: str, subject: str, user_id: UUID) -> None:
+    def remember_acting(self, provider: str, subject: str, user: SpokenFor) -> None:
         self._acting.pop((provider, subject), None)
         _make_room(self._acting)
-        self._acting[provider, subject] = (time.monotonic() + CACHE_SECONDS, user_id)
+        self._acting[provider, subject] = (time.monotonic() + CACHE_SECONDS, user)
 
     def forget(self, credential_id: str) -> None:
         """A key or worker has changed: look again."""
         for digest in [digest for digest, known in self._known.items() if known[1] == credential_id]:
             del self._known[digest]
+
+    def forget_user(self, user_id: UUID) -> None:
+        """A user, or what their plan says, has changed: look again at every credential that speaks for them."""
+        for digest in [digest for digest, known in self._known.items() if _speaks_for(known[2], user_id)]:
+            del self._known[digest]
+        for identity in [identity for identity, known in self._acting.items() if known[1].user_id == user_id]:
+            del self._acting[identity]
 
     def forget_all(self) -> None:
         self._known.clear()
@@ -187,6 +204,10 @@ class Credentials:
 def _make_room(cache: dict[Any, Any]) -> None:
     while len(cache) >= CACHED_MAX:
         del cache[next(iter(cache))]
+
+
+def _speaks_for(known: ApiKey | WorkerIdentity, user_id: UUID) -> bool:
+    return isinstance(known, ApiKey) and known.user_id == user_id
 
 
 def sha256(token: str) -> bytes:

@@ -25,7 +25,7 @@ from control_plane.admission import Order, SubmitRow
 from control_plane.claims import Claims
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database
-from control_plane.errors import Unavailable
+from control_plane.errors import Rate, Unavailable
 from control_plane.heartbeats import Heartbeats
 from control_plane.lanes import Board
 from control_plane.notify import RESYNC, Bus
@@ -54,6 +54,8 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime | None
     replayed: bool
     """The Idempotency-Key had this answer already."""
+    rate: Rate | None
+    """Where the submits of the user stand now."""
 
 
 class Dispatcher:
@@ -103,13 +105,14 @@ class Dispatcher:
         row = await self._submits(order)
         while row.refusal == "again":
             row = await self._submits(order)
+        rate = admission.rate(row)
         if row.refusal is None and row.job_id is not None and row.tag is not None:
             metrics.jobs_submitted.inc()
             self.board.spaced(order.lane_id, row.pool_plan, row.pool_tag)
             self.offer_work(order.lane_id, row.tag)
-            return Submitted(job_id=row.job_id, created_at=row.created_at, replayed=False)
+            return Submitted(job_id=row.job_id, created_at=row.created_at, replayed=False, rate=rate)
         if row.refusal == "replayed" and row.job_id is not None:
-            return Submitted(job_id=row.job_id, created_at=None, replayed=True)
+            return Submitted(job_id=row.job_id, created_at=None, replayed=True, rate=rate)
         raise admission.refused(row, order.cost)
 
     async def _submit_batch(self, orders: Sequence[Order]) -> Sequence[SubmitRow]:

@@ -13,7 +13,19 @@ the title. The message says what happened and what to do. Extra fields become me
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
+
+
+class Rate(NamedTuple):
+    """Where somebody's requests stand; told with answers and with refusals."""
+
+    name: str
+    """`submits` or `reads`."""
+    per_minute: int
+    left: int
+    """Requests that are allowed right now."""
+    busy_seconds: float
+    """Until the whole rate is free again."""
 
 
 class TesseraError(Exception):
@@ -28,6 +40,8 @@ class TesseraError(Exception):
         self.retry_after = retry_after
         """Seconds after which asking again makes sense; sent as Retry-After."""
         self.fields = fields
+        self.rate: Rate | None = None
+        """Where the rate stands that this request was counted by, if it was."""
 
     @classmethod
     def title(cls) -> str:
@@ -88,6 +102,70 @@ class Suspended(TesseraError):
     """
 
     slug, status = "account-suspended", 403
+
+
+class Merged(TesseraError):
+    """The account has become part of another one.
+
+    Its identities and keys speak for that account now. Try again.
+    """
+
+    slug, status = "merged", 409
+
+
+class LastIdentity(TesseraError):
+    """This is the last identity of the account.
+
+    Without it nobody could reach the account. Link another one first.
+    """
+
+    slug, status = "last-identity", 409
+
+
+class TooManyTries(TesseraError):
+    """Too many codes have been tried.
+
+    Wait for as long as `Retry-After` says.
+    """
+
+    slug, status = "too-many-tries", 429
+
+
+class SignupClosed(TesseraError):
+    """Nobody new is taken in.
+
+    The operator has closed the sign-up. Whoever has an account can link this identity to it.
+    """
+
+    slug, status = "signup-closed", 403
+
+
+class InviteNeeded(TesseraError):
+    """New people need an invite.
+
+    Ask the operator for a code and enter it (`POST /api/v1/user/invite`). Whoever has an account can link this identity
+    to it.
+    """
+
+    slug, status = "invite-needed", 403
+
+
+class SignupLimit(TesseraError):
+    """Enough new people have come today.
+
+    So many sign up by one provider in a day, and no more. Try again after midnight UTC.
+    """
+
+    slug, status = "signup-limit", 429
+
+
+class Unlinked(TesseraError):
+    """This identity was taken from its account a short while ago.
+
+    Link it to an account again, or wait: after thirty days it may open one of its own.
+    """
+
+    slug, status = "unlinked", 403
 
 
 class NotFound(TesseraError):

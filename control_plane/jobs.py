@@ -14,11 +14,12 @@ from uuid import UUID
 
 import msgspec
 
-from control_plane import orders, pricing, signing, states, waiting
+from control_plane import admission, orders, plans, pricing, signing, states, waiting
 from control_plane.admission import URGENT_TOKENS, Order
 from control_plane.context import Context
 from control_plane.database import Query
-from control_plane.errors import NotFound
+from control_plane.errors import NotFound, PlanForbids, Rate, TesseraError
+from control_plane.plans import Standing
 from control_plane.states import ERROR_MESSAGES, TERMINAL, State
 from control_plane.wire.job import (
     ArtifactView,
@@ -33,7 +34,7 @@ from control_plane.wire.job import (
     SubmitRequest,
     Waiting,
 )
-from control_plane.wire.model import Quote
+from control_plane.wire.model import Quote, Refusal
 from control_plane.wire.worker import Phase
 
 PAGE_MAX = 100
@@ -47,6 +48,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool
     tag: float | None
     cost: int
+    charged: int | None
+    """Of the settlement, once the job is over."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -83,6 +86,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 
     job: JobView
     replayed: bool
+    rate: Rate | None
+    """Where the submits of the user stand now."""
 
 
 async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str | None = None) -> Placed:
@@ -94,23 +99,28 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
     cost = pricing.calculate_token_cost(spec, model)
     lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
     sent_at = time.monotonic()
-    submitted = await context.dispatcher.submit(
-        Order(
-            user_id=user_id,
-            lane_id=lane_id,
-            cost=cost,
-            pixels=spec.width * spec.height,
-            video_seconds=spec.frames / spec.fps if spec.frames and spec.fps else 0.0,
-            head_start=URGENT_TOKENS if order.priority == "urgent" else 0.0,
-            spec=_encode(spec).decode(),
-            metadata=_encode(order.metadata).decode(),
-            max_wait=order.max_wait,
-            key=key,
-            request_sha256=hashlib.sha256(_encode(order)).digest() if key is not None else None,
+    size = _size(spec)
+    try:
+        submitted = await context.dispatcher.submit(
+            Order(
+                user_id=user_id,
+                lane_id=lane_id,
+                cost=cost,
+                pixels=size.pixels,
+                video_seconds=size.video_seconds,
+                head_start=URGENT_TOKENS if order.priority == "urgent" else 0.0,
+                spec=_encode(spec).decode(),
+                metadata=_encode(order.metadata).decode(),
+                max_wait=order.max_wait,
+                key=key,
+                request_sha256=hashlib.sha256(_encode(order)).digest() if key is not None else None,
+            )
         )
-    )
+    except PlanForbids as error:
+        raise await _explained(context, user_id, size, error) from None
     if submitted.created_at is None:
-        return Placed(job=await view(context, user_id, submitted.job_id), replayed=submitted.replayed)
+        job = await view(context, user_id, submitted.job_id)
+        return Placed(job=job, replayed=submitted.replayed, rate=submitted.rate)
     line = await _line(context, lane_id)
     fresh = JobFacts(
         id=submitted.job_id,
@@ -118,17 +128,55 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
         created_at=submitted.created_at,
         waiting=waiting.arrived(line, submitted.job_id, sent_at),
     )
-    return Placed(job=_view(context, fresh, spec, order.metadata), replayed=False)
+    return Placed(job=_view(context, fresh, spec, order.metadata), replayed=False, rate=submitted.rate)
 
 
-async def quote(context: Context, order: SubmitRequest) -> Quote:
-    """What an order would cost; nothing is placed."""
+async def quote(context: Context, user_id: UUID, order: SubmitRequest) -> Quote:
+    """What an order would cost, and whether it would be taken now; nothing is placed, counted or held."""
     model = await context.catalogue.find(order.kind, order.model)
     spec = orders.complete(order, model)
     cost = pricing.calculate_token_cost(spec, model)
     line = await _line(context, await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib))
     eta = waiting.estimate(line.service, line.tokens_before[-1], cost)
-    return Quote(cost=cost, feasible_now=model.feasible_now, eta=eta, spec=spec)
+    standing = await plans.standing(context.database, user_id, context.dispatcher.board.spent_plans)
+    refusal = await _foreseen(context, standing, spec, cost)
+    return Quote(
+        cost=cost,
+        feasible_now=model.feasible_now,
+        eta=eta,
+        spec=spec,
+        available=standing.available,
+        resets_at=standing.resets_at,
+        refusal=None if refusal is None else Refusal(code=refusal.slug, status=refusal.status, detail=refusal.detail),
+    )
+
+
+async def _foreseen(context: Context, standing: Standing, spec: JobSpec, cost: int) -> TesseraError | None:
+    """What admission would refuse this order with at this moment, in the same order and words."""
+    if standing.status != "active":
+        return admission.suspended()
+    if forbidden := plans.forbidden(_size(spec), standing, await context.database.many(plans.LIST)):
+        return forbidden
+    if standing.calls <= 0:
+        return admission.rate_limited(standing.submits_per_minute, standing.busy_seconds)
+    if standing.queued >= standing.queued_max:
+        return admission.queue_full()
+    if cost > standing.available:
+        return admission.tokens_short(cost, standing.available, standing.resets_at, standing.resets_in)
+    return None
+
+
+async def _explained(context: Context, user_id: UUID, size: plans.Size, refused: PlanForbids) -> PlanForbids:
+    """Which limit was broken; admission itself says only that one was. A plan that was changed since: as it said."""
+    standing = await plans.standing(context.database, user_id)
+    found = plans.forbidden(size, standing, await context.database.many(plans.LIST)) or refused
+    found.rate = refused.rate
+    return found
+
+
+def _size(spec: JobSpec) -> plans.Size:
+    seconds = spec.frames / spec.fps if spec.frames and spec.fps else 0.0
+    return plans.Size(kind=spec.kind, pixels=spec.width * spec.height, video_seconds=seconds)
 
 
 async def view(context: Context, user_id: UUID, job_id: UUID) -> JobView:
@@ -182,6 +230,7 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     cost: int
+    charged: int = 0
     created_at: datetime
     status: JobStatus = "queued"
     state: State = "queued"
@@ -198,6 +247,7 @@ async def _viewed(context: Context, row: JobRow) -> JobView:
     facts = JobFacts(
         id=row.id,
         cost=row.cost,
+        charged=row.charged or 0,
         created_at=row.created_at,
         status=status,
         state=row.state,
@@ -250,9 +300,7 @@ def _view(context: Context, facts: JobFacts, spec: JobSpec, metadata: dict[str, 
         waiting=facts.waiting,
         progress=facts.progress,
         artifacts=[_artifact_view(context, facts.id, row) for row in facts.artifacts],
-        cost=Cost(
-            held=0 if facts.state in TERMINAL else facts.cost, charged=facts.cost if facts.state == "succeeded" else 0
-        ),
+        cost=Cost(held=0 if facts.state in TERMINAL else facts.cost, charged=facts.charged),
         error=_error(facts.error_code),
         metadata=metadata,
         urls=JobUrls(self=address, cancel=address),

@@ -36,6 +36,10 @@ jobs_expired = Counter("tessera_jobs_expired", "Jobs that did not start within t
 claims_waiting = Gauge("tessera_claims_waiting", "Agents that wait for work in this process.", registry=registry)
 database_up = Gauge("tessera_database_up", "Whether the database answered this scrape.", registry=registry)
 
+ledger_violations = Gauge(
+    "tessera_ledger_violations", "Disagreements of the books, by the law that they break.", ("law",), registry=registry
+)
+
 _LANE = ("kind", "model", "vram_gib")
 lane_jobs_waiting = Gauge(
     "tessera_lane_jobs_waiting", "Jobs in line, counted up to a thousand.", _LANE, registry=registry

@@ -19,6 +19,11 @@ PIXELS_PER_TOKEN = 1024 * 1024
 STEPS_PER_TOKEN = 20
 FRAMES_PER_PICTURE = 8
 COST_MAX = 2**31 - 1
+FORMULA = (
+    "tokens = max(1, ceil(width * height / pixels_per_token * steps / steps_per_token * weight * count"
+    " * frames / frames_per_picture)); the last factor is for video only"
+)
+"""As it is published; `calculate_token_cost` is what it says."""
 _DUST = 1e-9
 """So that a product which is whole but for rounding is not rounded up."""
 

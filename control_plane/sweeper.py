@@ -12,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import msgspec
 import psycopg
 import structlog
 
+from control_plane import ledger, metrics
 from control_plane.artifacts import UPLOAD_SECONDS
 from control_plane.database import Database, Query
 from control_plane.errors import TesseraError
@@ -49,6 +51,8 @@ TEMPORARY_SECONDS = UPLOAD_SECONDS + HOUR
 IDEMPOTENCY_SECONDS = DAY
 PROGRESS_SECONDS = HOUR
 PARTITIONS_AHEAD = 2
+LEDGER_SECONDS = 5 * 60.0
+VIOLATIONS_LOGGED = 20
 
 STALE = Query("sweep.stale", str)
 RETIRED = Query("sweep.retired", str)
@@ -81,6 +85,7 @@ class Sweeper:
                 Task("older_stale_artifacts", DAY, self.older_stale_artifacts),
                 Task("idempotency_keys", HOUR, self.idempotency_keys),
                 Task("progress", HOUR, self.progress),
+                Task("ledger", LEDGER_SECONDS, self.ledger),
             )
         }
 
@@ -165,6 +170,16 @@ class Sweeper:
 
     async def progress(self) -> int:
         return await self._delete_rows(PROGRESS, PROGRESS_SECONDS)
+
+    async def ledger(self) -> int:
+        """Takes nothing away: looks whether the books agree, for the gauge and the log."""
+        found = await ledger.violations(self._database)
+        counts = Counter(violation.law for violation in found)
+        for law in ledger.LAWS:
+            metrics.ledger_violations.labels(law).set(counts[law])
+        for violation in found[:VIOLATIONS_LOGGED]:
+            log.error("ledger.violated", law=violation.law, user_id=violation.user_id, job_id=violation.job_id)
+        return 0
 
     async def _delete_rows(self, query: Query[None], age_seconds: float) -> int:
         swept, last = 0, ROWS_MAX

@@ -1,8 +1,8 @@
 """People, and the ways they are recognised.
 
-A user has a name and any number of identities (`telegram:123`), each of which belongs to one user for ever. A
-service acts for somebody it names by identity; one seen for the first time becomes a user on the spot, under the
-name `provider:subject`. Names that people choose contain no colon, so the two cannot meet.
+A user has a name and any number of identities (`telegram:123`), each of which belongs to one user; `linking.py` moves
+them. A service acts for somebody it names by identity; one seen for the first time may become a user on the spot
+(`signup.py`), under the name `provider:subject`. Names that people choose contain no colon, so the two cannot meet.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from uuid import UUID
 import msgspec
 import psycopg.errors
 
+from control_plane import audit
+from control_plane.audit import Actor
 from control_plane.database import Database, Query
-from control_plane.errors import Internal, Invalid, NotFound
+from control_plane.errors import Invalid, Merged, NotFound
 from control_plane.wire.user import IdentityView, UserView
 
 NAME_LENGTH_MAX = 128
-FIRST_SIGHT_TRIES = 3
-"""Two requests may see somebody first at the same moment; the loser looks again."""
 
 _NAME = re.compile(r"[^\x00-\x1f:]{1,128}")
 _IDENTITY = re.compile(r"([a-z]{1,32}):([\x21-\x7e]{1,128})")
@@ -41,6 +41,8 @@ class Acting(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     status: str
+    reads_per_minute: int
+    """Of the plan that the user has."""
 
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,7 @@ LIST = Query("users.list", UserRow)
 ADD = Query("users.add", UUID)
 SET_STATUS = Query("users.set_status", UUID)
 KEYS_OF = Query("users.keys_of", str)
+SET_PLAN = Query("users.set_plan", UUID)
 
 
 def parse_identity(text: str) -> Identity | None:
@@ -69,15 +72,9 @@ def parse_identity(text: str) -> Identity | None:
     return Identity(found[1], found[2]) if found else None
 
 
-async def acting(database: Database, identity: Identity) -> Acting:
-    """The user behind an identity; made, with the default plan, when it is seen for the first time."""
-    parameters = {"provider": identity.provider, "subject": identity.subject}
-    for _ in range(FIRST_SIGHT_TRIES):
-        if known := await database.one(BY_IDENTITY, parameters):
-            return known
-        if born := await database.one(ADD_SEEN, {**parameters, "name": str(identity)}):
-            return born
-    raise Internal("An identity could not be recorded.")
+async def known(database: Database, identity: Identity) -> Acting | None:
+    """The user behind an identity; None when it is nobody's."""
+    return await database.one(BY_IDENTITY, {"provider": identity.provider, "subject": identity.subject})
 
 
 async def view(database: Database, user_id: UUID) -> UserView:
@@ -85,6 +82,8 @@ async def view(database: Database, user_id: UUID) -> UserView:
     row = await database.one(GET, {"user_id": user_id})
     if row is None:
         raise NotFound("There is no such user.")
+    if row.status == "merged":
+        raise Merged("This account has become part of another one. Try again.", retry_after=1)
     return shown(row)
 
 
@@ -129,3 +128,15 @@ async def set_status(database: Database, user_id: UUID, status: str) -> list[str
     if await database.one(SET_STATUS, {"user_id": user_id, "status": status}) is None:
         raise NotFound("There is no such user.")
     return await database.many(KEYS_OF, {"user_id": user_id})
+
+
+async def set_plan(database: Database, user_id: UUID, plan: str, paid_until: datetime | None, actor: Actor) -> None:
+    """Puts a user on a plan, for ever or until a moment; the caller announces it (`user <id>`)."""
+    detail = {"plan": plan, "paid_until": paid_until}
+    try:
+        async with database.transaction() as connection:
+            if await SET_PLAN.one(connection, {"user_id": user_id, **detail}) is None:
+                raise NotFound("There is no such user.")
+            await audit.record(connection, actor, "set_plan", ("user", user_id), detail)
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise Invalid.at("/plan", f"There is no plan {plan!r}. GET /api/v1/plans lists the plans.") from error

@@ -2,40 +2,96 @@
 
 from __future__ import annotations
 
-from litestar.types import ASGIApp
+from typing import Annotated
 
-from control_plane import pricing, users
+from litestar.types import ASGIApp
+from msgspec import Meta
+from msgspec.structs import asdict
+
+from control_plane import plans, pricing, users
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
-from control_plane.database import Query
 from control_plane.models import Model
+from control_plane.plans import Plan, Standing
+from control_plane.wire import Request
 from control_plane.wire.job import JobSpec
-from control_plane.wire.model import ModelList, ModelView
-from control_plane.wire.user import PlanList, PlanView, UserView
+from control_plane.wire.model import ModelList, ModelView, Price
+from control_plane.wire.user import (
+    AccountView,
+    Limits,
+    PlanList,
+    PlanView,
+    Tokens,
+    UsageDay,
+    UsageView,
+    UserView,
+)
 
 CACHE = "public, max-age=5"
 
-PLANS = Query("models.plans", PlanView)
+
+class UsageQuery(Request, frozen=True, kw_only=True):
+    days: Annotated[int, Meta(ge=1, le=plans.USAGE_DAYS_MAX)] = 30
+    """How many days back, today included."""
 
 
 @operation("GET", "/api/v1/models", guard=guards.PUBLIC, answers={200: ModelList}, tag="Catalogue")
 async def list_models(call: Call[None, Nothing, Nothing]) -> ASGIApp:
-    """The models that are offered, with their defaults and limits and what one artifact costs."""
+    """The models that are offered, with their defaults, limits and prices."""
     models = await call.context.catalogue.models()
-    return answers.json(ModelList(data=[_view(model) for model in models]), cache=CACHE)
+    found = ModelList(data=[_view(model) for model in models], formula=pricing.FORMULA)
+    return answers.json(found, cache=CACHE)
 
 
 @operation("GET", "/api/v1/plans", guard=guards.PUBLIC, answers={200: PlanList}, tag="Catalogue")
 async def list_plans(call: Call[None, Nothing, Nothing]) -> ASGIApp:
-    """The plans that users can be on."""
-    return answers.json(PlanList(data=await call.context.database.many(PLANS)), cache=CACHE)
+    """The plans that users can be on, the cheapest first."""
+    found = await call.context.database.many(plans.LIST)
+    return answers.json(PlanList(data=[_plan_view(plan) for plan in found]), cache=CACHE)
 
 
-@operation("GET", "/api/v1/user/me", guard=guards.READ, answers={200: UserView}, tag="User")
+@operation("GET", "/api/v1/user/me", guard=guards.READ, answers={200: AccountView}, tag="User")
 async def get_me(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
-    """Whom this credential speaks for."""
-    return answers.json(await users.view(call.context.database, call.who.user_id))
+    """Whom this credential speaks for, and what they have: plan, tokens, limits, jobs that wait and run."""
+    context, user_id = call.context, call.who.user_id
+    user = await users.view(context.database, user_id)
+    standing = await plans.standing(context.database, user_id, context.dispatcher.board.spent_plans)
+    return answers.json(_account_view(user, standing))
+
+
+@operation("GET", "/api/v1/user/usage", guard=guards.READ, answers={200: UsageView}, tag="User")
+async def get_usage(call: Call[Person, Nothing, UsageQuery]) -> ASGIApp:
+    """What you have taken day by day (UTC), the newest day first.
+
+    What came back from jobs that failed or were canceled is not counted.
+    """
+    parameters = {"user_id": call.who.user_id, "days": call.query.days}
+    found = [UsageDay(**asdict(row)) for row in await call.context.database.many(plans.USAGE, parameters)]
+    tokens = sum(day.daily + day.purchased for day in found)
+    return answers.json(UsageView(data=found, jobs=sum(day.jobs for day in found), tokens=tokens))
+
+
+def _plan_view(plan: Plan) -> PlanView:
+    return PlanView(**{name: getattr(plan, name) for name in PlanView.__struct_fields__})
+
+
+def _account_view(user: UserView, standing: Standing) -> AccountView:
+    return AccountView(
+        **asdict(user),
+        paid_until=standing.paid_until,
+        tokens=Tokens(
+            daily_left=standing.daily_left,
+            daily_per_day=standing.tokens_per_day,
+            purchased=standing.purchased,
+            held=standing.held,
+            available=standing.available,
+            resets_at=standing.resets_at,
+        ),
+        limits=Limits(**{name: getattr(standing, name) for name in Limits.__struct_fields__}),
+        queued=standing.queued,
+        running=standing.running,
+    )
 
 
 def _view(model: Model) -> ModelView:
@@ -55,6 +111,12 @@ def _view(model: Model) -> ModelView:
         example_cost=pricing.calculate_token_cost(_example(model), model),
         paused=model.paused,
         feasible_now=model.feasible_now,
+        price=Price(
+            weight=model.weight,
+            pixels_per_token=pricing.PIXELS_PER_TOKEN,
+            steps_per_token=pricing.STEPS_PER_TOKEN,
+            frames_per_picture=pricing.FRAMES_PER_PICTURE,
+        ),
     )
 
 

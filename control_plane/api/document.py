@@ -82,6 +82,8 @@ def problems_of(op: Operation) -> list[type[TesseraError]]:
         kinds.update(_WITH_BODY)
     if op.guard is not PUBLIC:
         kinds.update(_GUARDED)
+    if op.guard.who is Person:
+        kinds.add(errors.RateLimited)
     if "{" in op.path:
         kinds.add(errors.NotFound)
     return sorted(kinds, key=lambda kind: (kind.status, kind.slug))

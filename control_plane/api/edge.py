@@ -16,7 +16,7 @@ from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from control_plane import metrics
+from control_plane import metrics, rates
 from control_plane.api import problems
 from control_plane.api.operation import Operation, declared
 from control_plane.errors import DeadlineExceeded
@@ -49,7 +49,10 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *ALL_ANSWERS, (b"x-request-id", request_id.encode())]
+                headers = [*message["headers"], *ALL_ANSWERS, (b"x-request-id", request_id.encode())]
+                if (rate := state.get("rate")) is not None:
+                    headers += rates.headers(rate)
+                message["headers"] = headers
             await send(message)
 
         try:

@@ -19,7 +19,7 @@ from litestar.types import Scope as Connection
 
 from control_plane import users
 from control_plane.context import Context
-from control_plane.credentials import TOKEN_LENGTH_MAX, ApiKey, Scope, WorkerIdentity, unauthorized
+from control_plane.credentials import TOKEN_LENGTH_MAX, ApiKey, Scope, SpokenFor, WorkerIdentity, unauthorized
 from control_plane.errors import Forbidden, Suspended
 
 ON_BEHALF_OF_HEADER = "Tessera-On-Behalf-Of"
@@ -32,11 +32,12 @@ Address = IPv4Address | IPv6Address
 class Person:
     """The user for whom a request is made, and the key it is made with."""
 
-    __slots__ = ("key", "user_id")
+    __slots__ = ("key", "reads_per_minute", "user_id")
 
-    def __init__(self, user_id: UUID, key: ApiKey) -> None:
+    def __init__(self, user_id: UUID, key: ApiKey, reads_per_minute: int) -> None:
         self.user_id = user_id
         self.key = key
+        self.reads_per_minute = reads_per_minute
 
     def may(self, scope: Scope) -> bool:
         return scope in self.key.scopes
@@ -66,8 +67,10 @@ def _person_with(wanted: Scope) -> Callable[[Request[Any, Any, Any]], Awaitable[
         if key.user_id is not None:
             if header(request.scope, b"tessera-on-behalf-of") is not None:
                 raise Forbidden("Only the credential of a service can act on behalf of somebody else.")
-            return Person(key.user_id, key)
-        return Person(await _on_behalf(request, key), key)
+            assert key.reads_per_minute is not None, "every user has a plan"
+            return Person(key.user_id, key, key.reads_per_minute)
+        user_id, reads_per_minute = await _on_behalf(request, key)
+        return Person(user_id, key, reads_per_minute)
 
     return check
 
@@ -104,7 +107,7 @@ async def _key(request: Request[Any, Any, Any], wanted: Scope) -> ApiKey:
     return key
 
 
-async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> UUID:
+async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> SpokenFor:
     """The user for whom a service acts; made on first sight."""
     named = header(request.scope, b"tessera-on-behalf-of")
     if named is None:
@@ -117,14 +120,14 @@ async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> UUID:
             f" with one of this credential's providers: {providers}."
         )
     context = _context(request)
-    user_id = context.credentials.acting(identity.provider, identity.subject)
-    if user_id is None:
+    spoken_for = context.credentials.acting(identity.provider, identity.subject)
+    if spoken_for is None:
         acting = await users.acting(context.database, identity)
         if acting.status == "deleted":
             raise Suspended("This account has been deleted.")
-        user_id = acting.id
-        context.credentials.remember_acting(identity.provider, identity.subject, user_id)
-    return user_id
+        spoken_for = SpokenFor(acting.id, acting.reads_per_minute)
+        context.credentials.remember_acting(identity.provider, identity.subject, spoken_for)
+    return spoken_for
 
 
 def bearer(scope: Connection) -> str:

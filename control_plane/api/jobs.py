@@ -12,7 +12,7 @@ from msgspec import Meta
 from control_plane import jobs
 from control_plane.api import answers, decoding, guards
 from control_plane.api.guards import Person
-from control_plane.api.operation import Call, Header, Nothing, operation
+from control_plane.api.operation import Call, Header, Nothing, count_read, operation
 from control_plane.errors import (
     DiskLow,
     Forbidden,
@@ -20,8 +20,11 @@ from control_plane.errors import (
     NoSuchModel,
     NotFound,
     Paused,
+    PlanForbids,
     QueueFull,
+    RateLimited,
     Suspended,
+    TokensShort,
 )
 from control_plane.wire import Request
 from control_plane.wire.job import JobList, JobStatus, JobView, SubmitRequest
@@ -39,7 +42,7 @@ _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 
 class SubmitQuery(Request, frozen=True, kw_only=True):
     dry_run: bool = False
-    """Only say what the order would cost and how long it would take (200, a quote); nothing is placed."""
+    """Only say what the order would cost, whether it would be taken and how long it would take (200, a quote)."""
 
 
 class JobsQuery(Request, frozen=True, kw_only=True):
@@ -54,9 +57,20 @@ class JobsQuery(Request, frozen=True, kw_only=True):
     "/api/v1/jobs",
     guard=guards.SUBMIT,
     answers={201: JobView, 200: Quote},
-    problems=(NoSuchModel, IdempotencyMismatch, Suspended, QueueFull, Paused, DiskLow),
+    problems=(
+        NoSuchModel,
+        IdempotencyMismatch,
+        TokensShort,
+        PlanForbids,
+        Suspended,
+        RateLimited,
+        QueueFull,
+        Paused,
+        DiskLow,
+    ),
     headers=(IDEMPOTENCY_KEY,),
     tag="Jobs",
+    submits=True,
     express=True,
 )
 async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
@@ -68,8 +82,10 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     key = _idempotency_key(call)
     _check_permission(call.who, call.body)
     if call.query.dry_run:
-        return answers.json(await jobs.quote(call.context, call.body))
+        count_read(call.request.scope, call.context, call.who)
+        return answers.json(await jobs.quote(call.context, call.who.user_id, call.body))
     placed = await jobs.submit(call.context, call.who.user_id, call.body, key)
+    call.request.scope["state"]["rate"] = placed.rate
     headers = {"Location": placed.job.urls.self}
     if placed.replayed:
         headers["Idempotent-Replayed"] = "true"

@@ -18,10 +18,10 @@ from typing import Any, Generic, Literal, TypeVar, get_args, get_type_hints
 import msgspec
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Scope
 
 from control_plane.api import decoding
-from control_plane.api.guards import Guard
+from control_plane.api.guards import Guard, Person
 from control_plane.context import Context
 from control_plane.errors import TesseraError
 from control_plane.wire import Request as WireRequest
@@ -86,6 +86,8 @@ class Operation:
     """Added to the deadline of a request: how long this one may be held open on purpose, or take to upload."""
     hot: bool
     """Called all the time by our own agents: logged at level debug only."""
+    submits: bool
+    """Counted by the rate of submits, in the statement that admits, and not by that of reads."""
     express: bool
     """Called so often that it is worth a way past the router; see `express.py`."""
 
@@ -110,6 +112,7 @@ def operation(
     uploads: str | None = None,
     wait_seconds: float = 0.0,
     hot: bool = False,
+    submits: bool = False,
     express: bool = False,
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Declares the decorated coroutine as an operation; see above. Its docstring is its description."""
@@ -132,6 +135,7 @@ def operation(
             uploads=uploads,
             wait_seconds=wait_seconds,
             hot=hot,
+            submits=submits,
             express=express,
         )
         run = _run(declared, handler)
@@ -153,6 +157,7 @@ def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], 
     check, nothing = op.guard.check, Nothing()
     decoder = None if op.body is Nothing else msgspec.json.Decoder(op.body)
     has_query = op.query is not Nothing
+    reads = op.guard.who is Person and not op.submits
     extends = op.wait_seconds > 0 and not op.fixed  # the edge knows what a fixed path is allowed
 
     async def run(request: Request) -> ASGIApp:  # type: ignore[type-arg]  # Litestar reads this annotation
@@ -161,6 +166,8 @@ def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], 
         if extends:
             _extend_deadline(scope["state"], op.wait_seconds)
         who = await check(request)
+        if reads:
+            count_read(scope, context, who)
         query: Any = nothing
         if has_query or scope["query_string"]:
             query = decoding.query(scope["query_string"], op.query)
@@ -171,6 +178,12 @@ def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], 
         return await handler(Call(request, context, who, body, query))
 
     return run
+
+
+def count_read(scope: Scope, context: Context, who: Person) -> None:
+    """One request by the rate of the plan that its user has; told with the answer. Raises `RateLimited`."""
+    processes = context.dispatcher.board.processes
+    scope["state"]["rate"] = context.reads.take(who.user_id, who.reads_per_minute, processes)
 
 
 def _extend_deadline(state: dict[str, Any], seconds: float) -> None:

@@ -49,6 +49,8 @@ def render(scope: Scope, error: BaseException) -> Answer:
     if isinstance(error, Disconnected):
         return Answer(b"", status=CLIENT_CLOSED_REQUEST, media_type=PROBLEM_MEDIA_TYPE)
     found = _known(error)
+    if found is not None and found.rate is not None:
+        scope["state"]["rate"] = found.rate
     if found is None:
         log.error("request.broken", request_id=_request_id(scope), exc_info=error)
         found = Internal("Something broke on our side. The operator finds it under the request id; try again.")

@@ -12,9 +12,11 @@ from control_plane.cli import (
     check,
     generate,
     job,
+    ledger,
     migrate,
     openapi,
     pause,
+    plan,
     serve,
     status,
     up,
@@ -32,7 +34,7 @@ Start here:
 `tessera COMMAND --help` explains each command, with examples.
 """
 
-NOUNS = (up, generate, status, user, api_key, worker, job, pause, serve, migrate, check, openapi)
+NOUNS = (up, generate, status, user, api_key, plan, ledger, worker, job, pause, serve, migrate, check, openapi)
 """In the order of the help."""
 
 

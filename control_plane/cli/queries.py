@@ -89,7 +89,6 @@ class DurabilityRow(msgspec.Struct, frozen=True, kw_only=True):
     standbys: int
 
 
-PLANS = Query("operator.plans", str)
 JOBS = Query("operator.jobs", JobRow)
 JOB = Query("operator.job", JobDetail)
 ATTEMPTS = Query("operator.attempts", AttemptRow)

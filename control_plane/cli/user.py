@@ -1,11 +1,11 @@
-"""`tessera user create | list | suspend | resume`: accounts."""
+"""`tessera user create | list | suspend | resume`: accounts; what they have is told by `tokens`."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from control_plane.cli import printing
+from control_plane.cli import printing, tokens
 from control_plane.cli.operating import hint, verb
 from control_plane.cli.parsing import command, noun, unknown
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    verbs = noun(commands, "user", help="accounts: create, list, suspend, resume")
+    verbs = noun(commands, "user", help="accounts: create, list, suspend, resume, plan, grant, adjust")
     create = command(
         verbs,
         "create",
@@ -37,15 +37,15 @@ def add(commands: Any) -> None:
     suspend.add_argument("user", metavar="USER", help="name or id")
     resume = command(verbs, "resume", verb(_resume), help="take a suspension back")
     resume.add_argument("user", metavar="USER", help="name or id")
+    tokens.add(verbs)
 
 
 async def _create(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import users
-    from control_plane.cli.queries import PLANS
+    from control_plane import plans, users
 
-    plans = await database.many(PLANS)
-    if arguments.plan not in plans:
-        raise unknown("plan", arguments.plan, plans)
+    names = [plan.name for plan in await database.many(plans.LIST)]
+    if arguments.plan not in names:
+        raise unknown("plan", arguments.plan, names)
     user_id = await users.create(database, arguments.name, arguments.plan)
     if arguments.json:
         printing.as_json({"id": user_id, "name": arguments.name, "plan": arguments.plan})

@@ -137,7 +137,8 @@ class ArtifactView(Message, frozen=True, kw_only=True):
 
 
 class Cost(Message, frozen=True, kw_only=True):
-    """Tokens. `held` while the job is open, `charged` once it has succeeded."""
+    """Tokens. `held` while the job is open; `charged` at its end: all of it for a success, by its progress for a job
+    canceled while it ran, else nothing."""
 
     held: int
     charged: int

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from control_plane.wire import Message
 from control_plane.wire.job import Eta, JobKind, JobSpec
+
+
+class Price(Message, frozen=True, kw_only=True):
+    """The constants of the price of a model; `formula` of the list says what becomes of them."""
+
+    weight: float
+    pixels_per_token: int
+    steps_per_token: int
+    frames_per_picture: int
+    """Of a video, as many frames cost what one picture does."""
 
 
 class ModelView(Message, frozen=True, kw_only=True):
@@ -27,11 +39,23 @@ class ModelView(Message, frozen=True, kw_only=True):
     paused: bool
     feasible_now: bool
     """Whether a live worker serves it at this moment; an order waits otherwise."""
+    price: Price
 
 
 class ModelList(Message, frozen=True, kw_only=True):
     data: list[ModelView]
     """The first of a kind is what an order without a model gets."""
+    formula: str
+    """What an order costs in tokens, in words and figures; `price` of a model has its constants."""
+
+
+class Refusal(Message, frozen=True, kw_only=True):
+    """The problem that an order would be answered with."""
+
+    code: str
+    """The same as of the problem."""
+    status: int
+    detail: str
 
 
 class Quote(Message, frozen=True, kw_only=True):
@@ -43,3 +67,9 @@ class Quote(Message, frozen=True, kw_only=True):
     eta: Eta | None
     spec: JobSpec
     """The order with every default filled in; the seed is an example."""
+    available: int
+    """Tokens that you have for it."""
+    resets_at: datetime
+    """When the next day's tokens come: midnight UTC."""
+    refusal: Refusal | None
+    """What the order would be refused with at this moment; absent: it would be accepted."""

@@ -2,9 +2,9 @@
 
 -- find_key :one
 -- A live key with what its user's status is; whether the secret fits is compared outside.
-select k.id, k.secret_sha256, k.user_id, u.status as user_status, k.scopes, k.providers, k.networks, k.models,
+select k.id, k.secret_sha256, k.user_id, u.status as user_status, u.reads_per_minute, k.scopes, k.providers, k.networks, k.models,
     extract(epoch from k.expires_at - now())::float8 as expires_in
-from api_keys k left join users u on u.id = k.user_id
+from api_keys k left join user_plans u on u.user_id = k.user_id
 where k.id = %(id)s::text and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
     and (u.status is null or u.status <> 'deleted');
 

@@ -1,4 +1,4 @@
--- Models and plans, as offered.
+-- Models, as offered.
 
 -- list :many
 -- Every model in the operator's order, with whether a live slot serves it.
@@ -11,10 +11,6 @@ select m.name, m.kind, m.title, m.vram_gib, m.weight, m.width, m.height, m.pixel
             and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)) as feasible_now
 from models m
 order by m.position, m.name, m.kind;
-
--- plans :many
--- Every plan, the smallest first.
-select p.name, p.queued_max, p.retention_days from plans p order by p.weight, p.retention_days, p.name;
 
 -- applied :value
 -- How many migrations the database has seen.

@@ -1,9 +1,5 @@
 -- What the operator's command line reads and the switches that it turns.
 
--- plans :many
--- The names of the plans, the lightest first.
-select name from plans order by queued_max, name;
-
 -- jobs :many
 -- The newest jobs, of everybody or of one user, in any state or in one.
 select j.id, u.name as user, l.kind, l.model, j.state, j.phase, j.cancel_requested_at is not null as canceling,

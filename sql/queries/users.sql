@@ -2,43 +2,51 @@
 
 -- by_identity :one
 -- The user that an identity belongs to.
-select u.id, u.status from identities i join users u on u.id = i.user_id
+select p.user_id as id, p.status, p.reads_per_minute from identities i join user_plans p on p.user_id = i.user_id
 where i.provider = %(provider)s::text and i.subject = %(subject)s::text;
 
 -- add_seen :one
 -- Makes a user for an identity never seen before; no row when another request was faster.
 with born as (
-    insert into users (name) values (%(name)s::text) on conflict (name) do nothing returning id, status
+    insert into users (name) values (%(name)s::text) on conflict (name) do nothing returning id, status, plan
 ),
 linked as (
     insert into identities (provider, subject, user_id)
     select %(provider)s::text, %(subject)s::text, born.id from born
     returning user_id
 )
-select born.id, born.status from born join linked on linked.user_id = born.id;
+select born.id, born.status, p.reads_per_minute
+from born join linked on linked.user_id = born.id join plans p on p.name = born.plan;
 
 -- get :one
 -- One user with their identities.
-select u.id, u.name, u.plan, u.status, u.created_at,
+select u.id, u.name, p.plan, u.status, u.created_at,
     array(select i.provider || ':' || i.subject from identities i where i.user_id = u.id order by 1) as identities
-from users u where u.id = %(user_id)s::uuid;
+from users u join user_plans p on p.user_id = u.id where u.id = %(user_id)s::uuid;
 
 -- by_name :one
--- The user of this name, or of this id.
-select u.id, u.name, u.plan, u.status, u.created_at,
+-- The user of this name, id or identity, or who that user has become.
+select u.id, u.name, p.plan, u.status, u.created_at,
     array(select i.provider || ':' || i.subject from identities i where i.user_id = u.id order by 1) as identities
-from users u where u.name = %(name)s::text
-union all
-select u.id, u.name, u.plan, u.status, u.created_at,
-    array(select i.provider || ':' || i.subject from identities i where i.user_id = u.id order by 1) as identities
-from users u where u.id = case when %(name)s::text ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then %(name)s::uuid end
-limit 1;
+from (
+    select coalesce(n.merged_into, n.id) as id from users n where n.name = %(name)s::text
+    union all
+    select coalesce(n.merged_into, n.id) from users n
+    where n.id = case when %(name)s::text ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then %(name)s::uuid end
+    union all
+    select i.user_id from identities i
+    where i.provider = split_part(%(name)s::text, ':', 1)
+        and i.subject = substr(%(name)s::text, strpos(%(name)s::text, ':') + 1)
+    limit 1
+) found
+join users u on u.id = found.id
+join user_plans p on p.user_id = u.id;
 
 -- list :many
--- The users, the newest first.
-select u.id, u.name, u.plan, u.status, u.created_at,
+-- The users, the newest first; who was merged is somebody else now.
+select u.id, u.name, p.plan, u.status, u.created_at,
     array(select i.provider || ':' || i.subject from identities i where i.user_id = u.id order by 1) as identities
-from users u order by u.id desc limit 1000;
+from users u join user_plans p on p.user_id = u.id where u.status <> 'merged' order by u.id desc limit 1000;
 
 -- add :value
 -- Makes a user; no row when the name is taken.
@@ -47,8 +55,14 @@ on conflict (name) do nothing returning id;
 
 -- set_status :value
 -- Suspends or restores a user.
-update users set status = %(status)s::text where id = %(user_id)s::uuid and status <> 'deleted' returning id;
+update users set status = %(status)s::text
+where id = %(user_id)s::uuid and status in ('active', 'suspended') returning id;
 
 -- keys_of :value
 -- The ids of a user's keys.
 select k.id from api_keys k where k.user_id = %(user_id)s::uuid order by k.id;
+
+-- set_plan :value
+-- Puts a user on a plan, for ever or until a moment.
+update users set plan = %(plan)s::text, paid_until = %(paid_until)s::timestamptz
+where id = %(user_id)s::uuid and status in ('active', 'suspended') returning id;
