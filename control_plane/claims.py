@@ -104,17 +104,18 @@ class Claims:
             self._waiters.wake(lane_id, 1)
 
     async def _place(self, worker_id: UUID, claim_id: UUID, slot: SlotClaim) -> Place:
-        lane_ids = self._board.serving(slot.capabilities, slot.vram_gib)
-        loaded = self._board.loaded(slot.loaded, lane_ids)
-        await self._heartbeats.seen_slot(
-            SlotFacts(
-                worker_id=worker_id,
-                slot=slot.slot,
-                lane_ids=lane_ids,
-                loaded_lane_id=loaded,
-                vram_gib=slot.vram_gib,
+        lane_ids, loaded = self._board.offered(slot)
+        said = (lane_ids, loaded, slot.vram_gib)
+        if not self._heartbeats.knows_slot(worker_id, slot.slot, said):
+            await self._heartbeats.seen_slot(
+                SlotFacts(
+                    worker_id=worker_id,
+                    slot=slot.slot,
+                    lane_ids=lane_ids,
+                    loaded_lane_id=loaded,
+                    vram_gib=slot.vram_gib,
+                )
             )
-        )
         return Place(worker_id=worker_id, slot=slot.slot, claim_id=claim_id, lane_ids=lane_ids, loaded_lane_id=loaded)
 
     async def _claim_now(self, places: Sequence[Place], slots: Sequence[SlotClaim]) -> tuple[Claimed, set[int]]:
@@ -129,6 +130,8 @@ class Claims:
             else:
                 leases.append(outcome[0])
                 taken.add(outcome[1])
+        if not skipped:
+            return Claimed(leases=leases), taken
         messages = [OWNER_MESSAGES[reason] for reason in skipped if reason in OWNER_MESSAGES]
         return Claimed(leases=leases, skipped=skipped, messages=messages), taken
 
@@ -170,10 +173,10 @@ class Claims:
 
     async def _is_full(self, place: Place) -> bool:
         """Whether a slot has all the leases it may have; what ended elsewhere is found out when it matters."""
-        lent = self._lent.get(place.worker_id, {})
-        jobs = [job_id for job_id, slot in lent.items() if slot == place.slot]
-        if len(jobs) < LEASES_PER_SLOT_MAX:
+        lent = self._lent.get(place.worker_id)
+        if lent is None or list(lent.values()).count(place.slot) < LEASES_PER_SLOT_MAX:
             return False
+        jobs = [job_id for job_id, slot in lent.items() if slot == place.slot]
         live = await self._database.many(queue.LIVE_LEASES, {"worker_id": place.worker_id, "job_id": jobs})
         for job_id in set(jobs) - set(live):
             lent.pop(job_id, None)

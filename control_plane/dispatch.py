@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 1.0
 """How often every process reads the heads of the lanes, reaps, and wakes retries: part of the wait bound."""
+CLAIM_TURNS = 2
+"""Turns of the loop that the answer to a submit leaves to the agent it has woken: its claim is then on its way to the
+database before the answer is written."""
 log = structlog.get_logger()
 
 
@@ -109,7 +112,9 @@ class Dispatcher:
         if row.refusal is None and row.job_id is not None and row.tag is not None:
             metrics.jobs_submitted.inc()
             self.board.spaced(order.lane_id, row.pool_plan, row.pool_tag)
-            self.offer_work(order.lane_id, row.tag)
+            if self.offer_work(order.lane_id, row.tag):
+                for _ in range(CLAIM_TURNS):
+                    await asyncio.sleep(0)
             return Submitted(job_id=row.job_id, created_at=row.created_at, replayed=False, rate=rate)
         if row.refusal == "replayed" and row.job_id is not None:
             return Submitted(job_id=row.job_id, created_at=None, replayed=True, rate=rate)
@@ -123,11 +128,12 @@ class Dispatcher:
             processes=self.board.processes,
         )
 
-    def offer_work(self, lane_id: int, tag: float) -> None:
-        """A job waits in this lane: lower the bound and wake one agent, here or else in another process."""
+    def offer_work(self, lane_id: int, tag: float) -> bool:
+        """A job waits in this lane: lower the bound and wake one agent, here (true) or else in another process."""
         self.board.lower(lane_id, tag)
         woken = self.waiters.wake(lane_id, 1)
         self.bus.send("lane", lane_id, repr(tag), 1 - woken)
+        return woken > 0
 
     def _hear_lane(self, words: list[str]) -> None:
         lane_id, tag, jobs = int(words[0]), float(words[1]), int(words[2])

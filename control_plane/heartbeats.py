@@ -25,7 +25,7 @@ from control_plane.errors import Unauthorized
 from control_plane.notify import Bus
 from control_plane.queue import SEEN_WORKER, HeartbeatRow, ProgressReport, Report
 from control_plane.slots import SlotFacts, SlotHealth
-from control_plane.waiters import first_of
+from control_plane.waiters import until_news
 from control_plane.wire.worker import HeartbeatAnswer, HeartbeatRequest, Intervals, Renewal
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class WorkerOrders(msgspec.Struct, frozen=True, kw_only=True):
     """Of the leases that are still this worker's."""
     now: datetime
 
+
+SlotSaid = tuple[tuple[int, ...], int | None, int]
+"""Lanes, the loaded one, VRAM: what of a slot is written down when it asks for work."""
 
 WORKER_ORDERS = Query("queue.worker_orders", WorkerOrders)
 
@@ -88,7 +91,7 @@ class Heartbeats:
         self._told: dict[UUID, frozenset[UUID]] = {}
         self._watched: dict[UUID, float] = {}
         self._workers_seen: dict[UUID, tuple[bool, float]] = {}
-        self._slots_seen: dict[tuple[UUID, int], tuple[SlotFacts, float]] = {}
+        self._slots_seen: dict[tuple[UUID, int], tuple[SlotSaid, float]] = {}
         self._closed = False
         self._renewals: Coalescer[Sequence[Report], Sequence[HeartbeatRow]] = Coalescer(self._renew_batch, tasks)
         self._slots: Coalescer[SlotFacts, None] = Coalescer(self._slots_batch, tasks)
@@ -189,7 +192,7 @@ class Heartbeats:
                 if not gone.is_set():
                     self._told[held.worker_id] = frozenset(answer.cancel) | frozenset(answer.watched)
                 return answer
-            await first_of(held.news, gone, left)
+            await until_news(held.news, gone, left)
 
     def _is_news(self, held: Held, answer: HeartbeatAnswer) -> bool:
         told = self._told.get(held.worker_id, frozenset())
@@ -231,13 +234,16 @@ class Heartbeats:
             )
             await slots.report(self._database, health)
 
+    def knows_slot(self, worker_id: UUID, slot: int, said: SlotSaid) -> bool:
+        """Whether a slot that asks for work said the same not long ago; else `seen_slot` is to be told."""
+        known, at = self._slots_seen.get((worker_id, slot), (None, 0.0))
+        return known == said and time.monotonic() - at < SLOT_SEEN_SECONDS
+
     async def seen_slot(self, slot: SlotFacts) -> None:
         """A slot asks for work: what it can do is written when it is new, and now and then."""
-        key, now = (slot.worker_id, slot.slot), time.monotonic()
-        known, at = self._slots_seen.get(key, (None, 0.0))
-        if known != slot or now - at >= SLOT_SEEN_SECONDS:
-            await self._slots(slot)
-            self._slots_seen[key] = (slot, now)
+        now = time.monotonic()
+        await self._slots(slot)
+        self._slots_seen[slot.worker_id, slot.slot] = ((slot.lane_ids, slot.loaded_lane_id, slot.vram_gib), now)
 
     async def _slots_batch(self, facts: Sequence[SlotFacts]) -> Sequence[None]:
         latest = {(slot.worker_id, slot.slot): slot for slot in facts}

@@ -17,8 +17,13 @@ from control_plane import plans
 from control_plane.admission import Order
 from control_plane.database import Database, Query
 from control_plane.queue import ClaimRow, LaneHint
-from control_plane.wire.worker import Capability
+from control_plane.wire.worker import Capability, SlotClaim
 
+Offer = tuple[tuple[Capability, ...], int, Capability | None]
+"""What a slot says of itself: capabilities, VRAM, what it has loaded."""
+
+OFFERS_MAX = 1_024
+"""Different things that slots may say of themselves before the board forgets what they meant."""
 KEPT_SECONDS = 100
 """How many recent runs a lane remembers for its ETA."""
 
@@ -107,6 +112,7 @@ class Board:
         self._database = database
         self.lanes: dict[int, Lane] = {}
         self._serving: dict[tuple[str, str], list[Lane]] = {}
+        self._offers: dict[Offer, tuple[tuple[int, ...], int | None]] = {}
         self.spent_plans: list[str] = []
         """Plans whose users together have used up their tokens of the day."""
         self.processes = 1
@@ -130,6 +136,7 @@ class Board:
 
     def _add(self, lane: Lane) -> None:
         self.lanes[lane.id] = lane
+        self._offers.clear()
         line = self._serving.setdefault(lane.capability, [])
         line.append(lane)
         line.sort(key=lambda other: other.vram_gib)
@@ -184,6 +191,16 @@ class Board:
         """A job of a plan with a pool weight was put in line: the next one stands behind it."""
         if plan is not None and pool_tag is not None and (lane := self.lanes.get(lane_id)):
             lane.pool_tags[plan] = max(pool_tag, lane.pool_tags.get(plan, pool_tag))
+
+    def offered(self, slot: SlotClaim) -> tuple[tuple[int, ...], int | None]:
+        """The lanes that a slot serves, and which of them is loaded; slots say the same thing again and again."""
+        offer: Offer = (tuple(slot.capabilities), slot.vram_gib, slot.loaded)
+        if (found := self._offers.get(offer)) is None:
+            if len(self._offers) >= OFFERS_MAX:
+                self._offers.clear()
+            lane_ids = self.serving(slot.capabilities, slot.vram_gib)
+            found = self._offers[offer] = lane_ids, self.loaded(slot.loaded, lane_ids)
+        return found
 
     def serving(self, capabilities: Iterable[Capability], vram_gib: int) -> tuple[int, ...]:
         """The lanes that a slot with these capabilities and this much VRAM can serve."""

@@ -54,7 +54,7 @@ class Waiter:
 
     async def wait(self, seconds: float, gone: asyncio.Event) -> None:
         """Until woken, nudged or closed, or `seconds` have passed, or the client has gone."""
-        await first_of(self._event, gone, seconds)
+        await until_news(self._event, gone, seconds)
 
 
 class Waiters:
@@ -122,13 +122,19 @@ class Waiters:
                 waiter.close()
 
 
-async def first_of(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:
-    """Wait for either event, for at most so long."""
-    if first.is_set() or second.is_set():
+async def until_news(news: asyncio.Event, gone: asyncio.Event, seconds: float) -> None:
+    """Wait until there is news or the client has gone (which is news too), for at most so long.
+
+    News are waited for by the caller itself and not by a task on its behalf: they are what a job waits for.
+    """
+    if news.is_set() or gone.is_set():
         return
-    waits = [asyncio.ensure_future(event.wait()) for event in (first, second)]
+    left = asyncio.ensure_future(gone.wait())
+    left.add_done_callback(lambda ended: None if ended.cancelled() else news.set())
     try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        pass
     finally:
-        for wait in waits:
-            wait.cancel()
+        left.cancel()

@@ -39,9 +39,8 @@ async def all_at_once(database: Database) -> set[int]:
 
 async def test_the_connection_that_came_back_last_is_lent_next(database: Database) -> None:
     assert len(await all_at_once(database)) == SIZE
-    async with database.connection() as first:
-        async with database.connection():
-            pass
+    async with database.connection() as first, database.connection():
+        pass
     assert {await pid(database) for _ in range(10)} == {first.info.backend_pid}
 
 
