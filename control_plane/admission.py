@@ -18,6 +18,7 @@ from control_plane.database import Database, Query, columns
 from control_plane.errors import (
     IdempotencyMismatch,
     Internal,
+    Merged,
     Paused,
     PlanForbids,
     QueueFull,
@@ -142,6 +143,8 @@ def _refusal(row: SubmitRow, cost: int) -> TesseraError:
             return PlanForbids("Your plan does not include this. GET /api/v1/plans lists what each plan allows.")
         case "suspended":
             return suspended()
+        case "merged":
+            return Merged("This account has become part of another one. Try again.", retry_after=1)
         case "paused":
             return Paused("New jobs are paused by the operator. Try again later.", retry_after=30)
         case "idempotency_mismatch":

@@ -113,14 +113,18 @@ class Credentials:
         self._known: dict[bytes, tuple[float, str, ApiKey | WorkerIdentity]] = {}
         self._acting: dict[tuple[str, str], tuple[float, SpokenFor]] = {}
         self._used: set[str] = set()
+        self.changes = 0
+        """Rises with everything that is to be forgotten: what was looked up meanwhile is not remembered."""
 
     async def api_key(self, token: str) -> ApiKey:
         """The key behind a bearer token. Raises `Unauthorized`."""
         digest = sha256(token)
         known = self._remembered(digest)
         if known is None:
+            changes = self.changes
             known = await self._find_key(token, digest)
-            self._remember(digest, known.id, known, min(CACHE_SECONDS, known.expires_in or CACHE_SECONDS))
+            if changes == self.changes:
+                self._remember(digest, known.id, known, min(CACHE_SECONDS, known.expires_in or CACHE_SECONDS))
         if not isinstance(known, ApiKey):
             raise unauthorized()
         self._used.add(known.id)
@@ -153,17 +157,20 @@ class Credentials:
 
     def forget(self, credential_id: str) -> None:
         """A key or worker has changed: look again."""
+        self.changes += 1
         for digest in [digest for digest, known in self._known.items() if known[1] == credential_id]:
             del self._known[digest]
 
     def forget_user(self, user_id: UUID) -> None:
         """A user, or what their plan says, has changed: look again at every credential that speaks for them."""
+        self.changes += 1
         for digest in [digest for digest, known in self._known.items() if _speaks_for(known[2], user_id)]:
             del self._known[digest]
         for identity in [identity for identity, known in self._acting.items() if known[1].user_id == user_id]:
             del self._acting[identity]
 
     def forget_all(self) -> None:
+        self.changes += 1
         self._known.clear()
         self._acting.clear()
 

@@ -101,6 +101,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     notify: bool = True
     """Whether LISTEN and NOTIFY hurry things up; without them everything still works by polling, only slower."""
 
+    signup: Literal["closed", "invite", "open"] = "open"
+    """Whether somebody whom a bot names for the first time becomes a user: nobody, with a code, or anybody."""
+    signups_per_day: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    """How many new users may come by each provider in a day (UTC) while sign-up is open."""
+
     disk_reserve_bytes: Bytes = 1024**3
     """Submits and uploads are refused while less than this is free where `data_dir` lies."""
     artifacts_dir: Path | None = None
@@ -115,6 +120,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Deadline of a request, not counting the wait of a long poll."""
     pool_size: Annotated[int, Meta(ge=2, le=200)] = 8
     """Database connections of one process, besides the one that listens."""
+
+    policy: Path | None = None
+    """TOML file with the rules of conduct, read again when it changes; unset = those that come with Tessera."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -64,6 +64,7 @@ ADD = Query("users.add", UUID)
 SET_STATUS = Query("users.set_status", UUID)
 KEYS_OF = Query("users.keys_of", str)
 SET_PLAN = Query("users.set_plan", UUID)
+IS_MERGED = Query("users.is_merged", bool)
 
 
 def parse_identity(text: str) -> Identity | None:

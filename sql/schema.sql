@@ -59,6 +59,86 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid, OUT gone uuid, OUT refusal text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_hashjoin TO 'on'
+    AS $$
+declare
+    books balances;
+    kept record;
+    told text;
+begin
+    perform pg_advisory_xact_lock(hashtext('merge_users'));
+    perform from users where id in (one, other) order by id for no key update;
+    select case when one = other then 'same' when count(*) < 2 then 'unknown' when bool_or(status = 'merged') then 'merged'
+        when bool_or(status <> 'active') then 'suspended' end
+        into refusal from users where id in (one, other);
+    if refusal is not null then
+        return;
+    end if;
+    select id into survivor from users where id in (one, other) order by created_at, id limit 1;
+    gone := case survivor when one then other else one end;
+
+    update jobs set user_id = survivor where user_id = gone and finished_at is not null;
+    perform from jobs where user_id = gone order by id for update;
+    perform from balances where user_id in (survivor, gone) order by user_id for update;
+    if (select count(*) from jobs where user_id = gone)
+        > (select count(*) from (select from jobs where user_id = gone for update skip locked) mine) then
+        raise serialization_failure using message = 'jobs of the user are on the move';
+    end if;
+    update jobs set user_id = survivor where user_id = gone;
+    update settlements set user_id = survivor where user_id = gone;
+    update api_keys set user_id = survivor where user_id = gone;
+    update identities set user_id = survivor where user_id = gone;
+    delete from idempotency_keys k using idempotency_keys mine
+        where k.user_id = gone and mine.user_id = survivor and mine.key = k.key;
+    update idempotency_keys set user_id = survivor where user_id = gone;
+
+    told := 'merged into ' || survivor;
+    insert into ledger_transfers (user_id, kind, debit, credit, amount, day, reason)
+    select part.user_id, 'adjust', case when part.comes then 'issued' else part.account end,
+        case when part.comes then part.account else 'issued' end, abs(part.amount), part.day,
+        case part.user_id when gone then told else 'merged from ' || gone end
+    from (
+        select side.user_id, mine.account, mine.amount, mine.day,
+            ((side.user_id = survivor) = (mine.amount > 0)) = (mine.account <> 'daily') as comes
+        from (
+            select 'purchased' as account, purchased as amount, null::date as day from balances where user_id = gone
+            union all select 'held', held, null from balances where user_id = gone
+            union all select 'daily', daily, day from usage_daily where user_id = gone
+        ) mine
+        cross join (values (gone), (survivor)) as side (user_id)
+        where mine.amount <> 0
+    ) part
+    order by part.day nulls first, part.account, part.user_id;
+
+    insert into usage_daily as u (user_id, day, jobs, daily, purchased)
+    select survivor, day, jobs, daily, purchased from usage_daily where user_id = gone order by day
+    on conflict (user_id, day) do update set jobs = u.jobs + excluded.jobs, daily = u.daily + excluded.daily,
+        purchased = u.purchased + excluded.purchased;
+    delete from usage_daily where user_id = gone;
+
+    delete from balances where user_id = gone returning * into books;
+    update balances b set purchased = b.purchased + books.purchased, held = b.held + books.held,
+        queued = b.queued + books.queued, running = b.running + books.running,
+        day = greatest(b.day, books.day),
+        daily = coalesce((select u.daily from usage_daily u
+            where u.user_id = survivor and u.day = greatest(b.day, books.day)), 0),
+        submits_until = greatest(b.submits_until, books.submits_until)
+    where b.user_id = survivor;
+
+    select u.plan, u.paid_until into kept
+    from users u join user_plans e on e.user_id = u.id join plans p on p.name = e.plan
+    where u.id in (survivor, gone)
+    order by p.tokens_per_day desc, p.weight desc, p.price_cents desc, u.paid_until desc nulls first, u.id = survivor desc
+    limit 1;
+    update users set plan = kept.plan, paid_until = kept.paid_until where id = survivor;
+    update users set merged_into = survivor where merged_into = gone;
+    update users set status = 'merged', merged_into = survivor, merged_at = now() where id = gone;
+end
+$$;
+
 CREATE FUNCTION public.open_balance() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -306,6 +386,15 @@ CREATE TABLE public.enrolment_tokens (
     CONSTRAINT used_means_worker CHECK (((used_at IS NULL) = (worker_id IS NULL)))
 );
 
+CREATE UNLOGGED TABLE public.guesses (
+    kind text NOT NULL,
+    guesser text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    guesses integer NOT NULL,
+    CONSTRAINT guesses_guesses_check CHECK ((guesses > 0)),
+    CONSTRAINT guesses_kind_check CHECK ((kind = ANY (ARRAY['link_code'::text, 'link'::text, 'invite'::text])))
+);
+
 CREATE TABLE public.idempotency_keys (
     user_id uuid NOT NULL,
     key text NOT NULL,
@@ -323,6 +412,37 @@ CREATE TABLE public.identities (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT identities_provider_check CHECK ((provider ~ '^[a-z]{1,32}$'::text)),
     CONSTRAINT identities_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 128)))
+);
+
+CREATE TABLE public.invite_uses (
+    invite_id integer NOT NULL,
+    user_id uuid NOT NULL,
+    used_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.invites (
+    id integer NOT NULL,
+    code_sha256 bytea NOT NULL,
+    plan text,
+    tokens integer DEFAULT 0 NOT NULL,
+    uses integer NOT NULL,
+    used integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT invites_check CHECK (((used >= 0) AND (used <= uses))),
+    CONSTRAINT invites_code_sha256_check CHECK ((octet_length(code_sha256) = 32)),
+    CONSTRAINT invites_tokens_check CHECK ((tokens >= 0)),
+    CONSTRAINT invites_uses_check CHECK ((uses > 0))
+);
+
+ALTER TABLE public.invites ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.invites_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE SEQUENCE public.job_events_seq
@@ -664,6 +784,13 @@ UNION ALL
      JOIN public.settlements s ON ((s.job_id = j.id)))
   WHERE ((s.charged > 0) AND (j.state <> ALL (ARRAY['succeeded'::text, 'canceled'::text])));
 
+CREATE TABLE public.link_codes (
+    user_id uuid NOT NULL,
+    code_sha256 bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT link_codes_code_sha256_check CHECK ((octet_length(code_sha256) = 32))
+);
+
 CREATE TABLE public.models (
     name text NOT NULL,
     kind text NOT NULL,
@@ -751,6 +878,13 @@ CREATE TABLE public.schema_migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.sign_ups (
+    provider text NOT NULL,
+    day date NOT NULL,
+    users integer NOT NULL,
+    CONSTRAINT sign_ups_users_check CHECK ((users > 0))
+);
+
 CREATE TABLE public.signing_keys (
     id integer NOT NULL,
     key bytea NOT NULL,
@@ -789,6 +923,12 @@ CREATE TABLE public.switches (
     CONSTRAINT switches_name_check CHECK ((name = 'submits'::text))
 );
 
+CREATE TABLE public.unlinked_identities (
+    provider text NOT NULL,
+    subject text NOT NULL,
+    unlinked_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.users (
     id uuid DEFAULT public.uuid7() NOT NULL,
     name text NOT NULL,
@@ -797,8 +937,15 @@ CREATE TABLE public.users (
     time_zone text DEFAULT 'UTC'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     paid_until timestamp with time zone,
+    merged_into uuid,
+    merged_at timestamp with time zone,
+    CONSTRAINT merged_into_somebody CHECK ((num_nonnulls(merged_into, merged_at) =
+CASE status
+    WHEN 'merged'::text THEN 2
+    ELSE 0
+END)),
     CONSTRAINT users_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
-    CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'deleted'::text])))
+    CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'deleted'::text, 'merged'::text])))
 );
 
 CREATE VIEW public.user_plans AS
@@ -870,11 +1017,23 @@ ALTER TABLE ONLY public.balances
 ALTER TABLE ONLY public.enrolment_tokens
     ADD CONSTRAINT enrolment_tokens_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.guesses
+    ADD CONSTRAINT guesses_pkey PRIMARY KEY (kind, guesser);
+
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (user_id, key);
 
 ALTER TABLE ONLY public.identities
     ADD CONSTRAINT identities_pkey PRIMARY KEY (provider, subject);
+
+ALTER TABLE ONLY public.invite_uses
+    ADD CONSTRAINT invite_uses_pkey PRIMARY KEY (invite_id, user_id);
+
+ALTER TABLE ONLY public.invites
+    ADD CONSTRAINT invites_code_sha256_key UNIQUE (code_sha256);
+
+ALTER TABLE ONLY public.invites
+    ADD CONSTRAINT invites_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.job_events
     ADD CONSTRAINT job_events_pkey PRIMARY KEY (job_id, seq);
@@ -900,6 +1059,12 @@ ALTER TABLE ONLY public.lanes
 ALTER TABLE ONLY public.ledger_transfers
     ADD CONSTRAINT ledger_transfers_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.link_codes
+    ADD CONSTRAINT link_codes_code_sha256_key UNIQUE (code_sha256);
+
+ALTER TABLE ONLY public.link_codes
+    ADD CONSTRAINT link_codes_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (name, kind);
 
@@ -918,6 +1083,9 @@ ALTER TABLE ONLY public.schema_migrations
 ALTER TABLE ONLY public.settlements
     ADD CONSTRAINT settlements_pkey PRIMARY KEY (job_id);
 
+ALTER TABLE ONLY public.sign_ups
+    ADD CONSTRAINT sign_ups_pkey PRIMARY KEY (provider, day);
+
 ALTER TABLE ONLY public.signing_keys
     ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (id);
 
@@ -926,6 +1094,9 @@ ALTER TABLE ONLY public.slots
 
 ALTER TABLE ONLY public.switches
     ADD CONSTRAINT switches_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.unlinked_identities
+    ADD CONSTRAINT unlinked_identities_pkey PRIMARY KEY (provider, subject);
 
 ALTER TABLE ONLY public.usage_daily
     ADD CONSTRAINT usage_daily_pkey PRIMARY KEY (user_id, day);
@@ -955,6 +1126,8 @@ CREATE INDEX audit_log_object ON public.audit_log USING btree (object_kind, obje
 
 CREATE INDEX identities_user ON public.identities USING btree (user_id);
 
+CREATE INDEX invite_uses_user ON public.invite_uses USING btree (user_id);
+
 CREATE INDEX jobs_backoff ON public.jobs USING btree (due_at) WHERE ((state = 'queued'::text) AND (due_at IS NOT NULL));
 
 CREATE UNIQUE INDEX jobs_leased ON public.jobs USING btree (worker_id, claim_id, slot) WHERE (state = 'running'::text);
@@ -978,6 +1151,10 @@ CREATE INDEX reports_state ON public.reports USING btree (state, id DESC);
 CREATE INDEX settlements_user ON public.settlements USING btree (user_id, job_id DESC);
 
 CREATE INDEX usage_daily_day ON public.usage_daily USING btree (day);
+
+CREATE INDEX users_merged_at ON public.users USING btree (merged_at) WHERE (merged_at IS NOT NULL);
+
+CREATE INDEX users_merged_into ON public.users USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 
 CREATE UNIQUE INDEX users_name ON public.users USING btree (name);
 
@@ -1023,6 +1200,15 @@ ALTER TABLE ONLY public.idempotency_keys
 ALTER TABLE ONLY public.identities
     ADD CONSTRAINT identities_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.invite_uses
+    ADD CONSTRAINT invite_uses_invite_id_fkey FOREIGN KEY (invite_id) REFERENCES public.invites(id);
+
+ALTER TABLE ONLY public.invite_uses
+    ADD CONSTRAINT invite_uses_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.invites
+    ADD CONSTRAINT invites_plan_fkey FOREIGN KEY (plan) REFERENCES public.plans(name);
+
 ALTER TABLE public.job_events
     ADD CONSTRAINT job_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
 
@@ -1044,6 +1230,9 @@ ALTER TABLE ONLY public.lanes
 ALTER TABLE ONLY public.ledger_transfers
     ADD CONSTRAINT ledger_transfers_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.link_codes
+    ADD CONSTRAINT link_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
 
@@ -1060,6 +1249,9 @@ ALTER TABLE ONLY public.usage_daily
     ADD CONSTRAINT usage_daily_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_plan_fkey FOREIGN KEY (plan) REFERENCES public.plans(name);
 
 GRANT USAGE ON SCHEMA public TO tessera_app;
@@ -1068,6 +1260,9 @@ REVOKE ALL ON FUNCTION public.ensure_partitions(ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ensure_partitions(ahead integer) TO tessera_app;
 
 REVOKE ALL ON FUNCTION public.hold_tokens() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid, OUT gone uuid, OUT refusal text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid, OUT gone uuid, OUT refusal text) TO tessera_app;
 
 REVOKE ALL ON FUNCTION public.open_balance() FROM PUBLIC;
 
@@ -1095,11 +1290,17 @@ GRANT UPDATE(running) ON TABLE public.balances TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.enrolment_tokens TO tessera_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.guesses TO tessera_app;
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.idempotency_keys TO tessera_app;
 
 GRANT UPDATE(job_id) ON TABLE public.idempotency_keys TO tessera_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.identities TO tessera_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.identities TO tessera_app;
+
+GRANT SELECT,INSERT ON TABLE public.invite_uses TO tessera_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.invites TO tessera_app;
 
 GRANT USAGE ON SEQUENCE public.job_events_seq TO tessera_app;
 
@@ -1127,9 +1328,11 @@ GRANT SELECT ON TABLE public.usage_daily TO tessera_app;
 
 GRANT SELECT ON TABLE public.ledger_violations TO tessera_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.link_codes TO tessera_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.models TO tessera_app;
 
-GRANT SELECT ON TABLE public.plans TO tessera_app;
+GRANT SELECT,UPDATE ON TABLE public.plans TO tessera_app;
 
 GRANT SELECT,INSERT ON TABLE public.reports TO tessera_app;
 
@@ -1141,11 +1344,17 @@ GRANT UPDATE(handled_by) ON TABLE public.reports TO tessera_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO tessera_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.sign_ups TO tessera_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.signing_keys TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.slots TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.switches TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.unlinked_identities TO tessera_app;
+
+GRANT UPDATE(unlinked_at) ON TABLE public.unlinked_identities TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO tessera_app;
 

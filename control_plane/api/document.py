@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from control_plane import errors
-from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Person
+from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Comer, Person
 from control_plane.api.operation import Nothing, Operation
 from control_plane.errors import TesseraError
 from control_plane.wire.problem import PROBLEM_MEDIA_TYPE, Problem
@@ -37,6 +37,8 @@ _ANY = (errors.Invalid, errors.DeadlineExceeded, errors.Unavailable)
 """What every operation may answer: an unknown parameter, too slow, no database."""
 _WITH_BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMediaType)
 _GUARDED = (errors.Unauthorized, errors.Forbidden)
+_PERSON = (errors.RateLimited, errors.SignupClosed, errors.InviteNeeded, errors.SignupLimit, errors.Unlinked)
+"""Whoever is named for the first time may not be taken in."""
 _ON_BEHALF_OF: Json = {
     "name": ON_BEHALF_OF_HEADER,
     "in": "header",
@@ -83,7 +85,7 @@ def problems_of(op: Operation) -> list[type[TesseraError]]:
     if op.guard is not PUBLIC:
         kinds.update(_GUARDED)
     if op.guard.who is Person:
-        kinds.add(errors.RateLimited)
+        kinds.update(_PERSON)
     if "{" in op.path:
         kinds.add(errors.NotFound)
     return sorted(kinds, key=lambda kind: (kind.status, kind.slug))
@@ -125,7 +127,7 @@ def _parameters(op: Operation) -> Iterator[Json]:
             "description": header.description,
             "schema": dict(header.schema),
         }
-    if op.guard.who is Person:
+    if op.guard.who in (Person, Comer):
         yield _ON_BEHALF_OF
 
 

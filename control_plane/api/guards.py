@@ -17,10 +17,11 @@ from uuid import UUID
 from litestar import Request
 from litestar.types import Scope as Connection
 
-from control_plane import users
+from control_plane import signup, users
 from control_plane.context import Context
 from control_plane.credentials import TOKEN_LENGTH_MAX, ApiKey, Scope, SpokenFor, WorkerIdentity, unauthorized
 from control_plane.errors import Forbidden, Suspended
+from control_plane.users import Acting, Identity
 
 ON_BEHALF_OF_HEADER = "Tessera-On-Behalf-Of"
 FORWARDING_HEADERS = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
@@ -41,6 +42,14 @@ class Person:
 
     def may(self, scope: Scope) -> bool:
         return scope in self.key.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class Comer:
+    """Somebody who may not be a user yet: one that is, or an identity that a service names."""
+
+    user_id: UUID | None
+    identity: Identity | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,15 @@ def _person_with(wanted: Scope) -> Callable[[Request[Any, Any, Any]], Awaitable[
     return check
 
 
+async def _comer(request: Request[Any, Any, Any]) -> Comer:
+    key = await _key(request, "submit")
+    if key.user_id is not None:
+        return Comer((await _person_with("submit")(request)).user_id, None)
+    identity = _named(request, key)
+    known = await users.known(_context(request).database, identity)
+    return Comer(_spoken_for(known).user_id if known is not None else None, identity)
+
+
 async def _metrics(request: Request[Any, Any, Any]) -> None:
     """A key with the scope, or a neighbour: one of the networks, not speaking for somebody further away."""
     settings = _context(request).settings
@@ -87,9 +105,22 @@ async def _metrics(request: Request[Any, Any, Any]) -> None:
         raise unauthorized()
 
 
+async def anew(request: Request[Any, Any, Any], guard: Guard[Who], who: Who) -> Who | None:
+    """The caller looked up anew, when the user they were taken for has become part of another one; None otherwise."""
+    if not isinstance(who, Person | Comer):
+        return None
+    if who.user_id is not None:
+        context = _context(request)
+        if not await context.database.one(users.IS_MERGED, {"user_id": who.user_id}):
+            return None
+        context.credentials.forget_user(who.user_id)
+    return await guard.check(request)
+
+
 PUBLIC: Guard[None] = Guard("public", type(None), _anybody)
 READ = Guard("read", Person, _person_with("read"))
 SUBMIT = Guard("submit", Person, _person_with("submit"))
+COMER = Guard("comer", Comer, _comer)
 ADMIN = Guard("admin", Person, _person_with("admin"))
 METRICS: Guard[None] = Guard("metrics", type(None), _metrics)
 WORKER = Guard("worker", WorkerIdentity, worker)
@@ -108,7 +139,27 @@ async def _key(request: Request[Any, Any, Any], wanted: Scope) -> ApiKey:
 
 
 async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> SpokenFor:
-    """The user for whom a service acts; made on first sight."""
+    """The user for whom a service acts; made on first sight, when sign-up is open."""
+    context, identity = _context(request), _named(request, key)
+    spoken_for = context.credentials.acting(identity.provider, identity.subject)
+    if spoken_for is None:
+        changes = context.credentials.changes
+        settings = context.settings
+        acting = await signup.acting(context.database, identity, settings.signup, settings.signups_per_day)
+        spoken_for = _spoken_for(acting)
+        if changes == context.credentials.changes:
+            context.credentials.remember_acting(identity.provider, identity.subject, spoken_for)
+    return spoken_for
+
+
+def _spoken_for(acting: Acting) -> SpokenFor:
+    if acting.status == "deleted":
+        raise Suspended("This account has been deleted.")
+    return SpokenFor(acting.id, acting.reads_per_minute)
+
+
+def _named(request: Request[Any, Any, Any], key: ApiKey) -> Identity:
+    """The identity that a service names. Raises `Forbidden`."""
     named = header(request.scope, b"tessera-on-behalf-of")
     if named is None:
         raise Forbidden(f"The credential of a service acts for somebody: send `{ON_BEHALF_OF_HEADER}: provider:id`.")
@@ -119,15 +170,7 @@ async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> SpokenFor:
             f"{ON_BEHALF_OF_HEADER} must be `provider:id` of at most {users.NAME_LENGTH_MAX} characters,"
             f" with one of this credential's providers: {providers}."
         )
-    context = _context(request)
-    spoken_for = context.credentials.acting(identity.provider, identity.subject)
-    if spoken_for is None:
-        acting = await users.acting(context.database, identity)
-        if acting.status == "deleted":
-            raise Suspended("This account has been deleted.")
-        spoken_for = SpokenFor(acting.id, acting.reads_per_minute)
-        context.credentials.remember_acting(identity.provider, identity.subject, spoken_for)
-    return spoken_for
+    return identity
 
 
 def bearer(scope: Connection) -> str:

@@ -20,10 +20,10 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Scope
 
-from control_plane.api import decoding
+from control_plane.api import decoding, guards
 from control_plane.api.guards import Guard, Person
 from control_plane.context import Context
-from control_plane.errors import TesseraError
+from control_plane.errors import Merged, NotFound, TesseraError
 from control_plane.wire import Request as WireRequest
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
@@ -175,7 +175,13 @@ def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], 
         if decoder is not None:
             raw = await decoding.read(scope, request.receive, context.settings.body_bytes_max)
             body = decoding.body(raw, decoder)
-        return await handler(Call(request, context, who, body, query))
+        try:
+            return await handler(Call(request, context, who, body, query))
+        except (Merged, NotFound):  # nothing was done, perhaps because they are somebody else by now
+            who = await guards.anew(request, op.guard, who)
+            if who is None:
+                raise
+            return await handler(Call(request, context, who, body, query))
 
     return run
 

@@ -58,6 +58,10 @@ on conflict (name) do nothing returning id;
 update users set status = %(status)s::text
 where id = %(user_id)s::uuid and status in ('active', 'suspended') returning id;
 
+-- is_merged :value
+-- Whether a user has become part of another one.
+select u.status = 'merged' from users u where u.id = %(user_id)s::uuid;
+
 -- keys_of :value
 -- The ids of a user's keys.
 select k.id from api_keys k where k.user_id = %(user_id)s::uuid order by k.id;

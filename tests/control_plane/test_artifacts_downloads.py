@@ -11,7 +11,7 @@ from uuid import uuid4
 import av
 import pytest
 
-from control_plane import users
+from control_plane import signup, users
 from control_plane.credentials import create_key
 from tests.fixtures.worker import Answered, Service, picture
 
@@ -116,7 +116,7 @@ async def test_a_service_fetches_for_the_person_it_names_and_for_nobody_else(ser
     headers = {"Authorization": f"Bearer {made.key}", "Tessera-On-Behalf-Of": "telegram:1"}
     assert (await service.get(path, **headers)).status == 404
     async with service.context.database.connection() as connection:
-        person = await users.acting(service.context.database, users.Identity("telegram", "1"))
+        person = await signup.acting(service.context.database, users.Identity("telegram", "1"), "open", 100)
         await connection.execute("update jobs set user_id = %s where id = %s", (person.id, job["id"]))
     assert (await service.get(path, **headers)).status == 302
 

@@ -1,0 +1,114 @@
+"""Operations on who one is: link identities, take one off, enter an invite."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar.types import ASGIApp
+from msgspec import Meta
+
+from control_plane import invites, linking, users
+from control_plane.api import answers, guards
+from control_plane.api.guards import Comer, Person
+from control_plane.api.operation import Call, Nothing, operation
+from control_plane.context import Context
+from control_plane.errors import LastIdentity, Merged, Suspended, TooManyTries, Unlinked
+from control_plane.wire import Request
+from control_plane.wire.linking import InviteRequest, LinkCode, LinkRequest
+from control_plane.wire.user import UserView
+
+
+class IdentityQuery(Request, frozen=True, kw_only=True):
+    subject: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    """Which identity, when there are several of the provider."""
+
+
+@operation(
+    "POST",
+    "/api/v1/user/link-code",
+    guard=guards.SUBMIT,
+    answers={201: LinkCode},
+    problems=(Suspended, Merged, TooManyTries),
+    tag="User",
+)
+async def make_link_code(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """Make a code that links another identity to this account.
+
+    Show it to the person, who enters it by their other identity within ten minutes. It works once; a new code ends the
+    one before. Whoever enters it shares this account from then on: never enter a code that somebody else sent.
+    """
+    made = await linking.make_code(call.context.database, call.who.user_id)
+    return answers.json(LinkCode(code=made.code, expires_at=made.expires_at), status=201)
+
+
+@operation(
+    "POST",
+    "/api/v1/user/link",
+    guard=guards.COMER,
+    answers={200: UserView},
+    problems=(Suspended, Merged, TooManyTries),
+    tag="User",
+)
+async def link(call: Call[Comer, LinkRequest, Nothing]) -> ASGIApp:
+    """Enter a link code: this identity and the one that made the code become one account.
+
+    An identity without an account is added to the other's. Two accounts are merged: the older one stays, with all jobs,
+    keys and tokens of both, what both have taken today, and the better plan.
+    """
+    context, code = call.context, call.body.code
+    if call.who.user_id is not None:
+        linked = await linking.link(context.database, code, call.who.user_id)
+    else:
+        assert call.who.identity is not None, "the guard knows one or the other"
+        linked = await linking.attach(context.database, code, call.who.identity.provider, call.who.identity.subject)
+    if linked.gone is not None:
+        context.dispatcher.bus.announce("user", linked.gone)
+    return await _shown(context, linked.user_id)
+
+
+@operation(
+    "DELETE",
+    "/api/v1/user/identities/{provider:str}",
+    guard=guards.SUBMIT,
+    answers={200: UserView},
+    problems=(LastIdentity, Suspended, Merged),
+    tag="User",
+)
+async def unlink_identity(call: Call[Person, Nothing, IdentityQuery]) -> ASGIApp:
+    """Take an identity off this account, but never the last one.
+
+    Everything stays with the account. For thirty days the identity opens no account of its own; it can be linked again.
+    """
+    context, provider = call.context, call.path("provider")
+    await linking.unlink(context.database, call.who.user_id, provider, call.query.subject)
+    context.dispatcher.bus.announce("user", call.who.user_id)
+    return await _shown(context, call.who.user_id)
+
+
+@operation(
+    "POST",
+    "/api/v1/user/invite",
+    guard=guards.COMER,
+    answers={200: UserView},
+    problems=(Suspended, Merged, TooManyTries, Unlinked),
+    tag="User",
+)
+async def enter_invite(call: Call[Comer, InviteRequest, Nothing]) -> ASGIApp:
+    """Enter the code of an invite: sign up where that needs one, and get the plan or the tokens that it gives.
+
+    A plan is only ever changed for a better one. Each account can use a code once.
+    """
+    context, code = call.context, call.body.code
+    user_id = call.who.user_id
+    if user_id is not None:
+        await invites.redeem(context.database, code, user_id)
+    else:
+        assert call.who.identity is not None, "the guard knows one or the other"
+        user_id = await invites.sign_up(context.database, code, call.who.identity)
+    context.dispatcher.bus.announce("user", user_id)
+    return await _shown(context, user_id)
+
+
+async def _shown(context: Context, user_id: UUID) -> ASGIApp:
+    return answers.json(await users.view(context.database, user_id))
