@@ -37,7 +37,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     newcomer_days: Annotated[int, Meta(ge=0, le=366)]
     """For so many days the tokens of a new user's day rise step by step to the whole."""
     weight: Weight
-    running_max: Most
+    running_max: Annotated[int, Meta(ge=1, le=32_767)]
     queued_max: Most
     submits_per_minute: Rate
     reads_per_minute: Rate

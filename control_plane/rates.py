@@ -26,9 +26,10 @@ Headers = tuple[tuple[bytes, bytes], tuple[bytes, bytes]]
 class Reads:
     """The reads of one process."""
 
-    __slots__ = ("_until",)
+    __slots__ = ("_until", "_users_max")
 
-    def __init__(self) -> None:
+    def __init__(self, users_max: int = USERS_MAX) -> None:
+        self._users_max = users_max
         self._until: dict[UUID, float] = {}
 
     def __len__(self) -> int:
@@ -49,7 +50,7 @@ class Reads:
         if taken > WINDOW_SECONDS + 1e-6:
             self._until[user_id] = until
             raise _limited(per_minute, busy, taken - WINDOW_SECONDS)
-        if len(self._until) >= USERS_MAX:
+        if len(self._until) >= self._users_max:
             del self._until[next(iter(self._until))]
         self._until[user_id] = now + taken
         return Rate("reads", per_minute, int((WINDOW_SECONDS - taken) / interval + 1e-6), taken)
