@@ -2,7 +2,7 @@
 
 uvicorn writes head and body of an answer apart, which makes two system calls, and on a small answer each of them costs
 more than everything Litestar does. Here a write waits for the next one until the loop's next turn at most, and
-the two leave together. uvicorn gathers headers for as long as they come and waits for them for ever; here a head is
+the two leave together. A kept connection has one timer and not one for each request. uvicorn gathers headers for as long as they come and waits for them for ever; here a head is
 refused when it is too long, and a connection closed that does not finish one in time. Nor does it stay for the rest of
 a request that was answered before it had ended, and headers after a body are not kept: uvicorn would keep them all.
 """
@@ -26,6 +26,7 @@ class Protocol(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
     _timer: asyncio.TimerHandle | None = None
+    _answered_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(_Corked(transport, self.loop))  # type: ignore[arg-type]  # all that uvicorn uses
@@ -33,6 +34,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        super()._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -61,9 +63,26 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        self._answered_at = self.loop.time()
+        if self.pipeline or self.timeout_keep_alive_task is None or self.transport.is_closing():
+            super().on_response_complete()
+        else:  # what uvicorn does, but for the timer, which is there
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             self._close_in(REST_SECONDS)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Not for each request: making a timer costs more than to look, once it is due, whether it was meant."""
+
+    def timeout_keep_alive_handler(self) -> None:
+        busy = self._timer is not None or (self.cycle is not None and not self.cycle.response_complete)
+        idle_seconds = 0.0 if busy else self.loop.time() - self._answered_at
+        if idle_seconds >= self.timeout_keep_alive:
+            super().timeout_keep_alive_handler()
+        else:
+            wait = self.timeout_keep_alive - idle_seconds
+            self.timeout_keep_alive_task = self.loop.call_later(wait, self.timeout_keep_alive_handler)
 
     def _head_goes_on(self, more_bytes: int) -> None:
         """What came ended in the middle of a head."""
