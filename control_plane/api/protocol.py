@@ -2,9 +2,10 @@
 
 uvicorn writes head and body of an answer apart, which makes two system calls, and on a small answer each of them costs
 more than everything Litestar does. Here a write waits for the next one until the loop's next turn at most, and
-the two leave together. A kept connection has one timer and not one for each request. uvicorn gathers headers for as long as they come and waits for them for ever; here a head is
-refused when it is too long, and a connection closed that does not finish one in time. Nor does it stay for the rest of
-a request that was answered before it had ended, and headers after a body are not kept: uvicorn would keep them all.
+the two leave together. A kept connection has one timer and not one for each request. uvicorn gathers headers for as
+long as they come and waits for them for ever; here a head is refused when it is too long, and a connection closed that
+does not finish one in time. Nor does it stay for the rest of a request that was answered before it had ended, and
+headers after a body are not kept: uvicorn would keep them all.
 """
 
 from __future__ import annotations
