@@ -105,6 +105,8 @@ async def _run(work: Work, slot: Slot, duty: Duty) -> list[Output]:
             outputs = await _run_within_limit(work, slot, duty, turn)
         except EngineError as error:
             slot.ready = slot.ready and error.cause != "engine_crash"
+            if error.cause == "missing_model":
+                slot.offer = await slot.engine.offer()
             raise
         finally:
             if work.stage == "running":

@@ -60,7 +60,9 @@ class Engine(Protocol):
         """Get ready; raises `EngineError` when that is impossible."""
         ...
 
-    async def offer(self) -> Offer: ...
+    async def offer(self) -> Offer:
+        """Asked after every start, and after a run that found a model missing."""
+        ...
 
     def run(self, spec: JobSpec, folder: Path) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
         """Make the files of `spec` inside `folder`, which is this run's own and holds nothing but the input image."""

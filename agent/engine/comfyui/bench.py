@@ -40,7 +40,7 @@ class Bench:
         self.strays: set[str] = set()
         self.stuck: set[str] = set()
         self.withdrawn: set[str] = set()
-        """Names of workflows that turned out not to run here."""
+        """Names of model files that turned out to be broken or gone."""
         self._alive: set[str] = set()
         self._told_about_files = False
 
@@ -79,10 +79,10 @@ class Bench:
             await asyncio.to_thread(self.places.wipe, stray)
         self.inherited -= abandoned
 
-    async def end(self, prompt_id: str) -> None:
+    async def end(self, prompt_id: str, *, made_files: bool) -> None:
         self._alive.discard(prompt_id)
         self.inherited.discard(prompt_id)
-        if not self._told_about_files and not self.places.has(prompt_id):
+        if made_files and not self._told_about_files and not self.places.has(prompt_id):
             self._told_about_files = True
             log.warning(
                 "files.stay", reason="ComfyUI's folders are not on this machine, so it keeps what it has drawn."

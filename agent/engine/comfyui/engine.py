@@ -27,7 +27,7 @@ from agent.engine.comfyui.errand import Errand
 from agent.engine.comfyui.looks import Memory
 from agent.engine.comfyui.nodes import NodeClasses, node_classes
 from agent.engine.comfyui.render import artifact
-from agent.engine.comfyui.server import Gone, Refused, Server, Silent, Stats
+from agent.engine.comfyui.server import Gone, Refused, Server, Silent, Stats, System
 from agent.engine.comfyui.watch import Patience
 from agent.engine.comfyui.workflow import Workflow
 from control_plane.wire.job import JobSpec, Progress
@@ -60,7 +60,7 @@ class ComfyUI:
         self._session: aiohttp.ClientSession | None = None
         self._bench: Bench | None = None
         self._offered: list[Workflow] = []
-        self._offer = Offer(capabilities=[], vram_gib=0, device="")
+        self._stats = Stats(System())
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), trust_env=False)
@@ -80,12 +80,12 @@ class ComfyUI:
                 "missing_model", "No workflow fits this ComfyUI. What is missing: tessera-agent workflows"
             )
         self._bench = bench
-        self._offer = _described(self._offered, stats)
+        self._stats = stats
         if not bench.adopted():
             await self._draw_canary()
 
     async def offer(self) -> Offer:
-        return self._offer
+        return _described(self._serving(), self._stats)
 
     def loaded(self) -> Capability | None:
         return self._bench.loaded if self._bench is not None else None
@@ -117,14 +117,14 @@ class ComfyUI:
             raise EngineError("engine_crash", "The engine was not started.")
         return self._bench
 
-    def _workflow(self, spec: JobSpec) -> Workflow:
+    def _serving(self) -> list[Workflow]:
+        """Those whose files are still believed in."""
         withdrawn = self._ready().withdrawn
-        serving = [
-            workflow
-            for workflow in self._offered
-            if (workflow.manifest.kind, workflow.manifest.model) == (spec.kind, spec.model)
-            and workflow.name not in withdrawn
-        ]
+        return [w for w in self._offered if not any(file.name in withdrawn for file in w.manifest.files)]
+
+    def _workflow(self, spec: JobSpec) -> Workflow:
+        wanted = (spec.kind, spec.model)
+        serving = [w for w in self._serving() if (w.manifest.kind, w.manifest.model) == wanted]
         if not serving:
             raise EngineError("missing_model", f"This worker cannot run {spec.model} now.")
         fitting = [workflow for workflow in serving if workflow.wants_image == (spec.input_image is not None)]

@@ -117,7 +117,9 @@ class Errand:
         if failure.remedy != "none":
             self._bench.loaded = None
         if failure.cause == "missing_model":
-            self._bench.withdrawn.add(self._workflow.name)
+            files = self._workflow.manifest.files
+            to_blame = [file.name for file in files if failure.node and file.at.startswith(f"{failure.node}.")]
+            self._bench.withdrawn.update(to_blame or [file.name for file in files])
         return EngineError(failure.cause, failure.message)
 
     async def _upload(self) -> None:
@@ -179,4 +181,4 @@ class Errand:
                 self._bench.strays.add(self.prompt_id)
             log.info("run.not_tidied", prompt_id=self.prompt_id, problem=str(error))
         finally:
-            await self._bench.end(self.prompt_id)
+            await self._bench.end(self.prompt_id, made_files=self._announced)

@@ -21,7 +21,13 @@ _WEBP_FLAGS = 0b0000_1100
 """Of VP8X: EXIF and XMP are there."""
 _MP4_NOTES = frozenset({b"udta", b"meta", b"uuid"})
 _MP4_NESTED = frozenset({b"moov", b"trak", b"mdia"})
-_EBML_SEGMENT, _EBML_TAGS, _EBML_VOID = 0x18538067, 0x1254C367, b"\xec"
+_EBML_VOID = 0xEC
+_EBML_SHORT_MAX = 0x7F
+"""A length of one byte says less."""
+_EBML_NESTED = frozenset({0x18538067, 0x1549A966, 0x1654AE6B, 0xAE})
+"""Segment, Info, Tracks, TrackEntry."""
+_EBML_NOTES = frozenset({0x1254C367, 0x1941A469, 0x1043A770, 0x7BA9, 0x536E})
+"""Tags, Attachments, Chapters, Title, Name."""
 _JPEG_NOTES = frozenset({*range(0xE1, 0xF0), 0xFE}) - {0xE2, 0xEE}
 """APP1 to APP15 and comments, less the colour profile (APP2) and Adobe's colour transform (APP14)."""
 
@@ -45,7 +51,7 @@ def clean(path: Path, mime_type: str, notes: dict[str, str]) -> None:
                     _blank_mp4(file, 0, path.stat().st_size)
             case "video/webm":
                 with path.open("r+b") as file:
-                    _blank_webm(file, path.stat().st_size)
+                    _blank_webm(file, 0, path.stat().st_size)
             case _:
                 raise Broken(f"{mime_type} cannot be cleaned.")
     except (struct.error, IndexError) as error:
@@ -125,19 +131,22 @@ def _blank_mp4(file: BinaryIO, start: int, end: int) -> None:
         at += length
 
 
-def _blank_webm(file: BinaryIO, end: int) -> None:
+def _blank_webm(file: BinaryIO, start: int, end: int) -> None:
     """Elements with notes become void."""
-    for at, kind, body, length in _ebml(file, 0, end):
-        if kind == _EBML_SEGMENT:
-            for tag_at, tag, tag_body, tag_length in _ebml(file, body, min(end, body + length)):
-                if tag == _EBML_TAGS:
-                    whole = tag_body + tag_length - tag_at
-                    if whole >= 9:
-                        file.seek(tag_at)
-                        file.write(_EBML_VOID + struct.pack(">Q", (1 << 56) | (whole - 9)))
-                        _blank(file, tag_at + 9, whole - 9)
-        elif at >= end:
-            return
+    for at, kind, body, length in _ebml(file, start, end):
+        if kind in _EBML_NESTED:
+            _blank_webm(file, body, min(end, body + length))
+        elif kind in _EBML_NOTES:
+            whole = body + length - at
+            short = whole - 2 < _EBML_SHORT_MAX
+            head = (
+                bytes([_EBML_VOID, 0x80 | (whole - 2)])
+                if short
+                else struct.pack(">BQ", _EBML_VOID, 1 << 56 | whole - 9)
+            )
+            file.seek(at)
+            file.write(head)
+            _blank(file, at + len(head), whole - len(head))
 
 
 def _ebml(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:

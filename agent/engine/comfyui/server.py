@@ -102,6 +102,7 @@ class Server:
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url = url.rstrip("/")
         self.session = session
+        self.answer_seconds = ANSWER_SECONDS
 
     async def stats(self) -> Stats:
         return msgspec.convert(await self._json("GET", "/system_stats"), Stats)
@@ -179,7 +180,7 @@ class Server:
         data: Any = form if body is None else msgspec.json.encode(body)
         with _no_answer():
             async with (
-                asyncio.timeout(ANSWER_SECONDS),
+                asyncio.timeout(self.answer_seconds),
                 self.session.request(method, self.url + path, data=data, headers=headers) as response,
             ):
                 answer = await _read(response)
@@ -198,7 +199,7 @@ class _no_answer:
         match error:
             case TimeoutError():
                 raise Silent("no answer in time") from error
-            case aiohttp.ClientError() | OSError():
+            case aiohttp.ClientError() | OSError() | RuntimeError():  # the last: we have closed the session ourselves
                 raise Gone(str(error) or type(error).__name__) from error
 
 

@@ -111,11 +111,9 @@ class Trip:
             self.posted, self._reports_to = True, self._feed.client_id
             try:
                 return await self._server.submit(self.graph, self.prompt_id, self._reports_to, extra)
-            except Silent:
-                log.warning("trip.unanswered", prompt_id=self.prompt_id)
-            except Gone as error:
-                raise EngineError("engine_crash", f"ComfyUI is not there ({error}).") from error
-        raise Sick("ComfyUI does not answer.")
+            except (Gone, Silent) as error:
+                log.warning("trip.unanswered", prompt_id=self.prompt_id, problem=str(error))
+        raise Sick("ComfyUI takes no order.")
 
     async def _arrived(self) -> bool:
         try:

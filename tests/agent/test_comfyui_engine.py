@@ -1,0 +1,129 @@
+"""What the engine does with a ComfyUI that behaves, genuine or stood in for: order, follow, bring in, clean, wipe."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from agent.engine import EngineError
+from agent.engine.comfyui.feed import parse_binary, parse_text
+from control_plane.wire.worker import PREVIEW_BYTES_MAX, Capability
+from tests.fixtures.comfyui import GENUINE_URL, asked, engine_on, looked_at, order, ran, until_under_way
+
+LONG_STEPS = 80
+SD15 = Capability(kind="image", model="sd15")
+
+
+async def test_a_run_tells_its_progress_shows_previews_and_makes_every_file(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "comfyui") as engine:
+        told = await ran(engine, order(seed=11, count=2), tmp_path / "job")
+    values = [progress.value for progress in told.progress]
+    assert values == sorted(values)
+    assert values[-1] == 1.0
+    assert len(set(values)) > 3
+    assert any((progress.step, progress.steps) == (2, 3) for progress in told.progress)
+    assert told.previews
+    assert all(0 < len(preview.image) <= PREVIEW_BYTES_MAX for preview in told.previews)
+    assert [(output.index, output.mime_type) for output in told.outputs] == [(0, "image/png"), (1, "image/png")]
+    assert [looked_at(output.path)[0] for output in told.outputs] == [(256, 256)] * 2
+
+
+async def test_a_file_says_nothing_of_the_graph_and_who_made_it(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "comfyui") as engine:
+        told = await ran(engine, order("a secret wish", seed=12), tmp_path / "job")
+    path = told.outputs[0].path
+    assert looked_at(path)[1] == {"Software": "Tessera", "Source": "sd15, seed 12"}
+    assert b"secret" not in path.read_bytes()
+    assert b"KSampler" not in path.read_bytes()
+
+
+async def test_comfyui_forgets_the_order(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "comfyui") as engine:
+        await ran(engine, order(seed=13), tmp_path / "job")
+        assert await asked(engine._url, "/queue") == {"queue_running": [], "queue_pending": []}
+        assert await asked(engine._url, "/history") == {}
+
+
+async def test_the_same_order_twice_brings_the_same_picture_and_one_after_the_other_does_not_clash(
+    tmp_path: Path,
+) -> None:
+    async with engine_on(tmp_path / "comfyui") as engine:
+        first = await ran(engine, order(seed=14), tmp_path / "one")
+        second = await ran(engine, order(seed=14), tmp_path / "two")
+    assert first.outputs[0].path.read_bytes() == second.outputs[0].path.read_bytes()
+
+
+async def test_a_picture_is_drawn_over_an_input(tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "job" / "start.png")
+    async with engine_on(tmp_path / "comfyui") as engine:
+        told = await ran(engine, order(seed=15, input_image="start.png", strength=0.5), tmp_path / "job")
+    assert len(told.outputs) == 1
+
+
+async def test_a_run_that_is_closed_leaves_comfyui_idle_within_a_second_and_a_step(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "comfyui") as engine:
+        (tmp_path / "job").mkdir()
+        await until_under_way(engine, order(seed=16, steps=LONG_STEPS), tmp_path / "job")
+        began = time.monotonic()
+        told = await ran(engine, order(seed=17), tmp_path / "next")
+        assert len(told.outputs) == 1
+        assert GENUINE_URL or time.monotonic() - began < 2.0
+        assert await asked(engine._url, "/history") == {}
+    assert list((tmp_path / "job").iterdir()) == []
+
+
+async def test_a_run_that_is_closed_the_moment_it_was_ordered_never_runs(tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    async with engine_on(tmp_path / "comfyui") as engine:
+        for number in range(10):
+            run = asyncio.ensure_future(ran(engine, order(seed=100 + number, steps=LONG_STEPS), tmp_path / "job"))
+            await asyncio.sleep(0.001 * number)
+            run.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await run
+        await ran(engine, order(seed=18), tmp_path / "next")
+        assert await asked(engine._url, "/queue") == {"queue_running": [], "queue_pending": []}
+
+
+async def test_what_is_loaded_is_known_after_the_canary(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "comfyui") as engine:
+        assert engine.loaded() == SD15
+        assert SD15 in (await engine.offer()).capabilities
+        assert (await engine.offer()).device not in ("", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("fields", "cause"),
+    [
+        ({"model": "nobody-has-this"}, "missing_model"),
+        ({"kind": "video"}, "missing_model"),
+        ({"width": 64}, "invalid_input"),
+        ({"sampler": "nope"}, "invalid_input"),
+        ({"input_image": "not-there.png"}, "invalid_input"),
+    ],
+)
+async def test_an_order_that_cannot_be_run_says_whose_fault_it_is(
+    tmp_path: Path, fields: dict[str, object], cause: str
+) -> None:
+    async with engine_on(tmp_path / "comfyui") as engine:
+        with pytest.raises(EngineError) as caught:
+            await ran(engine, order(**fields), tmp_path / "job")  # type: ignore[arg-type]
+    assert caught.value.cause == cause
+    assert str(tmp_path) not in caught.value.message
+
+
+@pytest.mark.parametrize("frame", [b"", b"\0\0\0\4", b"\0\0\0\4\0\0\0\5nojson", b"\0\0\0\1\0\0\0\1\xff\xd8"])
+def test_frames_that_are_of_no_use_are_passed_over(frame: bytes) -> None:
+    assert parse_binary(frame) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"type": "status", "data": {}}', '{"type": "progress_state", "data": 3}']
+)
+def test_words_that_are_of_no_use_are_passed_over(text: str) -> None:
+    assert parse_text(text) is None
