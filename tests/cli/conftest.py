@@ -1,4 +1,4 @@
-"""A command sets up logging for its process; here the process goes on."""
+"""The operator's command line; a command sets up logging for its process, and here the process goes on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+
+from tests.fixtures.operator import data_dir, say, tell
+
+__all__ = ["data_dir", "say", "tell"]
 
 
 @pytest.fixture(autouse=True)

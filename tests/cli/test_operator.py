@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -15,76 +13,9 @@ import pytest
 
 from control_plane import admission, embedded, queue, workers
 from control_plane.admission import Order
-from control_plane.cli import main
-from control_plane.cli.operating import opened
 from control_plane.database import Database
 from control_plane.wire.worker import EnrollRequest
-
-SPEC = '{"kind":"image","model":"testcard","prompt":"a secret wish","width":64,"height":64,"steps":1,"seed":1}'
-
-Result = TypeVar("Result")
-Say = Callable[..., str]
-Tell = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data folder whose server runs, as under `tessera up`."""
-    folder = tmp_path_factory.mktemp("data")
-    server = embedded.start(folder)
-    yield folder
-    server.stop()
-
-
-@pytest.fixture
-def say(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run a command, expect this exit code, and return what it printed (errors when it failed)."""
-    monkeypatch.setenv("TESSERA_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("TESSERA_DISK_RESERVE_BYTES", "0")
-
-    def run(*words: object, code: int = 0) -> str:
-        capsys.readouterr()
-        assert main([str(word) for word in words]) == code
-        told = capsys.readouterr()
-        return told.err if code in (64, 69) else told.out
-
-    return run
-
-
-@pytest.fixture
-def tell(say: Say) -> Tell:
-    """The same, as the decoded JSON of its `--json`."""
-    return lambda *words: json.loads(say(*words, "--json"))
-
-
-def on_database(data_dir: Path, work: Callable[[Database], Awaitable[Result]]) -> Result:
-    """What other parts would do meanwhile."""
-    server = embedded.start(data_dir)
-
-    async def whole() -> Result:
-        async with opened(server.app_url) as database:
-            return await work(database)
-
-    try:
-        return asyncio.run(whole())
-    finally:
-        server.stop()
-
-
-def name() -> str:
-    return f"ada-{uuid.uuid4().hex[:8]}"
-
-
-def submit(data_dir: Path, user_id: str, **fields: Any) -> UUID:
-    order = Order(user_id=UUID(user_id), lane_id=1, cost=1, spec=SPEC, **fields)
-
-    async def work(database: Database) -> UUID | None:
-        [row] = await admission.submit(database, [order])
-        return row.job_id
-
-    job_id = on_database(data_dir, work)
-    assert job_id is not None
-    return job_id
+from tests.fixtures.operator import SPEC, Say, Tell, name, on_database, submit
 
 
 def enroll(data_dir: Path, token: str) -> None:

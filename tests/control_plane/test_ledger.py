@@ -59,7 +59,11 @@ async def test_a_grant_and_its_reversal_are_two_lines_and_may_leave_a_debt(datab
     ]
     assert lines[-1].reason == "for patience"
     entries = await audit.entries(database, object=("user", user), limit=10)
-    assert [(entry.verb, entry.detail["amount"]) for entry in entries] == [("adjust", 1), ("adjust", -700), ("grant", 500)]
+    assert [(entry.verb, entry.detail["amount"]) for entry in entries] == [
+        ("adjust", 1),
+        ("adjust", -700),
+        ("grant", 500),
+    ]
     assert await ledger.violations(database) == []
 
 
@@ -72,7 +76,7 @@ async def test_a_debt_stops_orders_but_nothing_that_waits_or_runs(database_url: 
         await ledger.adjust(plane.database, user, -1, "payment reversed", audit.OPERATOR)
         [refused] = await submit(plane.database, [order(user, lane)])
         assert (refused.refusal, refused.available) == ("tokens_short", 0)
-        states = dict(sql.execute("select id, state from jobs").fetchall())
+        states: dict[UUID, str] = dict(sql.execute("select id, state from jobs").fetchall())
         assert states == {running: "running", queued: "queued"}
         assert await slot.complete(sql, lease) == "succeeded"
         await slot.serve(sql)
@@ -146,7 +150,9 @@ async def test_a_page_goes_on_where_the_last_one_ended_with_the_balances_right(
             await ordered(plane.database, order(user, lane, cost=cost), order(other, lane, cost=cost))
         await slot.serve(sql)
         lease = await slot.start(await slot.take())
-        job_id = next(job for (job,) in sql.execute("select id from jobs where user_id = %s and state = 'queued'", [user]))
+        job_id = next(
+            job for (job,) in sql.execute("select id from jobs where user_id = %s and state = 'queued'", [user])
+        )
         await plane.cancel(user, job_id)
         await plane.fail(slot.fence(lease), "invalid_input", "")
         whole = await ledger.page(plane.database, user)

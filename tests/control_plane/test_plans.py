@@ -28,7 +28,9 @@ async def person(plane: Plane, plan: str, *, age_days: int = 30) -> tuple[UUID, 
     """A user of some age, since newcomers have less, and their key."""
     user_id = await users.create(plane.context.database, f"on {plan} {uuid4().hex}", plan)
     with rows(plane.context.database.url) as sql:
-        sql.execute("update users set created_at = now() - make_interval(days => %s) where id = %s", [age_days, user_id])
+        sql.execute(
+            "update users set created_at = now() - make_interval(days => %s) where id = %s", [age_days, user_id]
+        )
     return user_id, await plane.key_of(user_id, ["read", "submit"])
 
 
@@ -314,11 +316,12 @@ async def test_the_bounds_of_the_code_are_those_of_the_table(database_url: str, 
 
 
 def test_the_price_of_everything_that_fits_is_at_least_one_token() -> None:
-    model = Model(
+    fields: dict[str, Any] = {
         **dict(name="m", kind="image", title="M", vram_gib=0, weight=1.0, width=64, height=64, pixels_max=2**22),
         **dict(steps=20, steps_max=150, guidance=7.0, frames=None, frames_max=None, fps=None, paused=False),
-        feasible_now=True,
-    )
+        "feasible_now": True,
+    }
+    model = Model(**fields)
     for side, steps, cost in ((64, 1, 1), (1024, 20, 1), (1024, 21, 2), (2048, 20, 4), (2048, 150, 30)):
         spec = JobSpec(kind="image", model="m", prompt="x", width=side, height=side, steps=steps, seed=1)
         assert calculate_token_cost(spec, model) == cost

@@ -111,6 +111,7 @@ async def person(plane: Plane, plan: str) -> tuple[UUID, str]:
 
 async def test_every_answer_to_a_person_says_where_the_rate_stands(control_plane: Plane) -> None:
     _, key = await person(control_plane, "free")
+    left = []
     for path in ("/user/me", "/jobs", f"/jobs/{UUID(int=0)}", "/jobs?limit=x"):
         answered = await control_plane.call("GET", API + path, key)
         policy = POLICY.fullmatch(answered.headers["RateLimit-Policy"])
@@ -120,7 +121,8 @@ async def test_every_answer_to_a_person_says_where_the_rate_stands(control_plane
         assert policy.groups() == ("reads", "120")
         assert limit[1] == "reads"
         assert int(limit[3]) >= 1
-    assert int(limit[2]) == 120 - 4
+        left.append(int(limit[2]))
+    assert left == [119, 118, 117, 116]
     for path in ("/models", "/plans"):
         assert "RateLimit" not in (await control_plane.call("GET", API + path)).headers
 
@@ -153,17 +155,15 @@ async def test_submits_have_a_rate_of_their_own_and_a_dry_run_is_a_read(control_
 async def test_submits_beyond_the_rate_are_told_when_to_come_back(control_plane: Plane) -> None:
     user_id, key = await person(control_plane, "free")
     order = {"prompt": "x", "width": 64, "height": 64, "steps": 1}
-    statuses = []
+    answers = []
     for _ in range(14):
-        answered = await control_plane.call("POST", f"{API}/jobs", key, order)
-        statuses.append(answered.status)
-        if answered.status == 201:
-            await control_plane.context.dispatcher.cancel(user_id, UUID(answered.json["id"]))
-    assert statuses[:10] == [201] * 10
-    assert statuses[10:] == [429] * 4
-    assert answered.code == "rate-limited"
-    assert 1 <= int(answered.headers["Retry-After"]) <= 6
-    assert answered.headers["RateLimit"].startswith('"submits";r=0;t=')
+        answers.append(await control_plane.call("POST", f"{API}/jobs", key, order))
+        if answers[-1].status == 201:
+            await control_plane.context.dispatcher.cancel(user_id, UUID(answers[-1].json["id"]))
+    assert [answer.status for answer in answers] == [201] * 10 + [429] * 4
+    assert answers[-1].code == "rate-limited"
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 6
+    assert answers[-1].headers["RateLimit"].startswith('"submits";r=0;t=')
 
 
 async def test_a_service_is_counted_by_the_people_it_acts_for(control_plane: Plane) -> None:
