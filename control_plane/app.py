@@ -21,13 +21,14 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from control_plane import api, log
+from control_plane import api, linking, log
 from control_plane.api import problems
 from control_plane.api.document import document
 from control_plane.api.edge import Edge
 from control_plane.api.express import Express
 from control_plane.api.protocol import Protocol
 from control_plane.artifacts import Uploads
+from control_plane.conduct import Conduct
 from control_plane.context import Context
 from control_plane.credentials import Credentials
 from control_plane.database import Database
@@ -60,18 +61,20 @@ logger = structlog.get_logger()
 
 
 @asynccontextmanager
-async def running(settings: Settings, database_url: str) -> AsyncIterator[Context]:
+async def running(settings: Settings, database_url: str, conduct: Conduct) -> AsyncIterator[Context]:
     """Everything that lives as long as the process; inside, the loops run."""
     database = Database(database_url, size=settings.pool_size)
     await database.open()
     try:
         async with asyncio.TaskGroup() as tasks:
-            context = _context(settings, database, tasks)
+            context = _context(settings, database, conduct, tasks)
             await context.signing_keys.load(database)
             _listen(context)
             await context.dispatcher.start()
             sweeper = Sweeper(database, context.store, context.signing_keys, settings)
-            loops = [tasks.create_task(loop) for loop in (sweeper.run(), context.credentials.run_uses())]
+            merges = linking.watch(database, context.credentials.forget_user)
+            running = (sweeper.run(), context.credentials.run_uses(), merges, conduct.run())
+            loops = [tasks.create_task(loop) for loop in running]
             try:
                 yield context
             finally:
@@ -83,7 +86,7 @@ async def running(settings: Settings, database_url: str) -> AsyncIterator[Contex
         await database.close()
 
 
-def _context(settings: Settings, database: Database, tasks: asyncio.TaskGroup) -> Context:
+def _context(settings: Settings, database: Database, conduct: Conduct, tasks: asyncio.TaskGroup) -> Context:
     disk, store = Disk(settings), FolderStore(settings.artifacts_folder)
     return Context(
         settings=settings,
@@ -91,6 +94,7 @@ def _context(settings: Settings, database: Database, tasks: asyncio.TaskGroup) -
         dispatcher=Dispatcher(database, settings, tasks),
         credentials=Credentials(database),
         reads=Reads(),
+        conduct=conduct,
         catalogue=Catalogue(database, LIVE_SECONDS),
         lines=Lines(database, LIVE_SECONDS),
         disk=disk,
@@ -112,15 +116,18 @@ def _listen(context: Context) -> None:
 def create_app(
     settings: Settings, database_url: str | None = None, on_end: Callable[[bool], None] = lambda _: None
 ) -> Litestar:
-    """The application. `on_end` is called when its inside has ended: with True as it should, with False by a fault."""
+    """The application. `on_end` is called when its inside has ended: with True as it should, with False by a fault.
+
+    Raises `ConfigurationError` when the policy cannot be used."""
     url = database_url or settings.database_url
     assert url is not None, "whoever starts us knows the address of the database"
+    conduct = Conduct(settings.policy)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         well = False
         try:
-            async with running(settings, url) as context:
+            async with running(settings, url, conduct) as context:
                 app.state.context = context
                 yield
             well = True

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from control_plane.artifacts import Uploads
+from control_plane.conduct import Conduct
 from control_plane.credentials import Credentials
 from control_plane.database import Database
 from control_plane.disk import Disk
@@ -27,6 +28,7 @@ class Context:
     dispatcher: Dispatcher
     credentials: Credentials
     reads: Reads
+    conduct: Conduct
     catalogue: Catalogue
     lines: Lines
     disk: Disk

@@ -273,6 +273,15 @@ class NoSuchModel(TesseraError):
     slug, status = "no-such-model", 422
 
 
+class ModeratedInput(TesseraError):
+    """The order is against the rules of conduct of this service.
+
+    `category` says which of them, `errors` where. Nothing was ordered and nothing held. Order something else.
+    """
+
+    slug, status = "moderated-input", 422
+
+
 class TokensShort(TesseraError):
     """You do not have enough tokens.
 

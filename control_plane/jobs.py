@@ -18,7 +18,7 @@ from control_plane import admission, orders, plans, pricing, signing, states, wa
 from control_plane.admission import URGENT_TOKENS, Order
 from control_plane.context import Context
 from control_plane.database import Query
-from control_plane.errors import NotFound, PlanForbids, Rate, TesseraError
+from control_plane.errors import ModeratedInput, NotFound, PlanForbids, Rate, TesseraError
 from control_plane.plans import Standing
 from control_plane.states import ERROR_MESSAGES, TERMINAL, State
 from control_plane.wire.job import (
@@ -74,6 +74,7 @@ class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
 GET = Query("jobs.get", JobRow)
 PAGE = Query("jobs.page", JobRow)
 PREVIEW = Query("jobs.preview", bytes)
+ACCEPTED = Query("jobs.accepted", UUID)
 
 _spec = msgspec.json.Decoder(JobSpec).decode
 _metadata = msgspec.json.Decoder(dict[str, str]).decode
@@ -91,10 +92,19 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str | None = None) -> Placed:
-    """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `DiskLow` and what the
-    dispatcher refuses. `key` is the Idempotency-Key."""
+    """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `ModeratedInput`, `DiskLow` and
+    what the dispatcher refuses. `key` is the Idempotency-Key; what was accepted under it stays so, also when the rules
+    of conduct have changed since."""
     model = await context.catalogue.find(order.kind, order.model)
     spec = orders.complete(order, model)
+    request_sha256 = hashlib.sha256(_encode(order)).digest() if key is not None else None
+    try:
+        policy_version = context.conduct.check(spec)
+    except ModeratedInput:
+        known = await context.database.one(ACCEPTED, {"user_id": user_id, "key": key, "request_sha256": request_sha256})
+        if known is None:
+            raise
+        return Placed(job=await view(context, user_id, known), replayed=True, rate=None)
     context.disk.check()
     cost = pricing.calculate_token_cost(spec, model)
     lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
@@ -113,7 +123,8 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
                 metadata=_encode(order.metadata).decode(),
                 max_wait=order.max_wait,
                 key=key,
-                request_sha256=hashlib.sha256(_encode(order)).digest() if key is not None else None,
+                request_sha256=request_sha256,
+                policy_version=policy_version,
             )
         )
     except PlanForbids as error:
@@ -135,6 +146,7 @@ async def quote(context: Context, user_id: UUID, order: SubmitRequest) -> Quote:
     """What an order would cost, and whether it would be taken now; nothing is placed, counted or held."""
     model = await context.catalogue.find(order.kind, order.model)
     spec = orders.complete(order, model)
+    context.conduct.check(spec)
     cost = pricing.calculate_token_cost(spec, model)
     line = await _line(context, await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib))
     eta = waiting.estimate(line.service, line.tokens_before[-1], cost)

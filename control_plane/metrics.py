@@ -33,6 +33,13 @@ jobs_released = Counter("tessera_jobs_released", "Leases given back unharmed.", 
 jobs_reaped = Counter("tessera_jobs_reaped", "Expired leases taken back.", ("phase",), registry=registry)
 jobs_canceled = Counter("tessera_jobs_canceled", "Cancellations accepted.", registry=registry)
 jobs_expired = Counter("tessera_jobs_expired", "Jobs that did not start within their max_wait.", registry=registry)
+orders_moderated = Counter(
+    "tessera_orders_moderated", "Orders refused by the rules of conduct.", ("category",), registry=registry
+)
+policy_version = Gauge("tessera_policy_version", "Version of the rules of conduct in force.", registry=registry)
+policy_usable = Gauge(
+    "tessera_policy_usable", "Whether the policy file could be used when it changed last.", registry=registry
+)
 claims_waiting = Gauge("tessera_claims_waiting", "Agents that wait for work in this process.", registry=registry)
 database_up = Gauge("tessera_database_up", "Whether the database answered this scrape.", registry=registry)
 

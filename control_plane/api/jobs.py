@@ -17,6 +17,7 @@ from control_plane.errors import (
     DiskLow,
     Forbidden,
     IdempotencyMismatch,
+    ModeratedInput,
     NoSuchModel,
     NotFound,
     Paused,
@@ -59,6 +60,7 @@ class JobsQuery(Request, frozen=True, kw_only=True):
     answers={201: JobView, 200: Quote},
     problems=(
         NoSuchModel,
+        ModeratedInput,
         IdempotencyMismatch,
         TokensShort,
         PlanForbids,

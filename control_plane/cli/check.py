@@ -24,8 +24,8 @@ def add(commands: Any) -> None:
         help="show the settings in effect and test what they lead to",
         description=(
             "Show every setting with its value (passwords hidden), then test the database: whether it answers, has "
-            "the schema of this Tessera, and keeps what it has confirmed, also when a standby takes over. Exit code "
-            "78 when something must be changed first."
+            "the schema of this Tessera, and keeps what it has confirmed, also when a standby takes over; and read the "
+            "policy file. Exit code 78 when something must be changed first."
         ),
     )
 
@@ -40,7 +40,7 @@ def _check(arguments: argparse.Namespace) -> int:
         print()
     try:
         durability = operate(_durability)
-        problems = [*_promises(durability), *_room(chosen)]
+        problems = [*_promises(durability), *_room(chosen), *_policy(chosen)]
         server = durability.version
     except CommandError as error:
         problems, server = [str(error)], ""
@@ -90,3 +90,14 @@ def _room(chosen: Settings) -> list[str]:
         f"Only {free // 1024**2} MiB are free in {folder}, so orders are refused."
         " Free some space, or lower TESSERA_DISK_RESERVE_BYTES."
     ]
+
+
+def _policy(chosen: Settings) -> list[str]:
+    from control_plane import policy
+    from control_plane.settings import ConfigurationError
+
+    try:
+        policy.read(chosen.policy)
+    except ConfigurationError as error:
+        return [str(error)]
+    return []

@@ -62,10 +62,11 @@ def translated() -> Iterator[None]:
     from control_plane.embedded import EmbeddedError
     from control_plane.errors import Invalid, NotFound, TesseraError, Unavailable
     from control_plane.migrate import MigrationError
+    from control_plane.settings import ConfigurationError
 
     try:
         yield
-    except (EmbeddedError, MigrationError) as error:
+    except (EmbeddedError, MigrationError, ConfigurationError) as error:
         raise CommandError(str(error), error.exit_code) from error
     except Unavailable as error:
         raise CommandError(

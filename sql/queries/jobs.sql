@@ -42,3 +42,8 @@ limit %(most)s::integer;
 select p.preview from jobs j
 join job_progress p on p.job_id = j.id and p.attempt = j.attempt
 where j.id = %(job_id)s::uuid and j.user_id = %(user_id)s::uuid and j.state = 'running' and p.preview is not null;
+
+-- accepted :value
+-- The job that an order became before, when it came with the same key.
+select k.job_id from idempotency_keys k
+where k.user_id = %(user_id)s::uuid and k.key = %(key)s::text and k.request_sha256 = %(request_sha256)s::bytea;

@@ -36,11 +36,15 @@ async def test_what_is_recorded_is_read_again_the_newest_first(database: Databas
     assert [e.verb for e in await audit.entries(database, before=found[0].id, limit=1)] == ["quarantine"]
 
 
+async def half_a_deed(database: Database) -> None:
+    async with database.transaction() as connection:
+        await audit.record(connection, audit.OPERATOR, "pause", ("switch", "submits"))
+        raise ZeroDivisionError
+
+
 async def test_a_line_belongs_to_the_transaction_of_its_deed(database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with database.transaction() as connection:
-            await audit.record(connection, audit.OPERATOR, "pause", ("switch", "submits"))
-            raise ZeroDivisionError
+        await half_a_deed(database)
     assert await audit.entries(database, limit=10) == []
 
 
@@ -51,7 +55,7 @@ async def test_the_application_can_change_no_line(database: Database, database_u
     await audit.record(database, audit.OPERATOR, "pause", ("switch", "submits"))
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            await connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+            await connection.execute(sql.SQL(statement))
     assert len(await audit.entries(database, limit=10)) == 1
 
 
