@@ -190,7 +190,14 @@ class Claims:
         lane_ids = places[0].lane_ids
         lowered = self._board.lowered(lane_ids)
         hints: list[LaneHint] = self._board.hints(lane_ids)
-        rows = await queue.claim(self._database, places, hints, self._board.pool_clock, self._settings.offer_seconds)
+        rows = await queue.claim(
+            self._database,
+            places,
+            hints,
+            self._board.pool_clock,
+            self._settings.offer_seconds,
+            self._board.tags_per_token,
+        )
         self._board.learn(rows, lowered)
         return rows
 

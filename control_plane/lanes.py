@@ -10,6 +10,7 @@ job below a stale bound waits at most that second.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
@@ -26,6 +27,8 @@ OFFERS_MAX = 1_024
 """Different things that slots may say of themselves before the board forgets what they meant."""
 KEPT_SECONDS = 100
 """How many recent runs a lane remembers for its ETA."""
+PACE_KEPT = 0.98
+"""Of what was learnt about the pace of the clocks: how much is kept at each claim, so the last fifty or so count."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -42,6 +45,7 @@ class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
     seconds_per_token: list[float]
     paused: bool
     head_tag: float | None
+    read_at: datetime
 
 
 class WaitingRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +76,8 @@ class Lane:
         """How often the bound was lowered: a claim that left before must not raise it afterwards."""
         self.pool_tags: dict[str, float] = {}
         """Plan → how far its users together have been spaced, where the plan has a pool weight."""
+        self.served_at: datetime | str = "-infinity"
+        """When a job of it was last claimed, by the database's clock."""
         self.changed = False
         self.new_seconds: list[float] = []
 
@@ -83,16 +89,22 @@ class Lane:
         if self.lowered == lowered_before and head_tag > self.bound:
             self.bound = head_tag
 
-    def took(self, tag: float, clock: float, head_tag: float, key: float, lowered_before: int) -> None:
-        """Learn from a claim: the clock rises, the offset is what the lane was compared with."""
+    def took(
+        self, tag: float, clock: float, head_tag: float, key: float, claimed_at: datetime, lowered_before: int
+    ) -> float:
+        """Learn from a claim: the clock rises, the offset is what the lane was compared with. How far it rose."""
         self.raise_to(head_tag, lowered_before)
-        self.clock = max(self.clock, clock)
+        rise = max(0.0, clock - self.clock)
+        self.clock += rise
         self.tag_offset = key - tag
+        self.served_at = claimed_at
         self.changed = True
+        return rise
 
     def merge(self, row: LaneRow, lowered_before: int) -> None:
         """Learn from the table: the clock only rises, an offset of ours that is not written down yet stands."""
-        self.clock = max(self.clock, row.clock)
+        if row.clock > self.clock:
+            self.clock, self.served_at = row.clock, row.read_at
         if not self.changed:
             self.tag_offset = row.tag_offset
         self.seconds_per_token = row.seconds_per_token
@@ -117,11 +129,21 @@ class Board:
         """Plans whose users together have used up their tokens of the day."""
         self.processes = 1
         """How many control planes admit orders at present."""
+        self._tokens, self._tags = 1.0, 1.0
+        """Served of late, and how far the clocks rose by it."""
 
     @property
     def pool_clock(self) -> float:
         """How far service has come, on the scale on which lanes are compared."""
         return max((lane.clock + lane.tag_offset for lane in self.lanes.values()), default=0.0)
+
+    @property
+    def tags_per_token(self) -> float:
+        """How far a clock comes by a token of service: one over the weights of those who are served at present.
+
+        A clock rises by what all processes serve, of which this one sees its part.
+        """
+        return self._tags / (self._tokens * self.processes)
 
     async def refresh(self) -> None:
         """Read every lane and its smallest queued tag."""
@@ -220,7 +242,16 @@ class Board:
 
     def hints(self, lane_ids: tuple[int, ...]) -> list[LaneHint]:
         lanes = [self.lanes[lane_id] for lane_id in lane_ids]
-        return [LaneHint(lane_id=lane.id, bound=lane.bound, tag_offset=lane.tag_offset) for lane in lanes]
+        return [
+            LaneHint(
+                lane_id=lane.id,
+                bound=lane.bound,
+                clock=lane.clock,
+                tag_offset=lane.tag_offset,
+                served_at=lane.served_at,
+            )
+            for lane in lanes
+        ]
 
     def learn(self, rows: Iterable[ClaimRow], lowered_before: dict[int, int]) -> None:
         """Take in what a batch of claims got."""
@@ -230,8 +261,12 @@ class Board:
             assert row.clock is not None
             assert row.head_tag is not None
             assert row.key is not None
-            lane = self.lanes[row.lane_id]
-            lane.took(row.tag, row.clock, row.head_tag, row.key, lowered_before[row.lane_id])
+            assert row.cost is not None
+            rise = self.lanes[row.lane_id].took(
+                row.tag, row.clock, row.head_tag, row.key, row.claimed_at, lowered_before[row.lane_id]
+            )
+            self._tokens = self._tokens * PACE_KEPT + row.cost
+            self._tags = self._tags * PACE_KEPT + rise
 
     def lowered(self, lane_ids: Iterable[int]) -> dict[int, int]:
         return {lane_id: self.lanes[lane_id].lowered for lane_id in lane_ids}

@@ -8,6 +8,7 @@ is in the SQL, the limits are here and in `states.py`. Functions on batches take
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -25,10 +26,11 @@ from control_plane.states import (
 )
 from control_plane.wire.worker import FailCause, Phase, ReleaseReason
 
-AFFINITY_TOKENS = 10.0
-"""How far (in cost units) another lane's head must be behind before a slot gives up the model it has loaded …"""
-PATIENCE_SECONDS = 20.0
-"""… or how long that head must have waited."""
+AFFINITY_TOKENS = 30.0
+"""How many tokens of the loaded model a slot may serve before another lane, whose turn it was, has it load its own …"""
+PATIENCE_SECONDS = 60.0
+"""… or how long that lane's head must have waited, all of it since the lane was last served: under a backlog every head
+has waited for long, and counting that would have the slots load a model for each job."""
 LAG_TOKENS = 2 * AFFINITY_TOKENS
 """How much service a lane that was empty or without a worker may catch up on; more than the affinity, so that
 standing back for a loaded model is not forgotten."""
@@ -53,7 +55,10 @@ class LaneHint(msgspec.Struct, frozen=True, kw_only=True):
 
     lane_id: int
     bound: float
+    clock: float
     tag_offset: float
+    served_at: datetime | str
+    """When a job of the lane was last claimed, as far as is known here; or '-infinity'."""
 
 
 class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +76,8 @@ class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
     head_tag: float | None
     """The smallest tag that was to be seen in the lane: the scan may start here next time."""
     key: float | None
+    cost: int | None
+    claimed_at: datetime
     contended: bool
     """The batch got less than it saw, because other claims were faster: look again."""
 
@@ -197,19 +204,29 @@ _OF_A_PLACE = ("worker_id", "slot", "claim_id", "is_full")
 
 
 async def claim(
-    database: Database, places: Sequence[Place], hints: Sequence[LaneHint], pool_clock: float, offer_seconds: float
+    database: Database,
+    places: Sequence[Place],
+    hints: Sequence[LaneHint],
+    pool_clock: float,
+    offer_seconds: float,
+    tags_per_token: float = 1.0,
 ) -> list[ClaimRow]:
-    """One row per place: a new lease, the live lease of the same claim id, a refusal, or nothing to do."""
+    """One row per place: a new lease, the live lease of the same claim id, a refusal, or nothing to do.
+
+    `tags_per_token`: how far the clocks come by a token of service at present; limits are tokens, order is by tags.
+    """
     shared = {
         "loaded_lane_id": places[0].loaded_lane_id,
         "lane_id": column(hints, "lane_id"),
         "bound": column(hints, "bound"),
+        "clock": column(hints, "clock"),
+        "served_at": column(hints, "served_at"),
         "tag_offset": column(hints, "tag_offset"),
         "pool_clock": pool_clock,
         "offer_seconds": offer_seconds,
-        "affinity": AFFINITY_TOKENS,
+        "affinity": AFFINITY_TOKENS * tags_per_token,
         "patience": PATIENCE_SECONDS,
-        "lag": LAG_TOKENS,
+        "lag": LAG_TOKENS * tags_per_token,
     }
     if len(places) == 1:
         return await database.many(CLAIM_ONE, {name: getattr(places[0], name) for name in _OF_A_PLACE} | shared)

@@ -7,7 +7,7 @@
 -- users of the plan together may take: of the queue at a time, and of tokens in a day. Null is without bound.
 alter table plans
     add column tokens_per_day integer not null default 0 check (tokens_per_day >= 0),
-    add column running_max integer not null default 1 check (running_max > 0),
+    add column running_max smallint not null default 1 check (running_max > 0),
     add column submits_per_minute integer not null default 10 check (submits_per_minute between 1 and 1000000),
     add column reads_per_minute integer not null default 120 check (reads_per_minute between 1 and 1000000),
     add column images boolean not null default true,
@@ -115,6 +115,8 @@ create index settlements_user on settlements (user_id, job_id desc);
 
 -- How much of a job's hold (`cost`) was purchased; the rest was daily, of the day on which the job was created.
 alter table jobs add column purchased integer not null default 0;
+-- How many of the user's jobs may run beside this one at most, by the plan when it was ordered (as the weight is).
+alter table jobs add column running_max smallint not null default 32767 check (running_max > 0);
 alter table jobs add constraint hold_has_parts check (purchased between 0 and cost);
 
 -- The day to which daily tokens of a job belong.
@@ -157,13 +159,14 @@ begin
         purchased = u.purchased + excluded.purchased;
 
     update balances set purchased = balances.purchased - mine.purchased, held = balances.held + mine.cost,
-        queued = balances.queued + mine.jobs,
+        queued = balances.queued + mine.queued,
         day = greatest(balances.day, mine.day),
         daily = case when balances.day = mine.day then balances.daily + mine.daily
             when balances.day < mine.day then mine.daily else balances.daily end,
         submits_until = greatest(balances.submits_until, now()) + mine.jobs * interval '1 minute' / p.submits_per_minute
     from (
-        select user_id, max(utc_day(created_at)) as day, count(*)::integer as jobs, sum(cost) as cost,
+        select user_id, max(utc_day(created_at)) as day, count(*)::integer as jobs,
+            count(*) filter (where state = 'queued') as queued, sum(cost) as cost,
             sum(purchased) as purchased, sum(cost - purchased) as daily
         from born group by user_id
     ) mine
@@ -184,8 +187,8 @@ create function settle() returns trigger
     set enable_hashjoin = on -- a sweep may end a thousand at once
 as $$
 begin
-    if not exists (select from after join before using (id) where after.state <> before.state) then
-        return null;
+    if not exists (select from after where state <> 'running') then
+        return null; -- claims, which count for themselves, and heartbeats
     end if;
 
     perform from balances
@@ -345,4 +348,5 @@ where balances.user_id = mine.user_id;
 grant select on user_plans, balances, usage_daily, ledger_transfers, settlements, ledger_violations to tessera_app;
 grant insert on ledger_transfers to tessera_app;
 grant update (purchased, running, queued) on balances to tessera_app;
+grant update on plans to tessera_app;
 revoke execute on function open_balance(), hold_tokens(), settle() from public;

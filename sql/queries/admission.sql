@@ -17,7 +17,7 @@ with account as materialized (
     order by b.user_id for no key update
 ),
 customer as materialized (
-    select a.user_id, p.status, p.plan, p.weight, p.pool_weight, p.images, p.pixels_max, p.video_seconds_max,
+    select a.user_id, p.status, p.plan, p.weight, p.pool_weight, p.running_max, p.images, p.pixels_max, p.video_seconds_max,
         p.submits_per_minute, a.day > utc_day(now()) as is_tomorrow, p.queued_max - a.queued as room,
         case when p.plan = any (%(spent_plans)s::text[]) or a.purchased < 0 then 0
             else greatest(0, p.tokens_per_day - case a.day when utc_day(now()) then a.daily else 0 end) end as daily,
@@ -29,7 +29,7 @@ customer as materialized (
 -- What can be said of each member by itself.
 member as materialized (
     select m.n, m.user_id, m.lane_id, m.cost, m.head_start, m.spec, m.metadata, m.max_wait, m.key, m.request_sha256,
-        m.policy_version, c.plan, c.weight, c.pool_weight, c.daily, c.purchased, c.room, c.calls, c.busy_seconds,
+        m.policy_version, c.plan, c.weight, c.pool_weight, c.running_max, c.daily, c.purchased, c.room, c.calls, c.busy_seconds,
         c.submits_per_minute, greatest(l.clock, m.clock) as clock, (m.pool_tags::jsonb ->> c.plan)::float8 as pool_tag,
         k.job_id as known_job_id,
         case when k.request_sha256 = m.request_sha256 then 'replayed'
@@ -106,8 +106,8 @@ tagged as materialized (
     from admitted a join standing s on s.user_id = a.user_id and s.lane_id = a.lane_id
 ),
 queued as (
-    insert into jobs (id, user_id, lane_id, tag, head_start, cost, purchased, start_by, policy_version)
-    select job_id, user_id, lane_id, greatest(tag, new_pool_tag) - head_start, head_start, cost,
+    insert into jobs (id, user_id, lane_id, tag, head_start, cost, running_max, purchased, start_by, policy_version)
+    select job_id, user_id, lane_id, greatest(tag, new_pool_tag) - head_start, head_start, cost, running_max,
         cost - greatest(0, least(cost, daily - (sum - cost))), now() + make_interval(secs => max_wait), policy_version
     from tagged
     returning id, tag, created_at

@@ -5,7 +5,8 @@
 select l.id, l.kind, l.model, l.vram_gib, l.clock, l.bound, l.tag_offset, l.seconds_per_token,
     l.paused_at is not null as paused,
     (select j.tag from jobs j where j.lane_id = l.id and j.state = 'queued' and j.tag is not null
-        order by j.tag, j.id limit 1) as head_tag
+        order by j.tag, j.id limit 1) as head_tag,
+    now() as read_at
 from lanes l
 order by l.id;
 

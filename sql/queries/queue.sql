@@ -7,7 +7,10 @@
 -- Gives the members, who all serve the same lanes and have the same lane loaded, the jobs that are next in line.
 -- First a look without locks decides how many come from which lane; then exactly so many are locked, skipping what
 -- others hold. Lanes are compared by tag + offset; one that lags further than `lag` behind the pool clock is lifted
--- to it; a lane that is not loaded stands back by `affinity` until its head has waited `patience` seconds.
+-- to it, by where its line is and not by a job with an older tag; a lane that is not loaded stands back by `affinity`,
+-- unless its head has waited `patience` seconds, all of them since the lane was last served. Jobs of users
+-- who have as many running as their plan allows are passed over. The users of what was picked are locked, in the order
+-- of their ids, so that no two claims seat somebody beyond that.
 with member as materialized (
     select m.n, m.worker_id, m.slot, m.claim_id,
         case when w.id is null or w.revoked_at is not null then 'revoked'
@@ -26,31 +29,33 @@ free as materialized (
     select array_agg(n order by n) as members, count(*) as jobs from member where refusal is null and held_job_id is null
 ),
 lane as materialized (
-    select l.id, m.bound, m.tag_offset
-    from unnest(%(lane_id)s::integer[], %(bound)s::float8[], %(tag_offset)s::float8[]) as m (lane_id, bound, tag_offset)
+    select l.id, m.bound, m.clock, m.tag_offset, m.served_at,
+        (select q.tag from jobs q where q.state = 'queued' and q.lane_id = l.id and q.tag >= m.bound
+            order by q.tag, q.id limit 1) as head_tag
+    from unnest(%(lane_id)s::integer[], %(bound)s::float8[], %(clock)s::float8[], %(tag_offset)s::float8[],
+            %(served_at)s::timestamptz[]) as m (lane_id, bound, clock, tag_offset, served_at)
     join lanes l on l.id = m.lane_id and l.paused_at is null
     join models mo on mo.name = l.model and mo.kind = l.kind and mo.paused_at is null
 ),
 seen as materialized (
-    select lane.id as lane_id, j.id, j.tag, j.tag + lane.tag_offset as key, j.created_at,
-        min(j.tag) over (partition by lane.id) as head_tag,
-        max(extract(epoch from now() - j.created_at)) over (partition by lane.id) as waited
+    select lane.id as lane_id, j.id, j.tag, greatest(j.tag + j.head_start, lane.clock) - j.head_start + lane.tag_offset as key,
+        greatest(min(j.tag + j.head_start) over (partition by lane.id), lane.clock) + lane.tag_offset as place,
+        extract(epoch from now() - greatest(lane.served_at, min(j.created_at) over (partition by lane.id))) as waited
     from lane cross join lateral (
-        select q.id, q.tag, q.created_at from jobs q
+        select q.id, q.tag, q.head_start, q.created_at from jobs q
         where q.state = 'queued' and q.lane_id = lane.id and q.tag >= lane.bound
             and (q.start_by is null or q.start_by > now())
+            and (select b.running from balances b where b.user_id = q.user_id) < q.running_max
         order by q.tag, q.id
         limit (select jobs from free)
     ) j
 ),
 planned as materialized (
-    select best.lane_id, best.lift, min(best.head_tag) as head_tag, count(*) as jobs
+    select best.lane_id, best.lift, count(*) as jobs
     from (
-        select seen.lane_id, seen.head_tag, shift.lift, seen.key + shift.lift + shift.back as rank
-        from seen
-        join lane on lane.id = seen.lane_id
-        cross join lateral (
-            select greatest(0, %(pool_clock)s::float8 - %(lag)s::float8 - seen.head_tag - lane.tag_offset) as lift,
+        select seen.lane_id, shift.lift, seen.key + shift.lift + shift.back as rank
+        from seen cross join lateral (
+            select greatest(0, %(pool_clock)s::float8 - %(lag)s::float8 - seen.place) as lift,
                 case when seen.lane_id <> %(loaded_lane_id)s::integer and seen.waited < %(patience)s::float8
                     then %(affinity)s::float8 else 0 end as back
         ) shift
@@ -60,32 +65,52 @@ planned as materialized (
     group by best.lane_id, best.lift
 ),
 picked as materialized (
-    select j.id, j.tag, j.head_start, planned.lane_id, planned.head_tag, j.tag + lane.tag_offset + planned.lift as key,
-        row_number() over (order by j.tag + lane.tag_offset + planned.lift, j.tag, j.id) as place
+    select j.id, j.user_id, j.running_max, j.tag, j.head_start, planned.lane_id, lane.head_tag,
+        j.tag + lane.tag_offset + planned.lift as key
     from planned
     join lane on lane.id = planned.lane_id
     cross join lateral (
-        select q.id, q.tag, q.head_start from jobs q
+        select q.id, q.user_id, q.running_max, q.tag, q.head_start from jobs q
         where q.state = 'queued' and q.lane_id = planned.lane_id and q.tag >= lane.bound
             and (q.start_by is null or q.start_by > now())
+            and (select b.running from balances b where b.user_id = q.user_id) < q.running_max
         order by q.tag, q.id
         limit planned.jobs
         for update skip locked
     ) j
+),
+crowd as materialized (
+    select b.user_id, b.running from balances b
+    where b.user_id in (select user_id from picked)
+    order by b.user_id for no key update
+),
+seated as materialized (
+    select ranked.*, row_number() over (order by key, tag, id) as place
+    from (
+        select picked.*, crowd.running
+            + row_number() over (partition by picked.user_id order by picked.key, picked.tag, picked.id) as running
+        from picked join crowd on crowd.user_id = picked.user_id
+    ) ranked
+    where running <= running_max
 ),
 leased as (
     update jobs set state = 'running', attempt = jobs.attempt + 1, phase = 'offered',
         worker_id = (%(worker_id)s::uuid[])[seat.n], slot = (%(slot)s::smallint[])[seat.n],
         claim_id = (%(claim_id)s::uuid[])[seat.n], lease_token = gen_random_uuid(),
         lease_expires_at = now() + make_interval(secs => %(offer_seconds)s::float8)
-    from (select picked.*, free.members[picked.place] as n from picked cross join free) seat
+    from (select seated.*, free.members[seated.place] as n from seated cross join free) seat
     where jobs.id = seat.id
-    returning seat.n, jobs.id, jobs.attempt, jobs.lease_token, jobs.worker_id, jobs.slot, jobs.claim_id,
+    returning seat.n, jobs.id, jobs.user_id, jobs.cost, jobs.attempt, jobs.lease_token, jobs.worker_id, jobs.slot, jobs.claim_id,
         seat.tag, seat.head_start, seat.lane_id, seat.head_tag, seat.key
 ),
 attempted as (
     insert into attempts (job_id, number, worker_id, slot, claim_id, lease_token)
     select id, attempt, worker_id, slot, claim_id, lease_token from leased
+),
+counted as (
+    update balances set queued = balances.queued - mine.jobs, running = balances.running + mine.jobs
+    from (select user_id, count(*)::integer as jobs from leased group by user_id) mine
+    where balances.user_id = mine.user_id
 ),
 told as (
     insert into job_events (job_id, name, attempt) select id, 'job.claimed', attempt from leased
@@ -97,8 +122,8 @@ select member.n::integer as n, case when held.id is null or member.refusal = 're
     case when held.id is null then %(offer_seconds)s::float8
         else greatest(0, extract(epoch from held.lease_expires_at - now())) end::float8 as expires_in,
     job_specs.spec::text as spec,
-    leased.lane_id, leased.tag, leased.tag + leased.head_start as clock, leased.head_tag, leased.key,
-    (select coalesce(sum(jobs), 0) from planned) > (select count(*) from picked) as contended
+    leased.lane_id, leased.tag, leased.tag + leased.head_start as clock, leased.head_tag, leased.key, leased.cost,
+    now() as claimed_at, (select coalesce(sum(jobs), 0) from planned) > (select count(*) from seated) as contended
 from member
 left join leased on leased.n = member.n
 left join jobs held on held.id = member.held_job_id
@@ -121,45 +146,53 @@ with member as materialized (
     left join slots s on s.worker_id = m.worker_id and s.slot = %(slot)s::smallint
 ),
 best as materialized (
-    select lane.id as lane_id, lane.bound, head.tag as head_tag, lane.tag_offset + shift.lift as shift
-    from unnest(%(lane_id)s::integer[], %(bound)s::float8[], %(tag_offset)s::float8[]) as lane (id, bound, tag_offset)
+    select lane.id as lane_id, lane.bound, lane.tag_offset + shift.lift as shift
+    from unnest(%(lane_id)s::integer[], %(bound)s::float8[], %(clock)s::float8[], %(tag_offset)s::float8[],
+        %(served_at)s::timestamptz[]) as lane (id, bound, clock, tag_offset, served_at)
     join lanes l on l.id = lane.id and l.paused_at is null
     join models mo on mo.name = l.model and mo.kind = l.kind and mo.paused_at is null
     cross join lateral (
-        select q.id, q.tag, q.created_at from jobs q
+        select q.id, q.tag, q.head_start, q.created_at from jobs q
         where q.state = 'queued' and q.lane_id = lane.id and q.tag >= lane.bound
             and (q.start_by is null or q.start_by > now())
+            and (select b.running from balances b where b.user_id = q.user_id) < q.running_max
         order by q.tag, q.id
         limit 1
     ) head
+    cross join lateral (select greatest(head.tag + head.head_start, lane.clock) + lane.tag_offset as place) line
     cross join lateral (
-        select greatest(0, %(pool_clock)s::float8 - %(lag)s::float8 - head.tag - lane.tag_offset) as lift,
+        select greatest(0, %(pool_clock)s::float8 - %(lag)s::float8 - line.place) as lift,
             case when lane.id <> %(loaded_lane_id)s::integer
-                    and extract(epoch from now() - head.created_at) < %(patience)s::float8
+                    and extract(epoch from now() - greatest(lane.served_at, head.created_at)) < %(patience)s::float8
                 then %(affinity)s::float8 else 0 end as back
     ) shift
     where exists (select from member where refusal is null and held_job_id is null)
-    order by head.tag + lane.tag_offset + shift.lift + shift.back, head.tag, head.id
+    order by line.place - head.head_start + shift.lift + shift.back, head.tag, head.id
     limit 1
 ),
 picked as materialized (
-    select j.id, j.tag, j.head_start, best.lane_id, best.head_tag, j.tag + best.shift as key
+    select j.id, j.user_id, j.running_max, j.tag, j.head_start, best.lane_id, j.tag + best.shift as key
     from best cross join lateral (
-        select q.id, q.tag, q.head_start from jobs q
+        select q.id, q.user_id, q.running_max, q.tag, q.head_start from jobs q
         where q.state = 'queued' and q.lane_id = best.lane_id and q.tag >= best.bound
             and (q.start_by is null or q.start_by > now())
+            and (select b.running from balances b where b.user_id = q.user_id) < q.running_max
         order by q.tag, q.id
         limit 1
         for update skip locked
     ) j
 ),
+counted as (
+    update balances set queued = queued - 1, running = running + 1
+    from picked where balances.user_id = picked.user_id and balances.running < picked.running_max
+    returning balances.user_id
+),
 leased as (
     update jobs set state = 'running', attempt = jobs.attempt + 1, phase = 'offered', worker_id = %(worker_id)s::uuid,
         slot = %(slot)s::smallint, claim_id = %(claim_id)s::uuid, lease_token = gen_random_uuid(),
         lease_expires_at = now() + make_interval(secs => %(offer_seconds)s::float8)
-    from picked where jobs.id = picked.id
-    returning jobs.id, jobs.attempt, jobs.lease_token, picked.tag, picked.head_start, picked.lane_id, picked.head_tag,
-        picked.key
+    from picked join counted on counted.user_id = picked.user_id where jobs.id = picked.id
+    returning jobs.id, jobs.cost, jobs.attempt, jobs.lease_token, picked.tag, picked.head_start, picked.lane_id, picked.key
 ),
 attempted as (
     insert into attempts (job_id, number, worker_id, slot, claim_id, lease_token)
@@ -175,8 +208,12 @@ select 1 as n, case when held.id is null or member.refusal = 'revoked' then memb
     case when held.id is null then %(offer_seconds)s::float8
         else greatest(0, extract(epoch from held.lease_expires_at - now())) end::float8 as expires_in,
     job_specs.spec::text as spec,
-    leased.lane_id, leased.tag, leased.tag + leased.head_start as clock, leased.head_tag, leased.key,
-    exists (select from best) and not exists (select from picked) as contended
+    leased.lane_id, leased.tag, leased.tag + leased.head_start as clock,
+    (select head.tag from best cross join lateral (
+        select q.tag from jobs q where q.state = 'queued' and q.lane_id = best.lane_id and q.tag >= best.bound
+        order by q.tag, q.id limit 1) head where leased.id is not null) as head_tag,
+    leased.key, leased.cost, now() as claimed_at,
+    exists (select from best) and not exists (select from counted) as contended
 from member
 left join leased on true
 left join jobs held on held.id = member.held_job_id

@@ -164,10 +164,54 @@ async def test_a_slot_stays_with_its_model_until_another_lane_is_far_behind(data
         await submit(dispatcher, user, first, 60)
         await submit(dispatcher, user, second, 60)
         slot = Slot(dispatcher, add_worker(sql), ("first", "second"), loaded="first")
-        served = lanes_of(sql, await serve_in_order(slot, 20))
+        served = lanes_of(sql, await serve_in_order(slot, int(AFFINITY_TOKENS) + 5))
     stayed = served.index(second)
     assert AFFINITY_TOKENS <= stayed <= AFFINITY_TOKENS + 1, "not sooner, and not later"
     assert served[:stayed] == [first] * stayed
+
+
+async def test_patience_counts_from_when_a_lane_was_last_served(database_url: str, sql: Rows) -> None:
+    """Under a backlog every head has waited for long; that alone has no slot load a model for each job."""
+    first, second, user = add_lane(sql, "first"), add_lane(sql, "second"), add_user(sql)
+    async with process(database_url) as dispatcher:
+        await submit(dispatcher, user, first, 20)
+        await submit(dispatcher, user, second, 20)
+        pass_time(sql, 10 * PATIENCE_SECONDS)
+        slot = Slot(dispatcher, add_worker(sql), ("first", "second"), loaded="first")
+        await serve_in_order(Slot(dispatcher, add_worker(sql), ("second",)), 1)
+        served = lanes_of(sql, await serve_in_order(slot, 15))
+    assert served == [first] * 15
+
+
+async def test_affinity_is_a_number_of_tokens_however_many_share_the_lane(database_url: str, sql: Rows) -> None:
+    """With ten users in line the clock comes a tenth as far by each token."""
+    first, second = add_lane(sql, "first"), add_lane(sql, "second")
+    people = [add_user(sql) for _ in range(10)]
+    async with process(database_url) as dispatcher:
+        for person in people:
+            await submit(dispatcher, person, first, 16)
+            await submit(dispatcher, person, second, 2)
+        await serve_in_order(Slot(dispatcher, add_worker(sql), ("first",)), 80)
+        await serve_in_order(Slot(dispatcher, add_worker(sql), ("second",)), 10)
+        slot = Slot(dispatcher, add_worker(sql), ("first", "second"), loaded="first")
+        served = lanes_of(sql, await serve_in_order(slot, 75))
+    assert second in served, "after the affinity, not ten times as late"
+
+
+async def test_an_old_tag_moves_its_lane_neither_forward_nor_back(database_url: str, sql: Rows) -> None:
+    """A retry or an urgent job stands before the clock; lanes are compared by where their lines are."""
+    first, second, user = add_lane(sql, "first"), add_lane(sql, "second"), add_user(sql)
+    async with process(database_url) as dispatcher:
+        both = Slot(dispatcher, add_worker(sql), ("first", "second"))
+        await submit(dispatcher, user, first, 120)
+        await submit(dispatcher, user, second, 60)
+        await serve_in_order(both, 80)
+        before = dispatcher.board.lanes[first].tag_offset
+        sql.execute("update jobs set tag = 1 where id = (select id from jobs where lane_id = %s and state = 'queued' "
+                    "order by tag limit 1)", [first])
+        await dispatcher.tick()
+        assert lanes_of(sql, await serve_in_order(Slot(dispatcher, add_worker(sql), ("first",)), 1)) == [first]
+        assert dispatcher.board.lanes[first].tag_offset == before
 
 
 async def test_patience_ends_affinity(database_url: str, sql: Rows) -> None:
@@ -194,23 +238,23 @@ async def test_two_lanes_share_a_slot_by_cost(database_url: str, sql: Rows) -> N
 async def test_a_lane_that_was_long_without_a_worker_neither_starves_nor_is_starved(
     database_url: str, sql: Rows, loaded: str | None
 ) -> None:
-    """300 jobs of one lane were served while the other waited; then a slot in another process serves both."""
+    """200 jobs of one lane were served while the other waited; then a slot in another process serves both."""
     models = {"long_served": add_lane(sql, "long_served"), "returning": add_lane(sql, "returning")}
     user = add_user(sql)
     for lane in models.values():
         add_backlog(sql, user, lane, 500)
     async with process(database_url) as one_process, process(database_url) as other:
-        await serve_in_order(Slot(one_process, add_worker(sql), ("long_served",)), 300)
+        await serve_in_order(Slot(one_process, add_worker(sql), ("long_served",)), 200)
         await one_process.tick()
         await other.tick()
         slot = Slot(other, add_worker(sql), tuple(models), loaded=loaded)
-        served = lanes_of(sql, await serve_in_order(slot, 120))
+        served = lanes_of(sql, await serve_in_order(slot, 300))
     returning = [place for place, lane in enumerate(served) if lane == models["returning"]]
     assert returning[0] <= AFFINITY_TOKENS + 1, "served at once"
     share = len(returning)
     slack = LAG_TOKENS + 2 * AFFINITY_TOKENS
-    assert 60 - slack <= share <= 60 + slack, "and then both take turns"
-    assert served.count(models["long_served"]) >= 60 - slack
+    assert 150 - slack <= share <= 150 + slack, "and then both take turns"
+    assert served.count(models["long_served"]) >= 150 - slack
     longest = max(len(run) for run in runs(served))
     assert longest <= LAG_TOKENS + 2 * AFFINITY_TOKENS + 1
 

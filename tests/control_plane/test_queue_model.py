@@ -25,7 +25,8 @@ from control_plane.database import SESSION_OPTIONS, statements
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import Rows, add_lane, add_user, rows
 from tests.fixtures.queue_machine import QueueMachine
-from tests.fixtures.queue_model import QUEUED_MAX
+from tests.fixtures.queue_model import QUEUED_MAX, RUNNING_MAX
+from tests.fixtures.queue_money import MIDNIGHT, PER_DAY
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +46,11 @@ def owner(postgres: Postgres, model_database: str) -> Iterator[Rows]:
 def machine(postgres: Postgres, model_database: str, owner: Rows) -> Iterator[type[QueueMachine]]:
     """A machine on a database of its own, with two customers and two lanes."""
     owner.execute(
-        "insert into plans (name, tokens_per_day, weight, queued_max, submits_per_minute, retention_days)"
-        " values ('small', 1000000, 1, %s, 1000000, 1)",
-        [QUEUED_MAX],
+        "insert into plans (name, tokens_per_day, weight, queued_max, running_max, submits_per_minute, retention_days)"
+        " values ('small', %s, 1, %s, %s, 1000000, 1)",
+        [PER_DAY, QUEUED_MAX, RUNNING_MAX],
     )
+    owner.execute(MIDNIGHT)
     users = [add_user(owner, plan="small") for _ in range(2)]
     lanes = (add_lane(owner, "first"), add_lane(owner, "second"))
     url = postgres.url(model_database)
@@ -81,6 +83,7 @@ def budget(examples: int, steps: int, *, random: bool) -> settings:
 FLOORS = {
     "claim leased": 40,
     "claim_one leased": 10,
+    "claim at the cap": 5,
     "claim repeated": 2,
     "claim_one repeated": 1,
     "complete succeeded": 10,
@@ -91,6 +94,9 @@ FLOORS = {
     "fail queued": 10,
     "released": 5,
     "taken over": 2,
+    "midnight": 10,
+    "submit tokens_short": 5,
+    "partly charged": 2,
 }
 ROUNDS = 10
 
@@ -141,6 +147,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
         "when j.cancel_requested_at is not null then 'canceled'",
         "when false then ''",
     ),
+    "claim beyond the plan": ("claim", "where running <= running_max", "where running <= running_max + 1"),
     "claim that is not idempotent": ("claim", "and j.claim_id = m.claim_id", "and j.claim_id <> m.claim_id"),
     "claim that jumps the line": (
         "claim",
