@@ -96,6 +96,8 @@ async def _command(options: argparse.Namespace) -> Exit:
             return await _run(settings)
         case "doctor":
             return await _doctor(settings, options.json)
+        case "workflows":
+            return await _workflows(settings, options.json)
         case verb:
             return await _ask(settings, verb, options.json)
 
@@ -141,6 +143,24 @@ async def _doctor(settings: Settings, as_json: bool) -> Exit:
     if as_json:
         print(msgspec.json.encode(checks).decode())
     return Exit.FATAL if any(check.result == "bad" for check in checks) else Exit.CLEAN
+
+
+async def _workflows(settings: Settings, as_json: bool) -> Exit:
+    from agent.engine.comfyui.survey import survey  # nobody else here needs what it brings along
+    from agent.engine.comfyui.workflow import WorkflowError
+
+    try:
+        rows = await survey(settings.comfyui_url, settings.workflows)
+    except WorkflowError as error:
+        raise ConfigurationError(str(error)) from error
+    silent = f"No ComfyUI answers at {settings.comfyui_url}, so only the files of the workflows are looked at."
+    lines = [] if rows[0].missing is not None else [silent]
+    for row in rows:
+        state = "WRONG" if row.wrong else "lacks" if row.missing else "ready" if row.missing is not None else "sound"
+        lines.append(f"{state}  {row.name:<16} {row.kind} {row.model}: {row.title}, {row.vram_gib} GiB ({row.proven})")
+        lines += [f"       {reason}" for reason in (*row.wrong, *(row.missing or ()))]
+    _tell(rows, "\n".join(lines), as_json)
+    return Exit.FATAL if any(row.wrong for row in rows) else Exit.CLEAN
 
 
 async def _ask(settings: Settings, verb: Verb, as_json: bool) -> Exit:
@@ -225,6 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _enroll_parser(commands, everywhere)
     _run_parser(commands, everywhere)
+    _workflows_parser(commands, everywhere)
     for name, text in (
         ("doctor", "Check everything from the network to a canary picture, with cures."),
         ("status", "What the running agent is doing."),
@@ -246,6 +267,15 @@ def _enroll_parser(commands: Commands, everywhere: _Parser) -> None:
     )
     command.add_argument("--name", help="how the operator sees this machine (default: its host name)")
     command.add_argument("--replace", action="store_true", help="forget an earlier enrolment")
+    command.add_argument("--json", action="store_true", help="print the facts as JSON")
+
+
+def _workflows_parser(commands: Commands, everywhere: _Parser) -> None:
+    text = "List the workflows for ComfyUI, and what keeps each from running here."
+    command = commands.add_parser("workflows", help=text, description=text, parents=[everywhere])
+    command.add_argument("verb", choices=("check", "list"), nargs="?", help="one does what the other does")
+    command.add_argument("--comfyui-url", help="the ComfyUI to ask (default http://127.0.0.1:8188)")
+    command.add_argument("--workflows", type=Path, help="a folder of workflows besides those that are shipped")
     command.add_argument("--json", action="store_true", help="print the facts as JSON")
 
 

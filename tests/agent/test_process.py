@@ -16,6 +16,7 @@ import pytest
 from agent import credential
 from agent.credential import Credential
 from control_plane.wire.job import JobSpec
+from tests.standins.comfyui.server import standing_in
 from tests.standins.control_plane import PATIENCE_SECONDS, TOKEN, ControlPlane, control_plane
 
 ROOT = Path(__file__).parents[2]
@@ -192,10 +193,23 @@ async def test_the_doctor_draws_a_canary_and_names_a_cure(tmp_path: Path) -> Non
         assert "Enrol again" in out
 
 
+async def test_every_workflow_says_what_keeps_it_from_running(tmp_path: Path) -> None:
+    async with standing_in(tmp_path / "comfyui") as machine:
+        machine.process.nodes["UNETLoader"]["input"]["required"]["unet_name"][0] = []
+        code, out, err = await _command(tmp_path, "workflows", "check", "--comfyui-url", machine.url)
+        assert (code, err) == (0, "")
+        assert "ready  sd15 " in out
+        assert "lacks  wan22 " in out
+        assert "diffusion_models/wan2.2_ti2v_5B_fp16.safetensors is not here." in out
+    code, out, _ = await _command(tmp_path, "workflows", "--json", "--comfyui-url", machine.url)
+    assert code == 0
+    assert {row["missing"] for row in msgspec.json.decode(out)} == {None}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("run", "--engine", "comfyui"), 78, "cannot drive ComfyUI yet"),
+        (("run", "--engine", "comfyui", "--workflows", "/nowhere"), 78, "no workflow in /nowhere"),
         (("run", "--slots", "99"), 78, "a whole number from 1 to 16"),
         (("enroll", "ftp://example.org", TOKEN), 78, "is no address"),
     ],

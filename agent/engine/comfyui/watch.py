@@ -29,8 +29,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """Without any answer over HTTP, although the connection stands."""
     gone: float = 1.0
     """Until a refused connection is believed."""
-    start: float = 60.0
-    """For a ComfyUI that is just starting to answer."""
+    start: float = 20.0
+    """For a ComfyUI that is just starting to answer; it needed 5 to 18 s."""
     cancel: float = 1.8
     """For an interrupted run to end; what takes longer is waited for by the next run."""
     leftover: float = 120.0
