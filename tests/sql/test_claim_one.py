@@ -74,14 +74,17 @@ class World:
         self.other.commit()
 
     def run(self, name: str, asked: dict[str, Any], before: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        with self.mine.cursor(row_factory=dict_row) as cursor:
-            if before:
-                cursor.execute(before, parameters)
-            cursor.execute(statements()[name][1], asked)
-            [row] = cursor.fetchall()
-        self.mine.rollback()
+        try:
+            with self.mine.cursor(row_factory=dict_row) as cursor:
+                if before:
+                    cursor.execute(before, parameters)
+                cursor.execute(statements()[name][1], asked)
+                [row] = cursor.fetchall()
+        finally:
+            self.mine.rollback()
         if row["job_id"] is not None and row["lane_id"] is not None:
             assert row.pop("lease_token") is not None
+        row.pop("claimed_at", None)
         return row
 
 
@@ -136,7 +139,9 @@ def compare(
         "loaded_lane_id": None if loaded is None else world.lanes[loaded],
         "lane_id": world.lanes,
         "bound": [bound] * LANES,
+        "clock": [10.0, 20.0, 30.0],
         "tag_offset": offsets,
+        "served_at": [None] * LANES,
         "pool_clock": pool_clock,
         "offer_seconds": 10.0,
         "affinity": 10.0,
