@@ -55,8 +55,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     policy_version: int = 1
     """Of the rules of conduct that the order was read by."""
     clock: float = 0.0
-    pool_tags: str = "{}"
-    """JSON: plan → how far the users of a plan with a pool weight have been spaced in this lane."""
+    pool_tokens: str = "{}"
+    """JSON: plan with a pool weight → tokens that all its users have in line in this lane."""
 
 
 class SubmitRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,10 +67,10 @@ class SubmitRow(msgspec.Struct, frozen=True, kw_only=True):
     job_id: UUID | None
     tag: float | None
     created_at: datetime | None
-    pool_plan: str | None
-    pool_tag: float | None
+    pool: str | None
+    """The plan whose users share one place in line."""
     available: int | None
-    """Tokens."""
+    """Tokens; to one that did not fit, what those before it have left."""
     calls_left: int | None
     """Submits that the rate allows right after this one."""
     calls_per_minute: int | None
@@ -84,13 +84,13 @@ SUBMIT = Query("admission.submit", SubmitRow)
 
 
 async def submit(
-    database: Database, orders: Sequence[Order], *, spent_plans: Collection[str] = (), processes: int = 1
+    database: Database, orders: Sequence[Order], *, spent_plans: Collection[str] = ()
 ) -> list[SubmitRow]:
-    """Admits a batch. `spent_plans`: whose users together have used up their day; `processes`: how many admit.
+    """Admits a batch. `spent_plans`: whose users together have used up their day.
 
     A member that is refused with `again` could not be decided beside its neighbours: it is for the caller to repeat.
     """
-    return await database.many(SUBMIT, {**columns(orders), "spent_plans": list(spent_plans), "processes": processes})
+    return await database.many(SUBMIT, {**columns(orders), "spent_plans": list(spent_plans)})
 
 
 def refused(row: SubmitRow, cost: int) -> TesseraError:

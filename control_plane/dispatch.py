@@ -111,7 +111,7 @@ class Dispatcher:
         rate = admission.rate(row)
         if row.refusal is None and row.job_id is not None and row.tag is not None:
             metrics.jobs_submitted.inc()
-            self.board.spaced(order.lane_id, row.pool_plan, row.pool_tag)
+            self.board.pooled(order.lane_id, row.pool, order.cost)
             if self.offer_work(order.lane_id, row.tag):
                 for _ in range(CLAIM_TURNS):
                     await asyncio.sleep(0)
@@ -125,7 +125,6 @@ class Dispatcher:
             self.database,
             [self.board.placed(order) for order in orders],
             spent_plans=self.board.spent_plans,
-            processes=self.board.processes,
         )
 
     def offer_work(self, lane_id: int, tag: float) -> bool:

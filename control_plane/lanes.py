@@ -53,7 +53,14 @@ class WaitingRow(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int
 
 
+class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
+    lane_id: int
+    plan: str
+    tokens: float
+
+
 ALL = Query("lanes.all", LaneRow)
+POOLS = Query("lanes.pools", PoolRow)
 WAITING = Query("lanes.waiting", WaitingRow)
 WRITE_DOWN: Query[None] = Query("lanes.write_down")
 ENSURE = Query("lanes.ensure", int)
@@ -74,8 +81,8 @@ class Lane:
         self.head_tag = row.head_tag
         self.lowered = 0
         """How often the bound was lowered: a claim that left before must not raise it afterwards."""
-        self.pool_tags: dict[str, float] = {}
-        """Plan → how far its users together have been spaced, where the plan has a pool weight."""
+        self.pool_tokens: dict[str, float] = {}
+        """Plan with a pool weight → tokens that all its users have in line."""
         self.served_at: datetime | str = "-infinity"
         """When a job of it was last claimed, by the database's clock."""
         self.changed = False
@@ -153,6 +160,9 @@ class Board:
                 self.lanes[row.id].merge(row, before.get(row.id, -1))
             else:
                 self._add(Lane(row))
+        pools = await self._database.many(POOLS)
+        for lane in self.lanes.values():
+            lane.pool_tokens = {pool.plan: pool.tokens for pool in pools if pool.lane_id == lane.id}
         self.spent_plans = await self._database.many(plans.SPENT)
         self.processes = max(1, await self._database.one(plans.PROCESSES) or 1)
 
@@ -206,13 +216,13 @@ class Board:
     def placed(self, order: Order) -> Order:
         """The order with what its lane looks like from here."""
         lane = self.lanes[order.lane_id]
-        pool_tags = _encode(lane.pool_tags).decode() if lane.pool_tags else "{}"
-        return msgspec.structs.replace(order, clock=lane.clock, pool_tags=pool_tags)
+        pool_tokens = _encode(lane.pool_tokens).decode() if lane.pool_tokens else "{}"
+        return msgspec.structs.replace(order, clock=lane.clock, pool_tokens=pool_tokens)
 
-    def spaced(self, lane_id: int, plan: str | None, pool_tag: float | None) -> None:
-        """A job of a plan with a pool weight was put in line: the next one stands behind it."""
-        if plan is not None and pool_tag is not None and (lane := self.lanes.get(lane_id)):
-            lane.pool_tags[plan] = max(pool_tag, lane.pool_tags.get(plan, pool_tag))
+    def pooled(self, lane_id: int, pool: str | None, cost: int) -> None:
+        """A job of such a plan was put in line. Until the table is read again, the others may have done as much."""
+        if pool is not None and (lane := self.lanes.get(lane_id)):
+            lane.pool_tokens[pool] = lane.pool_tokens.get(pool, 0) + cost * self.processes
 
     def offered(self, slot: SlotClaim) -> tuple[tuple[int, ...], int | None]:
         """The lanes that a slot serves, and which of them is loaded; slots say the same thing again and again."""

@@ -7,6 +7,7 @@ is in the SQL, the limits are here and in `states.py`. Functions on batches take
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -55,9 +56,9 @@ class LaneHint(msgspec.Struct, frozen=True, kw_only=True):
 
     lane_id: int
     bound: float
-    clock: float
     tag_offset: float
-    served_at: datetime | str
+    clock: float = -math.inf
+    served_at: datetime | str = "-infinity"
     """When a job of the lane was last claimed, as far as is known here; or '-infinity'."""
 
 

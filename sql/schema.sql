@@ -337,7 +337,7 @@ CREATE TABLE public.audit_log (
     detail jsonb DEFAULT '{}'::jsonb NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT audit_log_actor_id_check CHECK (((length(actor_id) >= 1) AND (length(actor_id) <= 64))),
-    CONSTRAINT audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['operator'::text, 'user'::text, 'service'::text]))),
+    CONSTRAINT audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['operator'::text, 'user'::text, 'service'::text, 'worker'::text]))),
     CONSTRAINT audit_log_detail_check CHECK (((jsonb_typeof(detail) = 'object'::text) AND (length((detail)::text) <= 4000))),
     CONSTRAINT audit_log_object_id_check CHECK (((length(object_id) >= 1) AND (length(object_id) <= 200))),
     CONSTRAINT audit_log_object_kind_check CHECK ((object_kind ~ '^[a-z][a-z_]{0,31}$'::text)),
@@ -518,6 +518,7 @@ CREATE TABLE public.jobs (
     prompt_rendered text,
     purchased integer DEFAULT 0 NOT NULL,
     running_max smallint DEFAULT 32767 NOT NULL,
+    pool text,
     CONSTRAINT backoff_has_no_tag CHECK (((state <> 'queued'::text) OR ((tag IS NULL) = (due_at IS NOT NULL)))),
     CONSTRAINT failure_says_why CHECK (((error_code IS NOT NULL) = (state = ANY (ARRAY['failed'::text, 'expired'::text])))),
     CONSTRAINT finished_once CHECK (((finished_at IS NOT NULL) = (state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text, 'expired'::text])))),
@@ -1131,6 +1132,8 @@ CREATE INDEX invite_uses_user ON public.invite_uses USING btree (user_id);
 CREATE INDEX jobs_backoff ON public.jobs USING btree (due_at) WHERE ((state = 'queued'::text) AND (due_at IS NOT NULL));
 
 CREATE UNIQUE INDEX jobs_leased ON public.jobs USING btree (worker_id, claim_id, slot) WHERE (state = 'running'::text);
+
+CREATE INDEX jobs_pool ON public.jobs USING btree (pool, lane_id) INCLUDE (cost) WHERE ((state = 'queued'::text) AND (pool IS NOT NULL));
 
 CREATE INDEX jobs_ready ON public.jobs USING btree (lane_id, tag, id) WHERE ((state = 'queued'::text) AND (tag IS NOT NULL));
 

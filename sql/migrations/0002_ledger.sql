@@ -24,7 +24,7 @@ update plans set weight = seed.weight, running_max = seed.running, queued_max = 
     pixels_max = seed.megapixels * 1048576, video_seconds_max = seed.video_seconds, newcomer_days = seed.newcomer,
     pool_weight = seed.pool_weight, pool_tokens_per_day = seed.pool_tokens, price_cents = seed.cents
 from (values
-    ('free', 100, 1, 1, 3, 10, 1, 0, 7, 0, 3, 12, 5000),
+    ('free', 100, 1, 1, 3, 10, 1, 0, 7, 0, 3, 0.1, 5000),
     ('starter', 1000, 4, 2, 20, 60, 2, 5, 30, 500, 0, null, null),
     ('pro', 6000, 12, 4, 100, 300, 4, 15, 180, 2000, 0, null, null)
 ) as seed (name, tokens, weight, running, queued, submits, megapixels, video_seconds, days, cents, newcomer, pool_weight,
@@ -117,6 +117,9 @@ create index settlements_user on settlements (user_id, job_id desc);
 alter table jobs add column purchased integer not null default 0;
 -- How many of the user's jobs may run beside this one at most, by the plan when it was ordered (as the weight is).
 alter table jobs add column running_max smallint not null default 32767 check (running_max > 0);
+-- The plan whose users share one place in line, when it has a pool weight: what all of them have in line is added up.
+alter table jobs add column pool text;
+create index jobs_pool on jobs (pool, lane_id) include (cost) where state = 'queued' and pool is not null;
 alter table jobs add constraint hold_has_parts check (purchased between 0 and cost);
 
 -- The day to which daily tokens of a job belong.

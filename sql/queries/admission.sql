@@ -8,16 +8,18 @@
 -- the first one that does not fit is refused if it cannot fit either, and else looks `again`.
 -- The tag is max(lane clock, the user's last tag in the lane) + cost / weight: self-clocked weighted fair queueing
 -- (Golestani 1994); in a batch, costs of one user and lane add up. Only tags above the clock matter, which keeps the
--- look at the user's line away from what has left it. The users of a plan with a pool weight are spaced together as
--- well (`pool_tag`), so however many they are, they take no more of the lane than that weight.
+-- look at the user's line away from what has left it. The users of a plan with a pool weight have one more tag, as if
+-- they were one user of that weight: clock + what all of them have in line, with this job, / pool weight. So however many
+-- they are, they take no more of the lane than that. It is reckoned from what is in line now (`pool_tokens`, read once a
+-- second) and not from the last tag, or a few accounts that order and cancel would push all others back without end.
 with account as materialized (
-    select b.user_id, b.purchased, b.day, b.daily, b.queued, b.submits_until
+    select b.user_id, b.purchased, b.day, b.daily, b.queued, b.submits_until, b.suspended
     from balances b
     where b.user_id = any (%(user_id)s::uuid[])
     order by b.user_id for no key update
 ),
 customer as materialized (
-    select a.user_id, p.status, p.plan, p.weight, p.pool_weight, p.running_max, p.images, p.pixels_max, p.video_seconds_max,
+    select a.user_id, a.suspended, p.plan, p.weight, p.pool_weight, p.running_max, p.images, p.pixels_max, p.video_seconds_max,
         p.submits_per_minute, a.day > utc_day(now()) as is_tomorrow, p.queued_max - a.queued as room,
         case when p.plan = any (%(spent_plans)s::text[]) or a.purchased < 0 then 0
             else greatest(0, p.tokens_per_day - case a.day when utc_day(now()) then a.daily else 0 end) end as daily,
@@ -30,24 +32,24 @@ customer as materialized (
 member as materialized (
     select m.n, m.user_id, m.lane_id, m.cost, m.head_start, m.spec, m.metadata, m.max_wait, m.key, m.request_sha256,
         m.policy_version, c.plan, c.weight, c.pool_weight, c.running_max, c.daily, c.purchased, c.room, c.calls, c.busy_seconds,
-        c.submits_per_minute, greatest(l.clock, m.clock) as clock, (m.pool_tags::jsonb ->> c.plan)::float8 as pool_tag,
+        c.submits_per_minute, greatest(l.clock, m.clock) as clock, coalesce((m.pool_tokens::jsonb ->> c.plan)::float8, 0) as pool_tokens,
         k.job_id as known_job_id,
         case when k.request_sha256 = m.request_sha256 then 'replayed'
             when k.job_id is not null then 'idempotency_mismatch'
             when c.user_id is null then 'merged'
             when c.is_tomorrow
                 or m.key is not null and row_number() over (partition by m.user_id, m.key order by m.n) > 1 then 'again'
-            when c.status <> 'active' then 'suspended'
+            when c.suspended then 'suspended'
             when l.paused_at is not null or mo.paused_at is not null or s.paused_at is not null then 'paused'
             when l.kind = 'image' and not c.images or m.pixels > c.pixels_max or m.video_seconds > c.video_seconds_max
                 then 'plan_forbids'
         end as verdict
     from unnest(
             %(user_id)s::uuid[], %(lane_id)s::integer[], %(cost)s::integer[], %(pixels)s::integer[],
-            %(video_seconds)s::float8[], %(head_start)s::float8[], %(clock)s::float8[], %(pool_tags)s::text[],
+            %(video_seconds)s::float8[], %(head_start)s::float8[], %(clock)s::float8[], %(pool_tokens)s::text[],
             %(spec)s::text[], %(metadata)s::text[], %(max_wait)s::integer[], %(key)s::text[], %(request_sha256)s::bytea[],
             %(policy_version)s::integer[]
-        ) with ordinality as m (user_id, lane_id, cost, pixels, video_seconds, head_start, clock, pool_tags, spec, metadata,
+        ) with ordinality as m (user_id, lane_id, cost, pixels, video_seconds, head_start, clock, pool_tokens, spec, metadata,
             max_wait, key, request_sha256, policy_version, n)
     join lanes l on l.id = m.lane_id
     join models mo on mo.name = l.model and mo.kind = l.kind
@@ -70,7 +72,9 @@ judged as materialized (
             when first_value(place) over behind > calls then 'rate_limited'
             when first_value(place) over behind > room then 'queue_full'
             when cost > daily + purchased - first_value(sum - cost) over behind then 'tokens_short'
-            else 'again' end as refusal
+            else 'again' end as refusal,
+        greatest(0, daily + purchased - case when verdict is null and not fits then first_value(sum - cost) over behind else 0 end)
+            as available
     from reckoned
     window behind as (partition by user_id, verdict is null, fits order by n)
 ),
@@ -100,14 +104,14 @@ standing as materialized (
 ),
 tagged as materialized (
     select a.*, greatest(a.clock, s.last_tag) + sum(a.cost / a.weight) over (partition by a.user_id, a.lane_id order by a.n) as tag,
-        case when a.pool_weight is not null then greatest(a.clock, a.pool_tag)
-            + sum(a.cost * %(processes)s::integer / a.pool_weight) over (partition by a.plan, a.lane_id order by a.n) end
-            as new_pool_tag
+        case when a.pool_weight is not null then a.clock
+            + (a.pool_tokens + sum(a.cost) over (partition by a.plan, a.lane_id order by a.n)) / a.pool_weight end as pool_tag,
+        case when a.pool_weight is not null then a.plan end as pool
     from admitted a join standing s on s.user_id = a.user_id and s.lane_id = a.lane_id
 ),
 queued as (
-    insert into jobs (id, user_id, lane_id, tag, head_start, cost, running_max, purchased, start_by, policy_version)
-    select job_id, user_id, lane_id, greatest(tag, new_pool_tag) - head_start, head_start, cost, running_max,
+    insert into jobs (id, user_id, lane_id, tag, pool, head_start, cost, running_max, purchased, start_by, policy_version)
+    select job_id, user_id, lane_id, greatest(tag, pool_tag) - head_start, pool, head_start, cost, running_max,
         cost - greatest(0, least(cost, daily - (sum - cost))), now() + make_interval(secs => max_wait), policy_version
     from tagged
     returning id, tag, created_at
@@ -128,8 +132,8 @@ select judged.n::integer as n,
                 and twin.job_id not in (select job_id from admitted)) then 'again'
         else judged.refusal end as refusal,
     coalesce(queued.id, judged.known_job_id) as job_id, queued.tag, queued.created_at,
-    case when tagged.new_pool_tag is not null then judged.plan end as pool_plan, tagged.new_pool_tag as pool_tag,
-    (judged.daily + judged.purchased)::bigint as available,
+    tagged.pool,
+    judged.available::bigint as available,
     greatest(0, judged.calls - judged.place)::integer as calls_left,
     judged.submits_per_minute as calls_per_minute, judged.busy_seconds,
     (utc_day(now()) + 1)::timestamp at time zone 'UTC' as resets_at,

@@ -10,6 +10,13 @@ select l.id, l.kind, l.model, l.vram_gib, l.clock, l.bound, l.tag_offset, l.seco
 from lanes l
 order by l.id;
 
+-- pools :many
+-- What all users of each plan with a pool weight have in line, lane by lane. A pool's tokens of a day bound how much this
+-- reads.
+select j.lane_id, j.pool as plan, sum(j.cost)::float8 as tokens
+from jobs j where j.state = 'queued' and j.pool is not null
+group by j.pool, j.lane_id;
+
 -- waiting :many
 -- How many jobs wait in each of these lanes, up to a cap: as many agents are worth waking.
 select l.lane_id, (select count(*) from (select 1 from jobs j where j.lane_id = l.lane_id and j.state = 'queued'

@@ -109,7 +109,7 @@ async def test_a_tag_computed_before_and_committed_after_a_later_claim_is_served
         with psycopg.connect(database_url) as late:
             row = late.execute(
                 statements()["admission.submit"][1],
-                {**{name: [value] for name, value in wish.items()}, "spent_plans": [], "processes": 1},
+                {**{name: [value] for name, value in wish.items()}, "spent_plans": []},
             ).fetchone()
             assert row is not None
             add_backlog(sql, quick, lane, 200)
@@ -320,6 +320,7 @@ LEASE_THEM = """
         worker_id = (%(workers)s::uuid[])[1 + tag::integer %% 8], lease_token = gen_random_uuid(),
         lease_expires_at = now()
     where tag <= 20000"""
+COUNT_THEM = "update balances set queued = queued - 20000, running = running + 20000 where queued >= 20000"
 END_THEM = """
     update jobs set state = 'succeeded', finished_at = now(), worker_id = null, slot = null, claim_id = null,
         lease_token = null, phase = null, lease_expires_at = null where state = 'running'"""
@@ -337,6 +338,7 @@ async def test_claims_do_not_collapse_under_an_old_snapshot(database_url: str, s
             old.execute("set transaction isolation level repeatable read")
             old.execute("select count(*) from jobs")
             sql.execute(LEASE_THEM, {"workers": workers})
+            sql.execute(COUNT_THEM)
             sql.execute(END_THEM)
             for dispatcher in (one_process, other):
                 await dispatcher.tick()

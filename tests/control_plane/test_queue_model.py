@@ -166,7 +166,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     ),
     "lone claim in the wrong lane": (
         "claim_one",
-        "order by head.tag + lane.tag_offset + shift.lift + shift.back, head.tag, head.id",
+        "order by line.place - head.head_start + shift.lift + shift.back, head.tag, head.id",
         "order by head.id desc",
     ),
     "lone claim for a full slot": ("claim_one", "when %(is_full)s::boolean then 'slot_full'", "when false then ''"),
