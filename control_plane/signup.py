@@ -1,11 +1,11 @@
 """Sign-up: whether an identity that a service names for the first time becomes a user.
 
 `TESSERA_SIGNUP` says: `open`, and at most `TESSERA_SIGNUPS_PER_DAY` new users come by each provider and UTC day,
-counted exactly, in the transaction that makes the user; `invite`, and a code is needed (`invites.py`), which counts for no
-limit, since the operator gave it out; `closed`, and nobody new comes. Open is the default because a service that turns
-its first visitor away explains itself to nobody, and because strangers are bounded anyway: by this limit, by the small
-allowance of a newcomer, and by what all free users together may take. An identity that was unlinked opens no account
-for `UNLINKED_DAYS`: else taking one off and putting it on again would be an allowance of tokens each time.
+counted exactly, in the transaction that makes the user; `invite`, and a code is needed (`invites.py`), which counts for
+no limit, since the operator gave it out; `closed`, and nobody new comes. Open is the default because a service that
+turns its first visitor away explains itself to nobody, and because strangers are bounded anyway: by this limit, by the
+small allowance of a newcomer, and by what all free users together may take. An identity that was unlinked opens no
+account for `UNLINKED_DAYS`: else taking one off and putting it on again would be an allowance of tokens each time.
 """
 
 from __future__ import annotations

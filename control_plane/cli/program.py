@@ -9,14 +9,18 @@ from typing import Any
 
 from control_plane.cli import (
     api_key,
+    artifact,
+    audit,
     check,
     generate,
+    invite,
     job,
     ledger,
     migrate,
     openapi,
     pause,
     plan,
+    report,
     serve,
     status,
     up,
@@ -34,7 +38,10 @@ Start here:
 `tessera COMMAND --help` explains each command, with examples.
 """
 
-NOUNS = (up, generate, status, user, api_key, plan, ledger, worker, job, pause, serve, migrate, check, openapi)
+NOUNS = (
+    *(up, generate, status, user, api_key, invite, plan, ledger, worker),
+    *(job, artifact, report, pause, audit, serve, migrate, check, openapi),
+)
 """In the order of the help."""
 
 
