@@ -160,10 +160,11 @@ async def test_a_cancel_that_waits_for_a_claim_ends_the_attempt_that_the_claim_m
             claiming.execute(
                 """with leased as (update jobs set state = 'running', attempt = 1, phase = 'offered', worker_id = %(w)s,
                     slot = 0, claim_id = %(w)s, lease_token = %(w)s, lease_expires_at = now() + interval '10 seconds'
-                    where id = %(j)s returning id)
+                    where id = %(j)s returning id),
+                counted as (update balances set queued = queued - 1, running = running + 1 where user_id = %(u)s)
                 insert into attempts (job_id, number, worker_id, slot, claim_id, lease_token)
                 select id, 1, %(w)s, 0, %(w)s, %(w)s from leased""",
-                {"w": worker, "j": job},
+                {"w": worker, "j": job, "u": user},
             )
             cancel = asyncio.ensure_future(dispatcher.cancel(user, job))
             await until(lambda: bool(one(sql, "select count(*) from pg_locks where not granted")))
