@@ -3,7 +3,7 @@
 An engine knows nothing of leases or of the control plane. `run` is an async generator: it yields progress and
 previews while it works and one `Output` per file, and whoever iterates it stops it by closing it (`aclose`, or
 cancelling the task), after which the engine must be idle within `INTERRUPT_SECONDS` and leave no file behind
-that it did not announce. An engine that has yielded `Done` takes the next run while this one's files are brought in.
+that it did not announce. An engine that has yielded `Done` takes the next run beside the rest of this one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The engine itself is free for another run; what follows of this one are its files. Yielded once, or never."""
+    """The engine takes the next run; what is left of this one is to save its files and bring them in. Yielded once,
+    or never."""
 
 
 class EngineError(Exception):

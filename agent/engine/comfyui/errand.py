@@ -46,6 +46,8 @@ class Errand:
         self.prompt_id = bench.begin(self._identity())
         self._trip: Trip | None = None
         self._announced = False
+        self._done = False
+        """The engine has been told to be free."""
 
     async def run(self, first: int, *, last: bool) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
         """`first`: the number of its first artifact. `last`: nothing of the order comes after it."""
@@ -77,15 +79,17 @@ class Errand:
         async with aclosing(trip.follow(self._bench.extra, known=known)) as events:
             try:
                 async for event in events:
-                    yield event
+                    if not isinstance(event, Done) or (last and not known and self._let_go()):
+                        yield event
             except Refused as refused:
                 raise self._failed(errors.of_refusal(refused)) from refused
         assert trip.entry is not None
         if not trip.entry.succeeded:
             await self._mend(trip.entry, again=again)
             return
+        log.debug("run.drawn", workflow=self._workflow.name, began=trip.entry.at(0), ended=trip.entry.at(-1))
         self._bench.loaded = self._workflow.capability
-        if last and not known:
+        if last and not known and self._let_go():
             yield Done()
         files = outputs.found(trip.entry.outputs)
         if not files:
@@ -98,6 +102,11 @@ class Errand:
         self._announced = True
         for output in made:
             yield output
+
+    def _let_go(self) -> bool:
+        """Whether this is the moment to say so; it is said once."""
+        first, self._done = not self._done, True
+        return first
 
     async def _mend(self, entry: Entry, *, again: bool) -> None:
         """After a run that failed: raises, unless it is worth another try."""

@@ -1,7 +1,8 @@
 """The websocket: what happens inside a run, the moment it happens, and never more than a hint.
 
 Every connection has a client id of its own: when two share one and the older closes, the server forgets the newer.
-Nobody reads between runs, so a connection that broke meanwhile is noticed, and made anew, when the next run begins.
+There is no task that reads: whoever waits for an event of its run reads for everybody and puts what is another's into
+its tray. Nobody reads between runs, so a connection that broke meanwhile is noticed when the next run begins.
 The server never pings; we do, after a silence, and one that does not answer is given up: the run goes on, and the
 history will tell how it ended. Frames: research notes, section 4.
 """
@@ -11,6 +12,9 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -77,6 +81,8 @@ class Feed:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._reading = asyncio.Lock()
+        self._trays: dict[str, deque[Event]] = {}
         self._heard_at = 0.0
         self._pinged_at: float | None = None
         self.client_id = ""
@@ -85,34 +91,61 @@ class Feed:
     def live(self) -> bool:
         return self._socket is not None and not self._socket.closed
 
+    @contextmanager
+    def tray(self, prompt_id: str) -> Iterator[None]:
+        """Within, the events of this run are kept until `next` asks for them."""
+        self._trays[prompt_id] = deque()
+        try:
+            yield
+        finally:
+            del self._trays[prompt_id]
+
     async def connect(self) -> None:
         """Makes sure of a connection; without one the run has to do with the history."""
-        if self.live and await self._is_current():
-            return
-        await self.close()
-        self.client_id = uuid4().hex
-        address = f"{self._server.url}/ws?clientId={self.client_id}"
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                socket = await self._server.session.ws_connect(address, max_msg_size=MESSAGE_BYTES_MAX, autoping=False)
-                await socket.send_str(HELLO)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.warning("feed.failed", problem=str(error) or type(error).__name__)
-            return
-        self._socket, self._heard_at, self._pinged_at = socket, clock.now(), None
+        async with self._reading:
+            if self.live and (len(self._trays) > 1 or await self._is_current()):
+                return
+            await self.close()
+            self.client_id = uuid4().hex
+            address = f"{self._server.url}/ws?clientId={self.client_id}"
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    socket = await self._server.session.ws_connect(
+                        address, max_msg_size=MESSAGE_BYTES_MAX, autoping=False
+                    )
+                    await socket.send_str(HELLO)
+            except (aiohttp.ClientError, OSError, TimeoutError, RuntimeError) as error:
+                log.warning("feed.failed", problem=str(error) or type(error).__name__)
+                return
+            self._socket, self._heard_at, self._pinged_at = socket, clock.now(), None
 
-    async def next(self, seconds: float) -> Event | None:
-        """What happens within so long; None: nothing that matters."""
-        if self._socket is None or self._socket.closed:
-            await asyncio.sleep(seconds)
-            return None
+    async def next(self, prompt_id: str, seconds: float) -> Event | None:
+        """What happens to this run within so long; None: nothing, or the connection was lost."""
+        tray, was_live = self._trays[prompt_id], self.live
         try:
-            message = await self._socket.receive(timeout=min(seconds, QUIET_SECONDS))
+            async with asyncio.timeout(seconds):
+                while not tray and self.live == was_live:
+                    async with self._reading:
+                        if not tray and self.live == was_live:
+                            await self._read()
+        except TimeoutError:
+            return None
+        return tray.popleft() if tray else None
+
+    async def _read(self) -> None:
+        """One message, into the tray where it belongs."""
+        if self._socket is None or self._socket.closed:
+            await asyncio.sleep(QUIET_SECONDS)
+            return
+        try:
+            message = await self._socket.receive(timeout=QUIET_SECONDS)
         except TimeoutError:
             await self._ping()
-            return None
+            return
         self._heard_at, self._pinged_at = clock.now(), None
-        return await self._understand(message)
+        event = await self._understand(message)
+        if event is not None and event.prompt_id in self._trays:
+            self._trays[event.prompt_id].append(event)
 
     async def close(self) -> None:
         socket, self._socket = self._socket, None

@@ -21,6 +21,7 @@ class Meter:
 
     def __init__(self, graph: Graph) -> None:
         self._weights = {name: _weight(node.class_type) for name, node in graph.items()}
+        self._savers = {name for name, node in graph.items() if node.class_type in SAVERS}
         self._samplers = {name for name, node in graph.items() if node.class_type in SAMPLERS}
         self._done: dict[str, float] = {}
         self._steps: dict[str, tuple[int, int]] = {}
@@ -41,6 +42,11 @@ class Meter:
             case Executing():
                 self._done.setdefault(event.node or "", 0.0)
         return self._done != before
+
+    def only_saving(self) -> bool:
+        """Nothing is left but to write files, one of which is begun."""
+        left = {name for name in self._weights if self._done.get(name, 0.0) < 1.0}
+        return left <= self._savers and any(name in self._done for name in self._savers)
 
     def progress(self) -> Progress:
         whole = sum(self._weights.values())

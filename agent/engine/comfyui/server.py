@@ -60,6 +60,11 @@ class Entry(msgspec.Struct, frozen=True):
     def last(self) -> tuple[str, dict[str, Any]]:
         return self.status.messages[-1] if self.status and self.status.messages else ("", {})
 
+    def at(self, number: int) -> float | None:
+        """When this message was written, in seconds of the server's clock."""
+        messages = self.status.messages if self.status else []
+        return float(messages[number][1].get("timestamp", 0)) / 1_000 if messages else None
+
     @property
     def succeeded(self) -> bool:
         return self.status is not None and self.status.completed

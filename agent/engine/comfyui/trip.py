@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from agent import clock
-from agent.engine import EngineError, Preview
+from agent.engine import Done, EngineError, Preview
 from agent.engine.comfyui.feed import Cached, Ended, Executing, Feed, Glimpse, Stepped
 from agent.engine.comfyui.looks import glimpse
 from agent.engine.comfyui.progress import Meter
@@ -31,7 +31,7 @@ BLIND_LOOK_SECONDS = 0.25
 """The same without it."""
 PREVIEW_SECONDS = 0.5
 """Between two previews."""
-LATE_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+LATE_SECONDS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 """Between looks when the run has ended and the history does not know yet; it was seen to need 400 ms."""
 CANCEL_SECONDS = 0.02
 """Between rounds of a cancellation; rises to ten times that."""
@@ -69,27 +69,33 @@ class Trip:
         self._answered_at = clock.now()
         self._gone_at: float | None = None
 
-    async def follow(self, extra: dict[str, Any], *, known: bool) -> AsyncGenerator[Progress | Preview, None]:
-        """Until `entry` is there; raises `Refused`, `Sick` or `EngineError`. `known`: ComfyUI may have it already."""
-        await self._feed.connect()
-        await self._post(extra, look_first=known)
-        meter, told = Meter(self.graph), None
-        while self.entry is None:
-            match event := None if self._ended else await self._feed.next(self._pause()):
-                case Glimpse(prompt_id, image) if prompt_id == self.prompt_id:
-                    self._watch.moved()
-                    if (small := await self._shrunk(image)) is not None:
-                        yield Preview(small)
-                case Stepped(prompt_id) | Cached(prompt_id) | Executing(prompt_id) if prompt_id == self.prompt_id:
-                    self._begin(event)
-                    if meter.take(event):
+    async def follow(self, extra: dict[str, Any], *, known: bool) -> AsyncGenerator[Progress | Preview | Done, None]:
+        """Until `entry` is there; raises `Refused`, `Sick` or `EngineError`. `known`: ComfyUI may have it already.
+
+        `Done` comes as soon as nothing is left but to save, so that the next graph is in the queue when this one ends.
+        """
+        with self._feed.tray(self.prompt_id):
+            await self._feed.connect()
+            await self._post(extra, look_first=known)
+            meter, told, saving = Meter(self.graph), None, False
+            while self.entry is None:
+                match event := None if self._ended else await self._feed.next(self.prompt_id, max(0.0, self._pause())):
+                    case Glimpse():
                         self._watch.moved()
-                        if (progress := meter.progress()) != told:
-                            yield (told := progress)
-                case Ended(prompt_id) if prompt_id == self.prompt_id:
-                    self._ended = 1
-            if self._ended or self._pause() <= 0:
-                await self._look()
+                        if (small := await self._shrunk(event.image)) is not None:
+                            yield Preview(small)
+                    case Stepped() | Cached() | Executing():
+                        self._begin(event)
+                        if meter.take(event):
+                            self._watch.moved()
+                            if (progress := meter.progress()) != told:
+                                yield (told := progress)
+                        if not saving and (saving := meter.only_saving()):
+                            yield Done()
+                    case Ended():
+                        self._ended = 1
+                if self._ended or self._pause() <= 0:
+                    await self._look()
 
     async def _shrunk(self, preview: bytes) -> bytes | None:
         """A preview comes with every step, more often than anybody looks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,7 @@ def draw(paint: Paint, seed: str, width: int, height: int) -> Image.Image:
             return _noise(seed, width, height)
 
 
+@cache
 def preview(step: int) -> bytes:
     """A JPEG of the size that the genuine server sends."""
     encoded = io.BytesIO()

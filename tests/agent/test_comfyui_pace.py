@@ -1,0 +1,47 @@
+"""The bounds that driving ComfyUI must keep, beside a direct client of the same server in the same run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.bench.comfyui import Pace, measure
+from tests.fixtures.comfyui import GENUINE_URL, apart, order
+
+OVERHEAD_MS, OVERHEAD_PERCENT = 10.0, 3.0
+GAP_P95_MS = 10.0
+CANCEL_P95_MS = 1_000.0
+STEP_SECONDS = 0.03
+
+
+TRIES_MAX = 3
+"""Whatever else the machine is at may spoil one measurement, but not all."""
+
+
+def _faults(pace: Pace) -> list[str]:
+    return [
+        name
+        for name, kept in {
+            "overhead": pace.overhead_ms <= OVERHEAD_MS or pace.overhead_percent <= OVERHEAD_PERCENT,
+            "gap": pace.gap_p95_ms <= GAP_P95_MS,
+            "cancel": pace.cancel_p95_ms <= CANCEL_P95_MS + pace.step_ms,
+        }.items()
+        if not kept
+    ]
+
+
+@pytest.mark.slow
+async def test_the_agent_keeps_the_gpu_busy_and_costs_next_to_nothing(tmp_path: Path) -> None:
+    broken: set[str] = {"overhead", "gap", "cancel"}
+    paces = []
+    for number in range(TRIES_MAX):
+        if GENUINE_URL:
+            paces.append(await measure(GENUINE_URL, order(seed=77 + number, steps=10)))
+        else:
+            async with apart(tmp_path / str(number), STEP_SECONDS) as url:
+                paces.append(await measure(url, order(seed=77 + number, steps=10)))
+        broken &= set(_faults(paces[-1]))
+        if not broken:
+            break
+    assert not broken, paces

@@ -1,0 +1,175 @@
+"""What driving ComfyUI through the agent costs, beside a direct client of the same server in the same minutes.
+
+    python -m tests.bench.comfyui http://127.0.0.1:8188
+
+Three figures: *overhead*, a whole run of the engine less the same run by a plain client; *gap*, by the server's own
+clock from the end of one run to the beginning of the next while an agent has work; *cancel*, from the wish to stop a
+run until ComfyUI's queue is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+import structlog
+from structlog.testing import capture_logs
+
+from agent.agent import Agent
+from agent.client import connect
+from agent.credential import new_secret, secret_sha256
+from agent.engine.comfyui import ComfyUI
+from agent.engine.comfyui.render import render
+from agent.engine.comfyui.workflow import SHIPPED, load
+from agent.settings import Settings
+from control_plane.wire.job import JobSpec
+from tests.fixtures.comfyui import driving, order, ran, telling
+from tests.standins.control_plane import control_plane
+
+ROUNDS = 20
+CANCELED_STEPS = 80
+
+
+class Pace(msgspec.Struct, kw_only=True):
+    """Milliseconds."""
+
+    direct_ms: float
+    engine_ms: float
+    overhead_ms: float
+    overhead_percent: float
+    gap_p50_ms: float
+    gap_p95_ms: float
+    gap_max_ms: float
+    cancel_p50_ms: float
+    cancel_p95_ms: float
+    step_ms: float
+    """Of one sampler step, as far as a client can see it."""
+
+
+async def measure(url: str, spec: JobSpec, rounds: int = ROUNDS) -> Pace:
+    """With the smallest model there is; `spec` is the order that is repeated, with a new seed each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        direct, engine = await _side_by_side(url, spec, Path(folder), rounds)
+        cancels = await _cancels(url, spec, Path(folder), rounds)
+        gaps = await _gaps(url, spec, Path(folder), rounds)
+    over = median(ours - theirs for ours, theirs in zip(engine, direct, strict=True))
+    return Pace(
+        direct_ms=round(median(direct), 2),
+        engine_ms=round(median(engine), 2),
+        overhead_ms=round(over, 2),
+        overhead_percent=round(over / median(direct) * 100, 2),
+        gap_p50_ms=_at(gaps, 0.5),
+        gap_p95_ms=_at(gaps, 0.95),
+        gap_max_ms=_at(gaps, 1.0),
+        cancel_p50_ms=_at(cancels, 0.5),
+        cancel_p95_ms=_at(cancels, 0.95),
+        step_ms=round(median(direct) / spec.steps, 2),
+    )
+
+
+def _at(values: list[float], share: float) -> float:
+    return round(sorted(values)[min(len(values) - 1, int(len(values) * share))], 2)
+
+
+async def _side_by_side(url: str, spec: JobSpec, folder: Path, rounds: int) -> tuple[list[float], list[float]]:
+    direct, engine = [], []
+    async with driving(url) as driven, aiohttp.ClientSession() as session:
+        client_id = uuid4().hex
+        async with session.ws_connect(f"{url}/ws?clientId={client_id}", max_msg_size=0) as socket:
+            for number in range(rounds):
+                began = time.perf_counter()
+                await _directly(url, session, socket, client_id, _seeded(spec, 2 * number))
+                direct.append((time.perf_counter() - began) * 1_000)
+                began = time.perf_counter()
+                await ran(driven, _seeded(spec, 2 * number + 1), folder / str(number))
+                engine.append((time.perf_counter() - began) * 1_000)
+    return direct[1:], engine[1:]
+
+
+def _seeded(spec: JobSpec, number: int) -> JobSpec:
+    return msgspec.structs.replace(spec, seed=spec.seed * 10_000 + number)
+
+
+async def _directly(
+    url: str, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse, client_id: str, spec: JobSpec
+) -> None:
+    """As a program does it that trusts the server: post, wait for the end on the websocket, fetch."""
+    workflow = next(w for w in load(SHIPPED) if w.manifest.model == spec.model and not w.wants_image)
+    graph = msgspec.to_builtins(render(workflow, spec, prefix=f"direct/{uuid4().hex}"))
+    body = {"prompt": graph, "client_id": client_id, "extra_data": {"preview_method": "latent2rgb"}}
+    async with session.post(f"{url}/prompt", json=body) as response:
+        prompt_id = (await response.json())["prompt_id"]
+    async for message in socket:
+        if message.type == aiohttp.WSMsgType.TEXT:
+            told = json.loads(message.data)
+            if told["type"] == "executing" and told["data"] == {"node": None, "prompt_id": prompt_id}:
+                break
+    async with session.get(f"{url}/history/{prompt_id}") as response:
+        outputs: dict[str, Any] = (await response.json())[prompt_id]["outputs"]
+    for node in outputs.values():
+        for file in node["images"]:
+            async with session.get(f"{url}/view", params=file) as response:
+                await response.read()
+    async with session.post(f"{url}/history", json={"delete": [prompt_id]}):
+        pass
+
+
+async def _cancels(url: str, spec: JobSpec, folder: Path, rounds: int) -> list[float]:
+    seconds = []
+    (folder / "canceled").mkdir()
+    async with driving(url) as engine, aiohttp.ClientSession() as session:
+        for number in range(rounds):
+            long = msgspec.structs.replace(_seeded(spec, 5_000 + number), steps=CANCELED_STEPS)
+            under_way = asyncio.Event()
+            canceled = asyncio.ensure_future(telling(engine, long, folder / "canceled", under_way))
+            await under_way.wait()
+            began = time.perf_counter()
+            canceled.cancel()
+            await asyncio.wait([canceled])
+            async with session.get(f"{url}/queue") as response:
+                assert await response.json() == {"queue_running": [], "queue_pending": []}
+            seconds.append((time.perf_counter() - began) * 1_000)
+    return seconds
+
+
+async def _gaps(url: str, spec: JobSpec, folder: Path, rounds: int) -> list[float]:
+    """An agent at work for a control plane, with the next lease always in hand."""
+    settings = Settings(dir=folder / "agent", disk_free_gib_min=0.0)
+    settings.dir.mkdir(parents=True)
+    settings.work_folder.mkdir()
+    secret = new_secret()
+    async with control_plane() as plane, connect(plane.url, secret) as client:
+        plane.secret_sha256 = secret_sha256(secret)
+        agent = Agent(settings, client, [ComfyUI(url, load(SHIPPED))])
+        jobs = [await plane.submit(_seeded(spec, 9_000 + number)) for number in range(rounds + 1)]
+        with capture_logs() as logs:
+            working = asyncio.ensure_future(agent.run())
+            while not all(plane.seen("complete", job_id) for job_id in jobs):
+                assert not working.done()
+                assert not plane.seen("fail")
+                await asyncio.sleep(0.05)
+            agent.signalled()
+            await working
+    runs = [(entry["began"], entry["ended"]) for entry in logs if entry["event"] == "run.drawn"][1:]
+    return [(later[0] - earlier[1]) * 1_000 for earlier, later in pairwise(runs)]
+
+
+def main() -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    spec = order(seed=int(time.time()) % 100_000, width=512, height=512, steps=20)
+    pace = asyncio.run(measure(sys.argv[1], spec, int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS))
+    print(json.dumps(msgspec.to_builtins(pace), indent=1))
+
+
+if __name__ == "__main__":
+    main()
