@@ -16,7 +16,7 @@ begin
         where to_regclass(parent || to_char(first at time zone 'UTC', '_YYYY_MM')) is null
         order by first, parent
     loop
-        lock table workers, jobs in share row exclusive mode;
+        lock table jobs in share row exclusive mode;
         execute format('create table %I partition of %I for values from (%L) to (%L)',
             missing.name, missing.parent, uuid7_floor(missing.first), uuid7_floor(missing.first + interval '1 month'));
     end loop;
@@ -1188,9 +1188,6 @@ ALTER TABLE ONLY public.artifacts
 ALTER TABLE public.attempts
     ADD CONSTRAINT attempts_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
 
-ALTER TABLE public.attempts
-    ADD CONSTRAINT attempts_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES public.workers(id);
-
 ALTER TABLE ONLY public.balances
     ADD CONSTRAINT balances_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
@@ -1211,9 +1208,6 @@ ALTER TABLE ONLY public.invite_uses
 
 ALTER TABLE ONLY public.invites
     ADD CONSTRAINT invites_plan_fkey FOREIGN KEY (plan) REFERENCES public.plans(name);
-
-ALTER TABLE public.job_events
-    ADD CONSTRAINT job_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
 
 ALTER TABLE ONLY public.job_specs
     ADD CONSTRAINT job_specs_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);

@@ -235,11 +235,12 @@ create table job_specs (
 );
 
 -- One row per lease, append-only but for its end. Partitioned by the month in which the job was born: the id
--- carries the time, so the unique indexes that state the laws can still be about the job alone.
+-- carries the time, so the unique indexes that state the laws can still be about the job alone. Its worker is the one
+-- that the job's own foreign key checks in the same statement.
 create table attempts (
     job_id uuid not null references jobs,
     number integer not null check (number > 0),
-    worker_id uuid not null references workers,
+    worker_id uuid not null,
     slot smallint not null,
     claim_id uuid not null,
     lease_token uuid not null,
@@ -258,9 +259,10 @@ create table attempts_default partition of attempts default;
 
 create sequence job_events_seq;
 
--- State changes only; progress and previews are last values, not history.
+-- State changes only; progress and previews are last values, not history. Each is written by the statement that changes
+-- its job, which is there for that reason: a foreign key would look it up once more at each step of every job.
 create table job_events (
-    job_id uuid not null references jobs,
+    job_id uuid not null,
     seq bigint not null default nextval('job_events_seq'),
     name text not null check (name ~ '^job\.[a-z_]+$'),
     attempt integer not null,
@@ -311,9 +313,9 @@ create index artifacts_created on artifacts (created_at);
 ------------------------------------------------------------------------------------------- partitions and rights
 
 -- Makes the partitions of this month and of `ahead` months more. Runs with the owner's rights, because the
--- application's role may not create anything. What the foreign keys refer to is locked first, in the order in which
--- revoking a worker does; should there be a deadlock all the same, it ends here and not in a customer's request,
--- because this gives up sooner than PostgreSQL looks for one (deadlock_timeout, 1 s) and is tried again a minute later.
+-- application's role may not create anything. What the foreign keys refer to is locked first; should there be a
+-- deadlock all the same, it ends here and not in a customer's request, because this gives up sooner than PostgreSQL
+-- looks for one (deadlock_timeout, 1 s) and is tried again a minute later.
 create function ensure_partitions(ahead integer) returns void
     language plpgsql security definer
     set search_path = public, pg_temp
@@ -330,7 +332,7 @@ begin
         where to_regclass(parent || to_char(first at time zone 'UTC', '_YYYY_MM')) is null
         order by first, parent
     loop
-        lock table workers, jobs in share row exclusive mode;
+        lock table jobs in share row exclusive mode;
         execute format('create table %I partition of %I for values from (%L) to (%L)',
             missing.name, missing.parent, uuid7_floor(missing.first), uuid7_floor(missing.first + interval '1 month'));
     end loop;
