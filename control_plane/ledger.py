@@ -139,6 +139,8 @@ def in_words(line: Line) -> str:
     match line.kind:
         case "grant":
             return f"Granted: {line.reason}."
+        case "adjust" if "held" in (line.debit, line.credit):
+            return f"Held for jobs: {line.reason}."
         case "adjust":
             return f"{'Added' if line.debit == 'issued' else 'Taken away'}: {line.reason}."
         case "hold":
@@ -159,7 +161,8 @@ def violation_in_words(violation: Violation) -> str:
 
 def signed(line: Line) -> int:
     """The amount as its user sees it: what comes to hand is above zero. A charge takes what was held before."""
-    return line.amount if line.credit in ("purchased", "daily") else -line.amount
+    comes = line.credit in ("purchased", "daily") or (line.debit, line.credit) == ("issued", "held")
+    return line.amount if comes else -line.amount
 
 
 def _what(line: Line) -> str:

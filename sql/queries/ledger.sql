@@ -34,27 +34,36 @@ told as (
 select told.id, changed.purchased from told cross join changed;
 
 -- page :many
--- Lines of a user's ledger, the newest first, from below a given one: each with its job and with what the user had after
--- it. The balances run from the sum of everything before the page.
-with line as materialized (
+-- Lines of a user's ledger and of those who were merged into them, the newest first, from below a given one: each with
+-- its job and with what they had after it. The balances run from the sum of everything before the page.
+with whose as materialized (
+    select %(user_id)s::uuid as id
+    union all
+    select u.id from users u where u.merged_into = %(user_id)s::uuid
+),
+line as materialized (
     select t.id, t.created_at, t.kind, t.debit, t.credit, t.amount, t.day, t.job_id, t.reason,
         (t.credit = 'purchased')::integer - (t.debit = 'purchased')::integer as to_purchased,
         (t.credit = 'held')::integer - (t.debit = 'held')::integer as to_held,
         (t.debit = 'daily')::integer - (t.credit = 'daily')::integer as to_daily
-    from ledger_transfers t
-    where t.user_id = %(user_id)s::uuid and t.id < coalesce(%(before)s::bigint, 9223372036854775807)
+    from whose cross join lateral (
+        select l.id, l.created_at, l.kind, l.debit, l.credit, l.amount, l.day, l.job_id, l.reason
+        from ledger_transfers l
+        where l.user_id = whose.id and l.id < coalesce(%(before)s::bigint, 9223372036854775807)
+        order by l.id desc limit %(most)s::integer
+    ) t
     order by t.id desc limit %(most)s::integer
 ),
 start as materialized (
     select coalesce(sum(t.amount * ((t.credit = 'purchased')::integer - (t.debit = 'purchased')::integer)), 0) as purchased,
         coalesce(sum(t.amount * ((t.credit = 'held')::integer - (t.debit = 'held')::integer)), 0) as held
-    from ledger_transfers t
-    where t.user_id = %(user_id)s::uuid and t.id < (select min(id) from line)
+    from whose join ledger_transfers t on t.user_id = whose.id
+    where t.id < (select min(id) from line)
 ),
 day as materialized (
     select t.day, sum(t.amount * ((t.debit = 'daily')::integer - (t.credit = 'daily')::integer)) as daily
-    from ledger_transfers t
-    where t.user_id = %(user_id)s::uuid and t.id < (select min(id) from line) and t.day in (select day from line)
+    from whose join ledger_transfers t on t.user_id = whose.id
+    where t.id < (select min(id) from line) and t.day in (select day from line)
     group by t.day
 )
 select line.id, line.created_at, line.kind, line.debit, line.credit, line.amount, line.day, line.job_id, line.reason,

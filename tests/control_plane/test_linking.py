@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from typing import LiteralString
+from uuid import UUID
 
 import psycopg
 import pytest
 
-from control_plane import audit, codes
+from control_plane import audit, codes, ledger, users
 from tests.fixtures.api import API, Plane
 from tests.fixtures.people import Person, at_ease, count, violations
 from tests.fixtures.queue import rows
@@ -171,6 +172,36 @@ async def test_what_was_taken_today_adds_up_so_merging_is_no_second_allowance(
     tokens = (await ada.me())["tokens"]
     assert (tokens["daily_per_day"], tokens["daily_left"], tokens["held"]) == (100, 92, 8)
     assert violations(owner_url) == []
+
+
+async def test_the_ledger_of_the_survivor_tells_both_stories_and_ends_at_the_balance(
+    control_plane: Plane, ada: Person, lovelace: Person, owner_url: str
+) -> None:
+    database = control_plane.context.database
+    for person, amount in ((ada, 50), (lovelace, 7)):
+        await ledger.grant(database, UUID((await person.me())["id"]), amount, "a gift", audit.OPERATOR)
+        await person.order()
+    linked = await lovelace.enter(await ada.code())
+    lines = await ledger.page(database, UUID(linked.json["id"]))
+    told = [ledger.in_words(line) for line in lines]
+    assert sum(line.startswith("Granted: a gift") for line in told) == 2
+    assert sum(line.startswith("Held for job ") for line in told) == 2
+    assert sum("merged from" in line or "merged into" in line for line in told) == 6
+    assert (lines[0].purchased, lines[0].held) == (57, 2)
+    pages = await ledger.page(database, UUID(linked.json["id"]), most=4)
+    assert pages == lines[:4]
+
+
+async def test_a_merged_user_is_found_under_every_name_they_had_and_listed_once(
+    control_plane: Plane, ada: Person, lovelace: Person
+) -> None:
+    database = control_plane.context.database
+    older, younger = await ada.me(), await lovelace.me()
+    await lovelace.enter(await ada.code())
+    for word in ("telegram:1", "discord:2", older["id"], younger["id"]):
+        assert str((await users.find(database, word)).id) == older["id"], word
+    listed = [str(user.id) for user in await users.list_all(database)]
+    assert (listed.count(older["id"]), listed.count(younger["id"])) == (1, 0)
 
 
 # ------------------------------------------------------------------------------------------ unlinking
