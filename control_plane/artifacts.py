@@ -27,6 +27,7 @@ from control_plane.errors import (
     LegalHold,
     NotFinished,
     NotFound,
+    Suspended,
     TooLarge,
     TooManyWaiting,
     UnsupportedMediaType,
@@ -86,6 +87,8 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None
     sha256: Digest | None
     count: int
+    suspended: bool
+    """Whether its owner is; nothing of theirs is handed out."""
 
 
 class Erasable(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +225,7 @@ def _lease_lost() -> LeaseLost:
 async def locate(database: Database, job_id: UUID, index: int, *, user_id: UUID | None = None) -> Located:
     """A visible file: of anybody's job to the bearer of a signed address, else of this user's only.
 
-    Raises `NotFound`, or `Gone` when it was there once.
+    Raises `NotFound`, `Gone` when it was there once (a quarantined file is gone), `Suspended` when its owner is.
     """
     parameters = {"job_id": job_id, "index": index}
     if user_id is None:
@@ -231,13 +234,15 @@ async def locate(database: Database, job_id: UUID, index: int, *, user_id: UUID 
         found = await database.one(OWNED, {**parameters, "user_id": user_id})
     if found is None or index >= found.count:
         raise NotFound("There is no such file.")
+    if found.suspended:
+        raise Suspended("The account that this file belongs to is suspended.")
     if found.key is None:
         raise gone()
     return found
 
 
 def gone() -> Gone:
-    return Gone("This file has been deleted: files are kept for as long as the plan says.")
+    return Gone("This file is gone: it was deleted, its time was over (see your plan), or it was withdrawn.")
 
 
 async def erase(database: Database, store: FolderStore, user_id: UUID, job_id: UUID) -> None:

@@ -29,9 +29,9 @@ Object = tuple[str, object]
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who acts: the operator at the command line, a user (an administrator), or a service by the id of its key."""
+    """Who acts: the operator at the command line, a user (an administrator, mostly), a worker, a service by its key."""
 
-    kind: Literal["operator", "user", "service"]
+    kind: Literal["operator", "user", "service", "worker"]
     id: str | None = None
 
     def __str__(self) -> str:
@@ -70,6 +70,11 @@ def user(user_id: UUID) -> Actor:
 def service(key_id: str) -> Actor:
     """A program that acts for many people, such as a bot."""
     return Actor("service", key_id)
+
+
+def worker(worker_id: UUID) -> Actor:
+    """An agent, for what it does by itself: enrolling."""
+    return Actor("worker", str(worker_id))
 
 
 async def record(

@@ -1,9 +1,10 @@
 """Who a bearer credential speaks for: API keys of users and of services, credentials of workers.
 
-A secret is shown once and stored as SHA-256 of the whole string. What was found is remembered for `CACHE_SECONDS`
-under that hash and dropped at once when a process announces a change (`credential <id>`), so a request usually costs
-no query; statements that write check revocation again. Unknown, expired and revoked look the same. The time of last
-use is written at most once a minute for each key, by a loop of its own.
+A secret is shown once and stored as SHA-256 of the whole string. What was found is remembered under that hash, a
+worker for `WORKER_SECONDS` and whoever speaks for a user for `CACHE_SECONDS`, and dropped at once when a process
+announces a change (`credential <id>`, `user <id>`), so a request usually costs no query; statements that write check
+again. Unknown, expired and revoked look the same. The time of last use is written at most once a minute for each key,
+by a loop of its own.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ import msgspec
 import psycopg
 import structlog
 
+from control_plane import audit
+from control_plane.audit import Actor
 from control_plane.database import Database, Query
 from control_plane.errors import NotFound, Unauthorized, Unavailable
 
-CACHE_SECONDS = 30.0
+CACHE_SECONDS = 4.0
+"""Of API keys and of whom a service acts for: a suspension counts within five seconds also where no word of it came."""
+WORKER_SECONDS = 30.0
 CACHED_MAX = 10_000
 """Credentials remembered at once; the oldest go first."""
 USE_SECONDS = 60.0
@@ -67,6 +72,7 @@ class SpokenFor(NamedTuple):
     user_id: UUID
     reads_per_minute: int
     """Of the plan that the user has."""
+    suspended: bool = False
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +146,7 @@ class Credentials:
             known = await self._database.one(FIND_WORKER, {"secret_sha256": digest})
             if known is None:
                 raise unauthorized()
-            self._remember(digest, str(known.id), known, CACHE_SECONDS)
+            self._remember(digest, str(known.id), known, WORKER_SECONDS)
         if not isinstance(known, WorkerIdentity):
             raise unauthorized()
         return known
@@ -233,22 +239,26 @@ async def create_key(
     scopes: Collection[Scope],
     providers: Collection[str] = (),
     expires_seconds: float | None = None,
+    actor: Actor | None = None,
 ) -> NewKey:
-    """Makes a key of a user, or (without a user) of a service that acts for the identities of its providers."""
+    """Makes a key of a user, or (without a user) of a service that acts for the identities of its providers; by an
+    operator or an administrator, if one is named."""
     identifier = "".join(secrets.choice(_ALPHABET) for _ in range(12))
     key = f"tsk_{identifier}_{secrets.token_hex(32)}"
-    await database.one(
-        ADD_KEY,
-        {
-            "id": identifier,
-            "secret_sha256": sha256(key),
-            "user_id": user_id,
-            "name": name,
-            "scopes": sorted(scopes),
-            "providers": sorted(providers),
-            "expires_seconds": expires_seconds,
-        },
-    )
+    row = {
+        "id": identifier,
+        "secret_sha256": sha256(key),
+        "user_id": user_id,
+        "name": name,
+        "scopes": sorted(scopes),
+        "providers": sorted(providers),
+        "expires_seconds": expires_seconds,
+    }
+    async with database.transaction() as connection:
+        await ADD_KEY.one(connection, row)
+        if actor is not None:
+            told = {"user": user_id, "scopes": sorted(scopes), "providers": sorted(providers)}
+            await audit.record(connection, actor, "create", ("key", identifier), told)
     return NewKey(id=identifier, key=key)
 
 
@@ -257,7 +267,10 @@ async def list_keys(database: Database, user_id: UUID | None) -> list[KeyListed]
     return await database.many(LIST_KEYS, {"user_id": user_id})
 
 
-async def revoke_key(database: Database, key_id: str) -> None:
+async def revoke_key(database: Database, key_id: str, actor: Actor | None = None) -> None:
     """Ends a key for good; the caller announces it (`credential <id>`). Raises `NotFound`."""
-    if await database.one(REVOKE_KEY, {"id": key_id}) is None:
-        raise NotFound(f"There is no live key {key_id}.")
+    async with database.transaction() as connection:
+        if await REVOKE_KEY.one(connection, {"id": key_id}) is None:
+            raise NotFound(f"There is no live key {key_id}.")
+        if actor is not None:
+            await audit.record(connection, actor, "revoke", ("key", key_id))

@@ -228,6 +228,15 @@ class ArtifactsMissing(TesseraError):
     slug, status = "artifacts-missing", 409
 
 
+class AlreadyHandled(TesseraError):
+    """The report has been decided on.
+
+    A decision stays. Quarantine or restore the file itself.
+    """
+
+    slug, status = "already-handled", 409
+
+
 class NotFinished(TesseraError):
     """The job has not finished.
 
@@ -313,6 +322,15 @@ class QueueFull(TesseraError):
     """You have as many jobs waiting as your plan allows."""
 
     slug, status = "queue-full", 429
+
+
+class TooManyReports(TesseraError):
+    """You have too many open reports.
+
+    Wait until the operator has looked at them.
+    """
+
+    slug, status = "too-many-reports", 429
 
 
 class TooManyWaiting(TesseraError):

@@ -36,6 +36,7 @@ jobs_expired = Counter("tessera_jobs_expired", "Jobs that did not start within t
 orders_moderated = Counter(
     "tessera_orders_moderated", "Orders refused by the rules of conduct.", ("category",), registry=registry
 )
+reports_filed = Counter("tessera_reports_filed", "Complaints taken down.", ("category",), registry=registry)
 policy_version = Gauge("tessera_policy_version", "Version of the rules of conduct in force.", registry=registry)
 policy_usable = Gauge(
     "tessera_policy_usable", "Whether the policy file could be used when it changed last.", registry=registry

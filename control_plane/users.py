@@ -61,8 +61,6 @@ GET = Query("users.get", UserRow)
 BY_NAME = Query("users.by_name", UserRow)
 LIST = Query("users.list", UserRow)
 ADD = Query("users.add", UUID)
-SET_STATUS = Query("users.set_status", UUID)
-KEYS_OF = Query("users.keys_of", str)
 SET_PLAN = Query("users.set_plan", UUID)
 IS_MERGED = Query("users.is_merged", bool)
 
@@ -99,12 +97,17 @@ def shown(row: UserRow) -> UserView:
     )
 
 
-async def create(database: Database, name: str, plan: str = "free") -> UUID:
-    """Makes a user. Raises `Invalid` when the name is taken or unfit, or there is no such plan."""
+async def create(database: Database, name: str, plan: str = "free", actor: Actor | None = None) -> UUID:
+    """Makes a user; by an operator or an administrator, if one is named.
+
+    Raises `Invalid` when the name is taken or unfit, or there is no such plan."""
     if not _NAME.fullmatch(name) or name != name.strip():
         raise Invalid.at("/name", f"A name has 1 to {NAME_LENGTH_MAX} characters and no colon or control character.")
     try:
-        user_id = await database.one(ADD, {"name": name, "plan": plan})
+        async with database.transaction() as connection:
+            user_id = await ADD.one(connection, {"name": name, "plan": plan})
+            if user_id is not None and actor is not None:
+                await audit.record(connection, actor, "create", ("user", user_id), {"plan": plan})
     except psycopg.errors.ForeignKeyViolation as error:
         raise Invalid.at("/plan", f"There is no plan {plan!r}. GET /api/v1/plans lists the plans.") from error
     if user_id is None:
@@ -122,13 +125,6 @@ async def find(database: Database, name: str) -> UserView:
 
 async def list_all(database: Database) -> list[UserView]:
     return [shown(row) for row in await database.many(LIST)]
-
-
-async def set_status(database: Database, user_id: UUID, status: str) -> list[str]:
-    """Suspends (`suspended`) or restores (`active`); returns the ids of the keys to announce as changed."""
-    if await database.one(SET_STATUS, {"user_id": user_id, "status": status}) is None:
-        raise NotFound("There is no such user.")
-    return await database.many(KEYS_OF, {"user_id": user_id})
 
 
 async def set_plan(database: Database, user_id: UUID, plan: str, paid_until: datetime | None, actor: Actor) -> None:

@@ -20,6 +20,8 @@ import msgspec
 import structlog
 from psycopg import AsyncConnection
 
+from control_plane import audit
+from control_plane.audit import Actor
 from control_plane.database import Database, Query
 from control_plane.errors import Invalid, NotFound, Unauthorized
 from control_plane.states import State
@@ -116,7 +118,13 @@ REVOKE = Query("workers.revoke", UUID)
 END_LEASES = Query("workers.end_leases", Ended)
 
 
-async def create_token(database: Database, name: str | None = None, trust: Trust = "own", hours: float = 1.0) -> str:
+async def create_token(
+    database: Database,
+    name: str | None = None,
+    trust: Trust = "own",
+    hours: float = 1.0,
+    actor: Actor | None = None,
+) -> str:
     """A one-time enrolment token, to be shown once; `name` is what its worker will be called, else the agent says."""
     if not 0 < hours <= TOKEN_HOURS_MAX:
         raise Invalid.at("/hours", f"A token lives at most {TOKEN_HOURS_MAX:g} hours.", "out_of_range")
@@ -124,16 +132,17 @@ async def create_token(database: Database, name: str | None = None, trust: Trust
         raise Invalid.at("/name", f"A worker's name has 1 to {NAME_LENGTH_MAX} characters.", "too_long")
     token_id = "".join(secrets.choice(_ALPHABET) for _ in range(12))
     token = f"tse_{token_id}_{secrets.token_hex(32)}"
-    await database.run(
-        ADD_TOKEN,
-        {
-            "id": token_id,
-            "secret_sha256": _sha256(token),
-            "name": name,
-            "trust": trust,
-            "lifetime_seconds": hours * 3_600,
-        },
-    )
+    row = {
+        "id": token_id,
+        "secret_sha256": _sha256(token),
+        "name": name,
+        "trust": trust,
+        "lifetime_seconds": hours * 3_600,
+    }
+    async with database.transaction() as connection:
+        await ADD_TOKEN.run(connection, row)
+        if actor is not None:
+            await audit.record(connection, actor, "create", ("enrolment_token", token_id), {"trust": trust})
     return token
 
 
@@ -150,6 +159,8 @@ async def enroll(database: Database, request: EnrollRequest) -> Worker:
             return _again(token, bytes.fromhex(request.secret_sha256))
         worker = await _add(connection, token, request)
         await USE_TOKEN.run(connection, {"id": shape[1], "worker_id": worker.id})
+        told = {"token": shape[1], "trust": worker.trust}
+        await audit.record(connection, audit.worker(worker.id), "enroll", ("worker", worker.id), told)
     log.info("worker.enrolled", worker_id=worker.id, trust=worker.trust)
     return worker
 
@@ -224,24 +235,33 @@ def _refused() -> Unauthorized:
     return Unauthorized("This enrolment token is not valid (any more). Ask the operator for a new one.")
 
 
-async def drain(database: Database, worker_id: UUID) -> None:
+async def drain(database: Database, worker_id: UUID, actor: Actor | None = None) -> None:
     """Finish what is held, claim no more. Raises `NotFound`."""
-    async with database.connection() as connection:
+    async with database.transaction() as connection:
         await _known(connection, DRAIN, worker_id)
+        await _recorded(connection, actor, "drain", worker_id)
 
 
-async def resume(database: Database, worker_id: UUID) -> None:
+async def resume(database: Database, worker_id: UUID, actor: Actor | None = None) -> None:
     """Takes back a drain and gives quarantined slots another chance. Raises `NotFound`."""
     async with database.transaction() as connection:
         await _known(connection, RESUME, worker_id)
         await RESUME_SLOTS.run(connection, {"worker_id": worker_id})
+        await _recorded(connection, actor, "resume", worker_id)
 
 
-async def revoke(database: Database, worker_id: UUID) -> list[Ended]:
+async def revoke(database: Database, worker_id: UUID, actor: Actor | None = None) -> list[Ended]:
     """Ends a worker's rights and its leases in one transaction. Raises `NotFound`."""
     async with database.transaction() as connection:
         await _known(connection, REVOKE, worker_id)
+        await _recorded(connection, actor, "revoke", worker_id)
         return await END_LEASES.many(connection, {"worker_id": worker_id})
+
+
+async def _recorded(connection: AsyncConnection[Any], actor: Actor | None, verb: str, worker_id: UUID) -> None:
+    """An agent that drains itself is no news for the audit log."""
+    if actor is not None:
+        await audit.record(connection, actor, verb, ("worker", worker_id))
 
 
 async def _known(connection: AsyncConnection[Any], query: Query[UUID], worker_id: UUID) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import Annotated, Any
 
+import psycopg
 import structlog
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Meta
@@ -21,14 +23,25 @@ from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, operation
 from control_plane.api.presence import watched
 from control_plane.artifacts import Located
-from control_plane.context import Context
-from control_plane.errors import Forbidden, Gone, LegalHold, NotFinished, NotFound, RangeNotSatisfiable
+from control_plane.errors import (
+    Forbidden,
+    Gone,
+    LegalHold,
+    NotFinished,
+    NotFound,
+    RangeNotSatisfiable,
+    Suspended,
+    Unavailable,
+)
 from control_plane.store import Opened
 from control_plane.wire import Request
 
 INDEX_MAX = 63
 DOWNLOAD_SECONDS = 3_600.0
-CACHE_SECONDS_MAX = 3_600
+CACHE_SECONDS_MAX = 5
+"""A file that is withdrawn leaves browsers as soon; asking again costs no bytes while it is the same (ETag)."""
+LOOK_SECONDS = 4.0
+"""How often a download that takes long makes sure that the file may still be seen."""
 
 INLINE = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
 """Shown in the browser under a name with this ending; anything else is offered for saving."""
@@ -83,7 +96,7 @@ async def erase_artifacts(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     "/artifacts/{job_id:uuid}/{index:int}",
     guard=guards.PUBLIC,
     answers={200: "application/octet-stream", 206: "application/octet-stream", 304: None},
-    problems=(Forbidden, NotFound, Gone, RangeNotSatisfiable),
+    problems=(Forbidden, Suspended, NotFound, Gone, RangeNotSatisfiable),
     headers=(RANGE, IF_RANGE, IF_NONE_MATCH),
     tag="Artifacts",
     wait_seconds=DOWNLOAD_SECONDS,
@@ -102,7 +115,7 @@ async def get_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
         asked = guards.header(call.request.scope, b"range")
         if guards.header(call.request.scope, b"if-range") not in (None, etag):
             asked = None
-        return _File(call.context, opened, byte_range(asked, opened.bytes), headers)
+        return _File(call, opened, byte_range(asked, opened.bytes), headers)
     except BaseException:
         opened.close()
         raise
@@ -113,7 +126,7 @@ async def get_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
     "/artifacts/{job_id:uuid}/{index:int}",
     guard=guards.PUBLIC,
     answers={200: None},
-    problems=(Forbidden, NotFound, Gone),
+    problems=(Forbidden, Suspended, NotFound, Gone),
     tag="Artifacts",
 )
 async def head_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
@@ -167,10 +180,16 @@ def byte_range(header: bytes | None, size: int) -> tuple[int, int] | None:
 
 
 class _File:
-    """A file on its way to a client; it stops when the client hangs up."""
+    """A file on its way to a client; it stops when the client hangs up, or the file may be seen no more."""
 
-    def __init__(self, context: Context, opened: Opened, part: tuple[int, int] | None, headers: dict[str, str]) -> None:
-        self._tasks: asyncio.TaskGroup = context.tasks
+    def __init__(
+        self,
+        call: Call[None, Nothing, SignedQuery],
+        opened: Opened,
+        part: tuple[int, int] | None,
+        headers: dict[str, str],
+    ) -> None:
+        self._call = call
         self._opened = opened
         self._partial = part is not None
         self._start, self._end = part or (0, opened.bytes)
@@ -179,14 +198,26 @@ class _File:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": 206 if self._partial else 200, "headers": self._all()})
-            with watched(self._tasks, receive) as gone:
+            looked_at = time.monotonic()
+            with watched(self._call.context.tasks, receive) as gone:
                 async for data in self._opened.read(self._start, self._end):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
+                    if time.monotonic() - looked_at > LOOK_SECONDS:
+                        looked_at = time.monotonic()
+                        await self._look(gone)
                     if gone.is_set():
                         return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._opened.close()
+
+    async def _look(self, gone: asyncio.Event) -> None:
+        try:
+            await artifacts.locate(self._call.context.database, self._call.path("job_id"), _index(self._call))
+        except (NotFound, Gone, Suspended):
+            gone.set()
+        except (Unavailable, psycopg.Error):
+            pass  # whoever withdraws a file needs the database, too
 
     def _all(self) -> list[tuple[bytes, bytes]]:
         headers = {**self._headers, "Content-Length": str(self._end - self._start)}

@@ -51,7 +51,7 @@ async def list_plans(call: Call[None, Nothing, Nothing]) -> ASGIApp:
     return answers.json(PlanList(data=[_plan_view(plan) for plan in found]), cache=CACHE)
 
 
-@operation("GET", "/api/v1/user/me", guard=guards.READ, answers={200: AccountView}, tag="User")
+@operation("GET", "/api/v1/user/me", guard=guards.SELF, answers={200: AccountView}, tag="User")
 async def get_me(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Whom this credential speaks for, and what they have: plan, tokens, limits, jobs that wait and run."""
     context, user_id = call.context, call.who.user_id

@@ -37,7 +37,8 @@ _ANY = (errors.Invalid, errors.DeadlineExceeded, errors.Unavailable)
 """What every operation may answer: an unknown parameter, too slow, no database."""
 _WITH_BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMediaType)
 _GUARDED = (errors.Unauthorized, errors.Forbidden)
-_PERSON = (errors.RateLimited, errors.SignupClosed, errors.InviteNeeded, errors.SignupLimit, errors.Unlinked)
+_PERSON = (errors.RateLimited, errors.Suspended)
+_NAMED = (errors.SignupClosed, errors.InviteNeeded, errors.SignupLimit, errors.Unlinked)
 """Whoever is named for the first time may not be taken in."""
 _ON_BEHALF_OF: Json = {
     "name": ON_BEHALF_OF_HEADER,
@@ -85,7 +86,7 @@ def problems_of(op: Operation) -> list[type[TesseraError]]:
     if op.guard is not PUBLIC:
         kinds.update(_GUARDED)
     if op.guard.who is Person:
-        kinds.update(_PERSON)
+        kinds.update(_PERSON + _NAMED)
     if "{" in op.path:
         kinds.add(errors.NotFound)
     return sorted(kinds, key=lambda kind: (kind.status, kind.slug))

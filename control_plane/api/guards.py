@@ -17,7 +17,7 @@ from uuid import UUID
 from litestar import Request
 from litestar.types import Scope as Connection
 
-from control_plane import signup, users
+from control_plane import admission, signup, users
 from control_plane.context import Context
 from control_plane.credentials import TOKEN_LENGTH_MAX, ApiKey, Scope, SpokenFor, WorkerIdentity, unauthorized
 from control_plane.errors import Forbidden, Suspended
@@ -70,16 +70,20 @@ async def _anybody(request: Request[Any, Any, Any]) -> None:
     return None
 
 
-def _person_with(wanted: Scope) -> Callable[[Request[Any, Any, Any]], Awaitable[Person]]:
+def _person_with(
+    wanted: Scope, *, also_suspended: bool = False
+) -> Callable[[Request[Any, Any, Any]], Awaitable[Person]]:
     async def check(request: Request[Any, Any, Any]) -> Person:
-        key = await _key(request, wanted)
+        key = await _key(request, wanted, also_suspended=also_suspended)
         if key.user_id is not None:
             if header(request.scope, b"tessera-on-behalf-of") is not None:
                 raise Forbidden("Only the credential of a service can act on behalf of somebody else.")
             assert key.reads_per_minute is not None, "every user has a plan"
             return Person(key.user_id, key, key.reads_per_minute)
-        user_id, reads_per_minute = await _on_behalf(request, key)
-        return Person(user_id, key, reads_per_minute)
+        spoken_for = await _on_behalf(request, key)
+        if spoken_for.suspended and not also_suspended:
+            raise admission.suspended()
+        return Person(spoken_for.user_id, key, spoken_for.reads_per_minute)
 
     return check
 
@@ -90,7 +94,9 @@ async def _comer(request: Request[Any, Any, Any]) -> Comer:
         return Comer((await _person_with("submit")(request)).user_id, None)
     identity = _named(request, key)
     known = await users.known(_context(request).database, identity)
-    return Comer(_spoken_for(known).user_id if known is not None else None, identity)
+    if known is not None and _spoken_for(known).suspended:
+        raise admission.suspended()
+    return Comer(known.id if known is not None else None, identity)
 
 
 async def _metrics(request: Request[Any, Any, Any]) -> None:
@@ -119,6 +125,8 @@ async def anew(request: Request[Any, Any, Any], guard: Guard[Who], who: Who) -> 
 
 PUBLIC: Guard[None] = Guard("public", type(None), _anybody)
 READ = Guard("read", Person, _person_with("read"))
+SELF = Guard("read", Person, _person_with("read", also_suspended=True))
+"""For what tells somebody how they stand, also that they are suspended; everything else is refused to them."""
 SUBMIT = Guard("submit", Person, _person_with("submit"))
 COMER = Guard("comer", Comer, _comer)
 ADMIN = Guard("admin", Person, _person_with("admin"))
@@ -126,8 +134,9 @@ METRICS: Guard[None] = Guard("metrics", type(None), _metrics)
 WORKER = Guard("worker", WorkerIdentity, worker)
 
 
-async def _key(request: Request[Any, Any, Any], wanted: Scope) -> ApiKey:
-    """The live key of the request, with this scope and from a network it is bound to."""
+async def _key(request: Request[Any, Any, Any], wanted: Scope, *, also_suspended: bool = False) -> ApiKey:
+    """The live key of the request, with this scope and from a network it is bound to. Raises `Suspended` when that of
+    a user who is, unless it may be."""
     key = await _context(request).credentials.api_key(bearer(request.scope))
     if key.networks is not None:
         sender = client_address(request.scope, list(_context(request).settings.trusted_proxies))
@@ -135,6 +144,8 @@ async def _key(request: Request[Any, Any, Any], wanted: Scope) -> ApiKey:
             raise Forbidden("This key may not be used from this network.")
     if wanted not in key.scopes and "admin" not in key.scopes:
         raise Forbidden(f"This key lacks the scope `{wanted}`.")
+    if key.user_status == "suspended" and not also_suspended:
+        raise admission.suspended()
     return key
 
 
@@ -155,7 +166,7 @@ async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> SpokenFor:
 def _spoken_for(acting: Acting) -> SpokenFor:
     if acting.status == "deleted":
         raise Suspended("This account has been deleted.")
-    return SpokenFor(acting.id, acting.reads_per_minute)
+    return SpokenFor(acting.id, acting.reads_per_minute, acting.status == "suspended")
 
 
 def _named(request: Request[Any, Any, Any], key: ApiKey) -> Identity:

@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
 
 
 async def _create(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import credentials
+    from control_plane import audit, credentials
 
     scopes = arguments.scope or ["read", "submit"]
     _check(arguments, scopes)
@@ -71,6 +71,7 @@ async def _create(arguments: argparse.Namespace, database: Database) -> int:
         scopes=scopes,
         providers=arguments.provider,
         expires_seconds=arguments.days * DAY_SECONDS if arguments.days else None,
+        actor=audit.OPERATOR,
     )
     if arguments.json:
         printing.as_json({"id": made.id, "key": made.key})
@@ -111,11 +112,11 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import credentials
+    from control_plane import audit, credentials
 
     parts = arguments.key.split("_")
     key_id = parts[1] if len(parts) == 3 else arguments.key
-    await credentials.revoke_key(database, key_id)
+    await credentials.revoke_key(database, key_id, audit.OPERATOR)
     await hint(database, "credential", key_id)
     if arguments.json:
         printing.as_json({"id": key_id, "revoked": True})

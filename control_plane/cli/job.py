@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         ("why", _why, "say why an order waits, or why it ended as it did"),
     ):
         one = command(verbs, name, verb(work), help=told)
-        one.add_argument("job", metavar="ID", type=_id, help="its id, as in `tessera job list`")
+        one.add_argument("job", metavar="ID", type=job_id, help="its id, as in `tessera job list`")
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
@@ -102,10 +102,12 @@ async def _show(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _cancel(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import queue
+    from control_plane import audit, queue
 
     job = await _find(database, arguments.job)
     canceled = await queue.cancel(database, job.user_id, job.id)
+    if canceled is not None:
+        await audit.record(database, audit.OPERATOR, "cancel", ("job", job.id))
     if canceled is not None and canceled.worker_id is not None:
         await hint(database, "worker", canceled.worker_id)
     now = await _find(database, arguments.job)
@@ -172,7 +174,8 @@ def _outcome(outcome: str | None, cause: str | None) -> str:
     return (outcome or "at work") + (f" ({cause})" if cause and cause != outcome else "")
 
 
-def _id(text: str) -> UUID:
+def job_id(text: str) -> UUID:
+    """The argument that names an order."""
     try:
         return UUID(text)
     except ValueError:

@@ -10,6 +10,8 @@ from control_plane.cli.operating import hint, settings, verb
 from control_plane.cli.parsing import EX_USAGE, CommandError, Parser, command, noun, unknown
 
 if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
     from control_plane.cli.queries import LaneRow
     from control_plane.database import Database
 
@@ -38,16 +40,23 @@ def _add_places(verbs: Any, model: Any, lane: Any, told: str) -> None:
 
 
 async def _pause_submits(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane import audit
     from control_plane.cli.queries import PAUSE_SUBMITS
 
-    await database.one(PAUSE_SUBMITS, {"reason": arguments.reason})
+    async with database.transaction() as connection:
+        await PAUSE_SUBMITS.one(connection, {"reason": arguments.reason})
+        detail = {"reason": arguments.reason}
+        await audit.record(connection, audit.OPERATOR, "pause", ("switch", "submits"), detail)
     return _done(arguments, "submits", "submits", paused=True)
 
 
 async def _resume_submits(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane import audit
     from control_plane.cli.queries import RESUME_SUBMITS
 
-    await database.one(RESUME_SUBMITS)
+    async with database.transaction() as connection:
+        await RESUME_SUBMITS.one(connection)
+        await audit.record(connection, audit.OPERATOR, "resume", ("switch", "submits"))
     return _done(arguments, "submits", "submits", paused=False)
 
 
@@ -70,8 +79,11 @@ async def _resume_lane(arguments: argparse.Namespace, database: Database) -> int
 async def _set_model(arguments: argparse.Namespace, database: Database, *, paused: bool) -> int:
     from control_plane.cli.queries import PAUSE_MODEL
 
-    if not await database.many(PAUSE_MODEL, {"model": arguments.model, "paused": paused}):
-        raise unknown("model", arguments.model, sorted({lane.model for lane in await lanes(database)}))
+    known = sorted({lane.model for lane in await lanes(database)})
+    async with database.transaction() as connection:
+        if not await PAUSE_MODEL.many(connection, {"model": arguments.model, "paused": paused}):
+            raise unknown("model", arguments.model, known)
+        await _recorded(connection, "model", arguments.model, paused=paused)
     await hint(database, "models")
     return _done(arguments, "model", arguments.model, paused=paused)
 
@@ -82,8 +94,16 @@ async def _set_lane(arguments: argparse.Namespace, database: Database, *, paused
     known = [str(lane.id) for lane in await lanes(database)]
     if arguments.lane not in known:
         raise CommandError(f"There is no lane {arguments.lane}. There is {', '.join(known)}.", EX_USAGE)
-    await database.many(PAUSE_LANE, {"lane_id": int(arguments.lane), "paused": paused})
+    async with database.transaction() as connection:
+        await PAUSE_LANE.many(connection, {"lane_id": int(arguments.lane), "paused": paused})
+        await _recorded(connection, "lane", arguments.lane, paused=paused)
     return _done(arguments, "lane", arguments.lane, paused=paused)
+
+
+async def _recorded(connection: AsyncConnection[Any], what: str, name: str, *, paused: bool) -> None:
+    from control_plane import audit
+
+    await audit.record(connection, audit.OPERATOR, "pause" if paused else "resume", (what, name))
 
 
 async def lanes(database: Database) -> list[LaneRow]:

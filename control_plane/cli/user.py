@@ -1,4 +1,4 @@
-"""`tessera user create | list | suspend | resume`: accounts; what they have is told by `tokens`."""
+"""`tessera user create | list | suspend | restore`: accounts; what they have is told by `tokens`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    verbs = noun(commands, "user", help="accounts: create, list, suspend, resume, plan, grant, adjust")
+    verbs = noun(commands, "user", help="accounts: create, list, suspend, restore, plan, grant, adjust")
     create = command(
         verbs,
         "create",
@@ -30,23 +30,27 @@ def add(commands: Any) -> None:
         verbs,
         "suspend",
         verb(_suspend),
-        help="let an account order nothing more",
-        description="The account can order nothing more; what it has queued still runs.",
-        examples="  tessera user suspend ada",
+        help="shut an account out; what it has ordered is canceled",
+        description=(
+            "Shut an account out, with all its identities and keys. What it has waiting is canceled and costs nothing; "
+            "what runs is stopped. `tessera user restore` takes it back, but not the cancellations."
+        ),
+        examples='  tessera user suspend ada --reason "resells keys"',
     )
     suspend.add_argument("user", metavar="USER", help="name or id")
-    resume = command(verbs, "resume", verb(_resume), help="take a suspension back")
-    resume.add_argument("user", metavar="USER", help="name or id")
+    suspend.add_argument("--reason", metavar="TEXT", default="", help="kept in the audit log")
+    restore = command(verbs, "restore", verb(_restore), help="take a suspension back")
+    restore.add_argument("user", metavar="USER", help="name or id")
     tokens.add(verbs)
 
 
 async def _create(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import plans, users
+    from control_plane import audit, plans, users
 
     names = [plan.name for plan in await database.many(plans.LIST)]
     if arguments.plan not in names:
         raise unknown("plan", arguments.plan, names)
-    user_id = await users.create(database, arguments.name, arguments.plan)
+    user_id = await users.create(database, arguments.name, arguments.plan, audit.OPERATOR)
     if arguments.json:
         printing.as_json({"id": user_id, "name": arguments.name, "plan": arguments.plan})
     else:
@@ -70,23 +74,35 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _suspend(arguments: argparse.Namespace, database: Database) -> int:
-    return await _set_status(arguments, database, "suspended")
-
-
-async def _resume(arguments: argparse.Namespace, database: Database) -> int:
-    return await _set_status(arguments, database, "active")
-
-
-async def _set_status(arguments: argparse.Namespace, database: Database, status: str) -> int:
-    from control_plane import users
+    from control_plane import audit, suspension
 
     user = await find(database, arguments.user)
-    for key_id in await users.set_status(database, user.id, status):
-        await hint(database, "credential", key_id)
+    await suspension.suspend(database, user.id, audit.OPERATOR, arguments.reason)
+    await hint(database, "user", user.id)
+    canceled = canceling = 0
+    async for stopped in suspension.stop(database, user.id):
+        canceled += stopped.state == "canceled"
+        canceling += stopped.state != "canceled"
+        if stopped.worker_id is not None:
+            await hint(database, "worker", stopped.worker_id)
     if arguments.json:
-        printing.as_json({"id": user.id, "name": user.name, "plan": user.plan, "status": status})
+        counts = {"canceled": canceled, "canceling": canceling}
+        printing.as_json({"id": user.id, "name": user.name, "plan": user.plan, "status": "suspended", **counts})
     else:
-        print(f"{user.name} is {status}.")
+        print(f"{user.name} is suspended; {canceled} orders were canceled and {canceling} are being stopped.")
+    return 0
+
+
+async def _restore(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane import audit, suspension
+
+    user = await find(database, arguments.user)
+    await suspension.restore(database, user.id, audit.OPERATOR)
+    await hint(database, "user", user.id)
+    if arguments.json:
+        printing.as_json({"id": user.id, "name": user.name, "plan": user.plan, "status": "active"})
+    else:
+        print(f"{user.name} is active again.")
     return 0
 
 

@@ -41,9 +41,10 @@ def add(commands: Any) -> None:
 
 
 async def _enroll_token(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import workers
+    from control_plane import audit, workers
 
-    token = await workers.create_token(database, arguments.name, arguments.trust, arguments.hours)
+    chosen = (arguments.name, arguments.trust, arguments.hours)
+    token = await workers.create_token(database, *chosen, audit.OPERATOR)
     url = premises.address(settings().data_dir) or settings().base_url
     if arguments.json:
         printing.as_json({"token": token, "url": url})
@@ -81,19 +82,19 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _drain(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import workers
+    from control_plane import audit, workers
 
     worker = await _find(database, arguments.worker)
-    await workers.drain(database, worker.id)
+    await workers.drain(database, worker.id, audit.OPERATOR)
     await hint(database, "worker", worker.id)
     return _done(arguments, worker, "draining", f"{worker.name} finishes what it holds and takes no more.")
 
 
 async def _resume(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import workers
+    from control_plane import audit, workers
 
     worker = await _find(database, arguments.worker)
-    await workers.resume(database, worker.id)
+    await workers.resume(database, worker.id, audit.OPERATOR)
     await hint(database, "worker", worker.id)
     sentence = (
         f"{worker.name} may take work again. If its agent ended with the drain, start it there: tessera-agent run"
@@ -102,10 +103,10 @@ async def _resume(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import workers
+    from control_plane import audit, workers
 
     worker = await _find(database, arguments.worker)
-    ended = await workers.revoke(database, worker.id)
+    ended = await workers.revoke(database, worker.id, audit.OPERATOR)
     await hint(database, "credential", worker.id)
     await hint(database, "worker", worker.id)
     for job in ended:

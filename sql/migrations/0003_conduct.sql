@@ -3,11 +3,11 @@
 
 ------------------------------------------------------------------------------------------- what was done, and by whom
 
--- Append-only: the application may add rows and read them, nothing else. `actor_id` is a user's id or the id of a key;
--- the operator at the command line has none. `detail` repeats nothing that a customer typed.
+-- Append-only: the application may add rows and read them, nothing else. `actor_id` is the id of a user, of a
+-- worker, or of a service's key; the operator at the command line has none. `detail` repeats nothing that a customer typed.
 create table audit_log (
     id bigint generated always as identity primary key,
-    actor_kind text not null check (actor_kind in ('operator', 'user', 'service')),
+    actor_kind text not null check (actor_kind in ('operator', 'user', 'service', 'worker')),
     actor_id text check (length(actor_id) between 1 and 64),
     verb text not null check (verb ~ '^[a-z][a-z_]{0,31}$'),
     object_kind text not null check (object_kind ~ '^[a-z][a-z_]{0,31}$'),

@@ -34,8 +34,9 @@ returning key, mime_type, width, height, bytes, sha256;
 
 -- visible :one
 -- A file of a job that succeeded, found by the attempt that did; `key` is null when it has been deleted.
-select a.key, a.mime_type, a.bytes, a.sha256, (job_specs.spec ->> 'count')::integer as count
+select a.key, a.mime_type, a.bytes, a.sha256, (job_specs.spec ->> 'count')::integer as count, u.status = 'suspended' as suspended
 from jobs j
+join users u on u.id = j.user_id
 join job_specs on job_specs.job_id = j.id
 left join artifacts a on a.job_id = j.id and a.attempt = j.attempt and a.index = %(index)s::smallint
     and a.visibility <> 'quarantined'
@@ -43,7 +44,7 @@ where j.id = %(job_id)s::uuid and j.state = 'succeeded';
 
 -- owned :one
 -- The same for the owner of the job, and for nobody else.
-select a.key, a.mime_type, a.bytes, a.sha256, (job_specs.spec ->> 'count')::integer as count
+select a.key, a.mime_type, a.bytes, a.sha256, (job_specs.spec ->> 'count')::integer as count, false as suspended
 from jobs j
 join job_specs on job_specs.job_id = j.id
 left join artifacts a on a.job_id = j.id and a.attempt = j.attempt and a.index = %(index)s::smallint

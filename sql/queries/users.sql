@@ -53,18 +53,9 @@ from users u join user_plans p on p.user_id = u.id where u.status <> 'merged' or
 insert into users (name, plan) values (%(name)s::text, %(plan)s::text)
 on conflict (name) do nothing returning id;
 
--- set_status :value
--- Suspends or restores a user.
-update users set status = %(status)s::text
-where id = %(user_id)s::uuid and status in ('active', 'suspended') returning id;
-
 -- is_merged :value
 -- Whether a user has become part of another one.
 select u.status = 'merged' from users u where u.id = %(user_id)s::uuid;
-
--- keys_of :value
--- The ids of a user's keys.
-select k.id from api_keys k where k.user_id = %(user_id)s::uuid order by k.id;
 
 -- set_plan :value
 -- Puts a user on a plan, for ever or until a moment.

@@ -23,14 +23,14 @@ def enroll(data_dir: Path, token: str) -> None:
     on_database(data_dir, lambda database: workers.enroll(database, request))
 
 
-def test_an_account_is_created_listed_suspended_and_resumed(say: Say, tell: Tell) -> None:
+def test_an_account_is_created_listed_suspended_and_restored(say: Say, tell: Tell) -> None:
     ada = name()
     made = tell("user", "create", ada, "--plan", "pro")
     assert (made["name"], made["plan"], set(made)) == (ada, "pro", {"id", "name", "plan"})
     assert [user["id"] for user in tell("user", "list") if user["name"] == ada] == [made["id"]]
     assert tell("user", "suspend", ada)["status"] == "suspended"
     assert f"{ada}  pro   suspended" in say("user", "list")
-    assert say("user", "resume", made["id"]) == f"{ada} is active.\n"
+    assert say("user", "restore", made["id"]) == f"{ada} is active again.\n"
 
 
 def test_a_new_account_says_what_comes_next(say: Say) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from control_plane import credentials, users
+from control_plane import credentials
 from control_plane.api.guards import client_address
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.worker import serving
@@ -91,15 +91,6 @@ async def test_a_remembered_key_costs_no_query(control_plane: Plane) -> None:
     assert (await control_plane.call("POST", f"{API}/jobs?dry_run=1", key, {"prompt": "x"})).status == 200
     await credentials.revoke_key(control_plane.context.database, key.split("_")[1])  # and tell nobody
     assert (await control_plane.call("POST", f"{API}/jobs?dry_run=1", key, {"prompt": "x"})).status == 200
-
-
-async def test_a_suspended_user_reads_but_does_not_order(control_plane: Plane) -> None:
-    key = await control_plane.user_key()
-    me = await control_plane.call("GET", f"{API}/user/me", key)
-    await users.set_status(control_plane.context.database, me.json["id"], "suspended")
-    answered = await control_plane.call("POST", f"{API}/jobs", key, {"prompt": "x"})
-    assert (answered.status, answered.code) == (403, "suspended")
-    assert (await control_plane.call("GET", f"{API}/user/me", key)).json["status"] == "suspended"
 
 
 async def test_a_key_bound_to_networks_works_from_there_only(control_plane: Plane, owner_url: str) -> None:

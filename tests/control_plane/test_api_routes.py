@@ -51,6 +51,14 @@ SIGNED = {"get_artifact", "head_artifact"}
 
 PROBLEM_PAGES = {"get_problem"}
 
+OWN = {"unlink_identity"}
+"""Operations that name a thing of the caller by what it is called among theirs."""
+
+ADMINISTRATORS = {
+    *("quarantine_artifact", "restore_artifact", "uphold_report", "dismiss_report", "suspend_user", "restore_user"),
+}
+"""Operations on anybody's things, for which a person without the scope is refused before anything is looked at."""
+
 
 def _by_id() -> list[Operation]:
     return [op for op in api.operations() if "{" in op.path]
@@ -97,7 +105,7 @@ async def test_every_guarded_route_refuses_a_caller_without_credentials(control_
 
 
 def test_every_operation_with_an_id_is_tried_by_a_second_user() -> None:
-    tried = {*STRANGERS, *FENCED, *SIGNED, *PROBLEM_PAGES}
+    tried = {*STRANGERS, *FENCED, *SIGNED, *ADMINISTRATORS, *PROBLEM_PAGES, *OWN}
     assert {op.name for op in _by_id()} == tried
 
 
@@ -114,6 +122,16 @@ async def test_somebody_elses_looks_like_nobodys(name: str, control_plane: Plane
     assert own.status < 400, own.body
 
 
+@pytest.mark.parametrize("name", sorted(ADMINISTRATORS))
+async def test_an_administrators_operation_is_nobody_elses(name: str, control_plane: Plane) -> None:
+    op = next(op for op in api.operations() if op.name == name)
+    job_id = await _done(control_plane.service)
+    for wanted in (job_id, str(uuid4()), str(control_plane.service.user_id)):
+        refused = await control_plane.call(op.method, _filled(op, wanted), control_plane.service.key, {})
+        assert (refused.status, refused.code) == (403, "forbidden")
+    assert (await control_plane.service.as_customer(f"{API}/jobs/{job_id}")).json["artifacts"]
+
+
 async def test_a_list_has_only_ones_own_jobs(control_plane: Plane) -> None:
     mine, theirs = await control_plane.user_key(), await control_plane.user_key()
     job = await control_plane.order(mine)
@@ -122,7 +140,8 @@ async def test_a_list_has_only_ones_own_jobs(control_plane: Plane) -> None:
 
 
 def _filled(op: Operation, job_id: str) -> str:
-    values = {"job_id": job_id, "number": "1", "attempt": "1", "index": "0", "slug": "invalid"}
+    ids = dict.fromkeys(("job_id", "report_id", "user_id"), job_id)
+    values = {**ids, "number": "1", "attempt": "1", "index": "0", "slug": "invalid", "provider": "telegram"}
     return plain_path(op.path).format(**values)
 
 

@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 import pytest
 
-from control_plane import audit, ledger, plans, users
+from control_plane import audit, ledger, plans, suspension, users
 from control_plane.errors import Invalid, NotFound
 from control_plane.models import Model
 from control_plane.plans import Plan
@@ -197,8 +197,10 @@ async def test_a_dry_run_says_what_the_order_itself_would_say(control_plane: Pla
     assert (short["needed"], short["available"]) == (1, 0)
     assert short["resets_at"].endswith("T00:00:00Z")
     await ledger.adjust(control_plane.context.database, user_id, 5, "paid after all", audit.OPERATOR)
-    await users.set_status(control_plane.context.database, user_id, "suspended")
-    assert (await alike(SMALL, 403))["code"] == "account-suspended"
+    await suspension.suspend(control_plane.context.database, user_id, audit.OPERATOR)
+    control_plane.context.dispatcher.bus.announce("user", user_id)
+    for dry in (True, False):
+        assert (await order(control_plane, key, SMALL, dry=dry)).code == "account-suspended"
 
 
 async def test_a_newcomer_grows_into_the_whole_day(control_plane: Plane) -> None:
@@ -231,9 +233,15 @@ async def test_a_lapsed_plan_is_free_after_three_days_and_its_jobs_stay(control_
 
 def a_plan(**fields: Any) -> Plan:
     whole = {
-        **dict(name="free", tokens_per_day=100, newcomer_days=3, weight=1.0, running_max=1, queued_max=3),
-        **dict(submits_per_minute=10, reads_per_minute=120, images=True, pixels_max=1048576, video_seconds_max=0.0),
-        **dict(retention_days=7, pool_weight=12.0, pool_tokens_per_day=5000, price_cents=0, currency="EUR"),
+        "name": "free", "tokens_per_day": 100, "newcomer_days": 3, "weight": 1.0, "running_max": 1, "queued_max": 3,
+
+            "submits_per_minute": 10,
+            "reads_per_minute": 120,
+            "images": True,
+            "pixels_max": 1048576,
+            "video_seconds_max": 0.0
+        ,
+        "retention_days": 7, "pool_weight": 12.0, "pool_tokens_per_day": 5000, "price_cents": 0, "currency": "EUR",
     }
     return Plan(**{**whole, **fields})
 
@@ -317,8 +325,25 @@ async def test_the_bounds_of_the_code_are_those_of_the_table(database_url: str, 
 
 def test_the_price_of_everything_that_fits_is_at_least_one_token() -> None:
     fields: dict[str, Any] = {
-        **dict(name="m", kind="image", title="M", vram_gib=0, weight=1.0, width=64, height=64, pixels_max=2**22),
-        **dict(steps=20, steps_max=150, guidance=7.0, frames=None, frames_max=None, fps=None, paused=False),
+
+            "name": "m",
+            "kind": "image",
+            "title": "M",
+            "vram_gib": 0,
+            "weight": 1.0,
+            "width": 64,
+            "height": 64,
+            "pixels_max": 2**22
+        ,
+
+            "steps": 20,
+            "steps_max": 150,
+            "guidance": 7.0,
+            "frames": None,
+            "frames_max": None,
+            "fps": None,
+            "paused": False
+        ,
         "feasible_now": True,
     }
     model = Model(**fields)
