@@ -21,7 +21,7 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from control_plane import api, linking, log
+from control_plane import api, log
 from control_plane.api import problems
 from control_plane.api.document import document
 from control_plane.api.edge import Edge
@@ -72,8 +72,7 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
             _listen(context)
             await context.dispatcher.start()
             sweeper = Sweeper(database, context.store, context.signing_keys, settings)
-            merges = linking.watch(database, context.credentials.forget_user)
-            running = (sweeper.run(), context.credentials.run_uses(), merges, conduct.run())
+            running = (sweeper.run(), context.credentials.run_uses(), conduct.run())
             loops = [tasks.create_task(loop) for loop in running]
             try:
                 yield context

@@ -2,9 +2,9 @@
 
 Whoever is known here asks for a code and enters it where they are not known, or known as somebody else. An identity
 that is nobody's is attached; two users are merged by `merge_users` (0004_people.sql), which says who survives and how
-the books go over. Merging is one transaction and is tried again when others are in the way. Processes remember who a
-credential speaks for; they are told (`user <id>`), look up who was merged lately every `LOOK_SECONDS`, and an operation
-that meets the refusal `merged` asks anew, so nobody acts as a merged user for longer than that.
+the books go over. Merging is one transaction and is tried again when others are in the way. Processes remember for a
+few seconds who a credential speaks for (`credentials.CACHE_SECONDS`); they are told at once (`user <id>`), and an
+operation that finds nothing or meets the refusal `merged` asks anew, so nobody places an order as a merged user.
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ CODE_SECONDS = 600.0
 MERGE_TRIES = 12
 PAUSE_SECONDS_MAX = 0.1
 """Between two tries, at most; drawn anew each time."""
-LOOK_SECONDS = 3.0
-LOOK_BACK_SECONDS = 60.0
-"""Longer than anybody remembers who a credential speaks for."""
 
 IN_THE_WAY = frozenset({"40001", "40P01", "55P03"})
 """Serialisation failure, deadlock, lock timeout: somebody else was on these rows, nothing was done."""
@@ -77,7 +74,6 @@ ADD_CODE = Query("linking.add_code", Made)
 ONE_AT_A_TIME: Query[None] = Query("linking.one_at_a_time")
 TAKE_CODE = Query("linking.take_code", UUID)
 MERGE = Query("linking.merge", Outcome)
-LATELY = Query("linking.lately", UUID)
 ATTACH = Query("linking.attach", UUID)
 LOCK_USER = Query("linking.lock_user", str)
 IDENTITIES = Query("linking.identities", Named)
@@ -155,21 +151,6 @@ async def unlink(database: Database, user_id: UUID, provider: str, subject: str 
         await audit.record(connection, audit.user(user_id), "unlink", ("identity", identity), {"user": str(user_id)})
     log.info("identity.unlinked", user_id=user_id, provider=provider)
     return identity
-
-
-async def watch(database: Database, forget: Callable[[UUID], None]) -> None:
-    """Tells who has been merged, should the announcement have been missed; without end."""
-    told: set[UUID] = set()
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            lately = set(await database.many(LATELY, {"seconds": LOOK_BACK_SECONDS}))
-        except (Unavailable, psycopg.Error) as error:
-            log.warning("merges.not_seen", error=type(error).__name__)
-            continue
-        for user_id in lately - told:
-            forget(user_id)
-        told = lately
 
 
 def _chosen(known: list[Named], provider: str, subject: str | None) -> Named:

@@ -1155,8 +1155,6 @@ CREATE INDEX settlements_user ON public.settlements USING btree (user_id, job_id
 
 CREATE INDEX usage_daily_day ON public.usage_daily USING btree (day);
 
-CREATE INDEX users_merged_at ON public.users USING btree (merged_at) WHERE (merged_at IS NOT NULL);
-
 CREATE INDEX users_merged_into ON public.users USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 
 CREATE UNIQUE INDEX users_name ON public.users USING btree (name);

@@ -11,7 +11,6 @@ alter table users
     add constraint users_status_check check (status in ('active', 'suspended', 'deleted', 'merged')),
     add constraint merged_into_somebody check (num_nonnulls(merged_into, merged_at) = case status when 'merged' then 2 else 0 end);
 create index users_merged_into on users (merged_into) where merged_into is not null;
-create index users_merged_at on users (merged_at) where merged_at is not null;
 
 ------------------------------------------------------------------------------------------- link codes
 

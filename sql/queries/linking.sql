@@ -26,10 +26,6 @@ select coalesce(u.merged_into, u.id) from taken join users u on u.id = taken.use
 -- Makes two users one; see `merge_users` in 0004_people.sql.
 select m.survivor, m.gone, m.refusal from merge_users(%(one)s::uuid, %(other)s::uuid) m;
 
--- lately :many
--- Who was merged lately.
-select u.id from users u where u.merged_at > now() - make_interval(secs => %(seconds)s::float8) order by u.merged_at;
-
 -- attach :value
 -- Gives a user an identity that is nobody's; no row when it has become somebody's.
 with forgotten as (

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 from structlog.testing import capture_logs
 
-from control_plane import linking
+from control_plane import credentials, linking
 from control_plane.wire.worker import Lease
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.people import Person, at_ease, count, violations
@@ -127,7 +127,7 @@ async def test_another_process_knows_of_a_merge_within_seconds_even_if_nobody_te
             lambda: other.get(f"{API}/jobs", **there[1]), lambda answered: len(answered.json["data"]) == 1
         )
         assert listed.status == 200
-        assert asyncio.get_running_loop().time() - before < 2 * linking.LOOK_SECONDS
+        assert asyncio.get_running_loop().time() - before < credentials.CACHE_SECONDS + 2
 
 
 async def test_merges_race_completions_and_cancels_and_no_token_is_lost(
