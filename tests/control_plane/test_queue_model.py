@@ -166,7 +166,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     ),
     "lone claim in the wrong lane": (
         "claim_one",
-        "order by line.place - head.head_start + shift.lift + shift.back, head.tag, head.id",
+        "order by line.place - head.head_start + shift.lift + shift.back, line.place, head.tag, head.id",
         "order by head.id desc",
     ),
     "lone claim for a full slot": ("claim_one", "when %(is_full)s::boolean then 'slot_full'", "when false then ''"),
@@ -184,10 +184,61 @@ PLANTED: dict[str, tuple[str, str, str]] = {
         "when false then ''",
     ),
     "submit without a cap": ("admission.submit", "<= least(calls, room)", "<= least(calls, room + 1)"),
+    "hold that is not split": (
+        "admission.submit",
+        "cost - greatest(0, least(cost, daily - (sum - cost)))",
+        "0",
+    ),
+    "overdraft": ("admission.submit", "<= daily + purchased as fits", "<= daily + purchased + 3 as fits"),
+    "debt that is not paid off first": ("admission.submit", " or a.purchased < 0 then 0", " then 0"),
+    "yesterday's tokens taken of today": (
+        "admission.submit",
+        "case a.day when utc_day(now()) then a.daily else 0 end",
+        "a.daily",
+    ),
+    "grant that is not told": (
+        "ledger.grant",
+        "%(reason)s::text from changed",
+        "%(reason)s::text from changed where false",
+    ),
     "first answer forgotten": ("past", "and j.attempt = a.number", ""),
 }
 """What is planted → (statement, text, what stands there instead)."""
 
+
+FORGED: dict[str, tuple[str, str, str]] = {
+    "settlement that returns nothing to hand": (
+        "settle",
+        "purchased = balances.purchased + mine.purchased,",
+        "purchased = balances.purchased,",
+    ),
+    "hold that is never released": ("settle", "held = balances.held - mine.held,", "held = balances.held,"),
+    "settlement without its lines": ("settle", "where part.amount > 0\n        order by ended.id", "where false"),
+    "charge for nothing": ("settle", "else 0 end::bigint as charged", "else after.cost end::bigint as charged"),
+    "whole charge for a part": (
+        "settle",
+        "round(after.cost * least(1, greatest(0, coalesce(p.value, 0))))",
+        "after.cost",
+    ),
+    "charge for what a lost attempt had done": ("settle", " and p.attempt = after.attempt", ""),
+    "charge for what had not started": ("settle", " and before.phase = 'started'", ""),
+    "daily tokens that come back first": (
+        "settle",
+        "least(purchased, cost - charged) as returned_purchased",
+        "greatest(0, purchased - charged) as returned_purchased",
+    ),
+    "yesterday's tokens returned to today": (
+        "settle",
+        "coalesce(sum(ended.returned_daily) filter (where ended.day = b.day), 0) as daily",
+        "coalesce(sum(ended.returned_daily), 0) as daily",
+    ),
+    "usage that keeps what was returned": ("settle", "usage_daily.daily - mine.daily", "usage_daily.daily"),
+    "settlement twice": ("settle", "after.finished_at is not null and before.finished_at is null", "true"),
+    "count that is not kept": ("settle", "running = balances.running + mine.running,", ""),
+    "day that does not begin anew": ("hold_tokens", "when balances.day < mine.day then mine.daily else", "else"),
+    "hold without its line": ("hold_tokens", "where part.amount > 0;", "where part.amount > 1;"),
+}
+"""The same for the triggers that keep the books: function, text, what stands there instead."""
 
 QUICK = ("complete without the fence", "heartbeat without the fence")
 SLOW = (
@@ -217,3 +268,17 @@ def test_the_machine_finds_the_planted_bug(swept: type[QueueMachine], bug: str) 
     planted = cast(type[QueueMachine], type("Planted", (swept,), {"texts": texts, "told": Counter[str]()}))
     with pytest.raises((AssertionError, psycopg.errors.IntegrityError, Flaky)):
         run_state_machine_as_test(planted, settings=budget(400, 40, random=False))
+
+
+@pytest.mark.parametrize("bug", FORGED)
+def test_the_machine_finds_the_forged_book(swept: type[QueueMachine], owner: Rows, bug: str) -> None:
+    name, text, instead = FORGED[bug]
+    [(whole,)] = owner.execute("select pg_get_functiondef(%s::regproc)", [name]).fetchall()
+    assert whole.count(text) == 1, "the trigger has changed: plant the bug anew"
+    forged = cast(type[QueueMachine], type("Forged", (swept,), {"told": Counter[str]()}))
+    owner.execute(whole.replace(text, instead))
+    try:
+        with pytest.raises((AssertionError, psycopg.errors.IntegrityError, Flaky)):
+            run_state_machine_as_test(forged, settings=budget(400, 40, random=False))
+    finally:
+        owner.execute(whole)
