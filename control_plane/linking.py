@@ -117,6 +117,8 @@ async def attach(database: Database, code: str, provider: str, subject: str) -> 
         identity = {"provider": provider, "subject": subject}
         if await ATTACH.one(connection, {**identity, "user_id": owner}) is None:
             raise Merged("You have an account by now. Enter the code again.")
+        whose = {"user": str(owner)}
+        await audit.record(connection, audit.user(owner), "link", ("identity", f"{provider}:{subject}"), whose)
         log.info("identity.linked", user_id=owner, provider=provider)
         return Linked(user_id=owner, gone=None)
 

@@ -26,6 +26,9 @@ from control_plane.context import Context
 from control_plane.errors import Merged, NotFound, TesseraError
 from control_plane.wire import Request as WireRequest
 
+MERGES_MAX = 8
+"""How often a caller may have become part of another user while one request of theirs is answered."""
+
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
 
 Who = TypeVar("Who")
@@ -175,13 +178,14 @@ def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], 
         if decoder is not None:
             raw = await decoding.read(scope, request.receive, context.settings.body_bytes_max)
             body = decoding.body(raw, decoder)
-        try:
-            return await handler(Call(request, context, who, body, query))
-        except (Merged, NotFound):  # nothing was done, perhaps because they are somebody else by now
-            who = await guards.anew(request, op.guard, who)
-            if who is None:
-                raise
-            return await handler(Call(request, context, who, body, query))
+        for _ in range(MERGES_MAX):
+            try:
+                return await handler(Call(request, context, who, body, query))
+            except (Merged, NotFound):  # nothing was done, perhaps because they are somebody else by now
+                who = await guards.anew(request, op.guard, who)
+                if who is None:
+                    raise
+        return await handler(Call(request, context, who, body, query))
 
     return run
 

@@ -6,14 +6,14 @@ select p.user_id as id, p.status, p.reads_per_minute from identities i join user
 where i.provider = %(provider)s::text and i.subject = %(subject)s::text;
 
 -- add_seen :one
--- Makes a user for an identity never seen before; no row when another request was faster.
+-- Makes a user for an identity never seen before; no row when another request was faster: then take it all back.
 with born as (
     insert into users (name) values (%(name)s::text) on conflict (name) do nothing returning id, status, plan
 ),
 linked as (
     insert into identities (provider, subject, user_id)
     select %(provider)s::text, %(subject)s::text, born.id from born
-    returning user_id
+    on conflict (provider, subject) do nothing returning user_id
 )
 select born.id, born.status, p.reads_per_minute
 from born join linked on linked.user_id = born.id join plans p on p.name = born.plan;

@@ -98,6 +98,46 @@ async def _repeated(logs: Sequence[Mapping[str, Any]]) -> int:
     return sum(entry["event"] == "merge.repeated" and entry["sqlstate"] == "40001" for entry in logs)
 
 
+async def test_merges_in_a_circle_at_once_make_one_user_of_all(control_plane: Plane, bot: str, owner_url: str) -> None:
+    circle = [Person(control_plane, bot, f"telegram:{number}") for number in range(5)]
+    for person in circle:
+        await person.me()
+    codes = [await person.code() for person in circle]
+    jobs = [(await person.order()).json["id"] for person in circle]
+    answers = await asyncio.gather(
+        *(person.enter(code) for person, code in zip(circle, [*codes[1:], codes[0]], strict=True))
+    )
+    told = sorted(
+        (answered.status, answered.json["errors"][0]["code"]) for answered in answers if answered.status != 200
+    )
+    assert told == [(422, "own_code")], "whoever came last was the same user already"
+    assert len({(await person.me())["id"] for person in circle}) == 1
+    assert count(owner_url, "select count(*) from users where status = 'merged'") == 4
+    assert (
+        count(owner_url, "select count(*) from users u join users s on s.id = u.merged_into where s.status = 'merged'")
+        == 0
+    )
+    listed = (await circle[0].call("GET", "/jobs")).json["data"]
+    assert {job["id"] for job in listed} == set(jobs)
+    assert violations(owner_url) == []
+
+
+async def test_somebody_seen_first_while_they_link_ends_as_one_user(
+    control_plane: Plane, bot: str, owner_url: str
+) -> None:
+    for number in range(2 * ROUNDS):
+        known, new = (Person(control_plane, bot, f"{provider}:{number}") for provider in ("telegram", "discord"))
+        code = await known.code()
+        looks = [new.call("GET", "/user/me") for _ in range(6)]
+        answers = await asyncio.gather(*looks[:number], new.enter(code), *looks[number:])
+        assert {answered.status for answered in answers} == {200}, [answered.body for answered in answers]
+        assert (await new.me())["id"] == (await known.me())["id"]
+    assert violations(owner_url) == []
+    merged = count(owner_url, "select count(*) from users where status = 'merged'")
+    attached = count(owner_url, "select count(*) from audit_log where verb = 'link'")
+    assert merged + attached == 2 * ROUNDS
+
+
 async def test_a_job_moved_by_a_merge_is_found_by_whom_it_belongs_to(
     control_plane: Plane, ada: Person, lovelace: Person, owner_url: str
 ) -> None:
