@@ -22,7 +22,7 @@ class UserView(Message, frozen=True, kw_only=True):
     name: str
     plan: str
     status: str
-    """`active` or `suspended`; a suspended user can read but not order."""
+    """`active` or `suspended`; to a suspended user everything but this view is refused."""
     created_at: datetime
     identities: list[IdentityView]
 

@@ -226,6 +226,26 @@ async def test_no_order_slips_in_behind_a_suspension(
     assert rows.execute("select * from ledger_violations").fetchall() == []
 
 
+async def test_an_order_that_waits_for_a_suspension_to_commit_is_refused(
+    plane: Plane, rows: psycopg.Connection[Any], database_url: str
+) -> None:
+    """Its statement began while the user was active, and goes by what is committed when its turn comes."""
+    user_id, key = await somebody_plain(plane)
+    async with await psycopg.AsyncConnection.connect(database_url) as suspending:
+        await suspending.execute("update users set status = 'suspended' where id = %s", [user_id])
+        ordering = asyncio.ensure_future(plane.call("POST", f"{API}/jobs", key, {"prompt": "a lighthouse"}))
+        waiting = (
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        )
+        await eventually(
+            lambda: asyncio.to_thread(lambda: rows.execute(waiting).fetchone()), lambda found: found == (1,)
+        )
+        await suspending.commit()
+    answered = await ordering
+    assert (answered.status, answered.code) == (403, "account-suspended")
+    assert rows.execute("select count(*) from jobs where user_id = %s", [user_id]).fetchone() == (0,)
+
+
 async def somebody_plain(plane: Plane) -> tuple[UUID, str]:
     key = await plane.user_key()
     return UUID((await plane.call("GET", f"{API}/user/me", key)).json["id"]), key
