@@ -104,9 +104,23 @@ async def test_a_transfer_says_why(database: Database, sql: Rows, reason: str) -
 
 def line(**fields: object) -> Line:
     whole: dict[str, object] = {
-        **dict(id=1, created_at=datetime(2026, 5, 1, tzinfo=UTC), kind="hold", debit="daily", credit="held", amount=4),
-        **dict(day=None, job_id=UUID(int=7), reason=None, job_kind="image", model="testcard", state="canceled"),
-        **dict(job_held=4, job_charged=3, purchased=0, held=0, daily=None),
+        "id": 1,
+        "created_at": datetime(2026, 5, 1, tzinfo=UTC),
+        "kind": "hold",
+        "debit": "daily",
+        "credit": "held",
+        "amount": 4,
+        "day": None,
+        "job_id": UUID(int=7),
+        "reason": None,
+        "job_kind": "image",
+        "model": "testcard",
+        "state": "canceled",
+        "job_held": 4,
+        "job_charged": 3,
+        "purchased": 0,
+        "held": 0,
+        "daily": None,
     }
     return Line(**{**whole, **fields})  # type: ignore[arg-type]
 

@@ -233,15 +233,22 @@ async def test_a_lapsed_plan_is_free_after_three_days_and_its_jobs_stay(control_
 
 def a_plan(**fields: Any) -> Plan:
     whole = {
-        "name": "free", "tokens_per_day": 100, "newcomer_days": 3, "weight": 1.0, "running_max": 1, "queued_max": 3,
-
-            "submits_per_minute": 10,
-            "reads_per_minute": 120,
-            "images": True,
-            "pixels_max": 1048576,
-            "video_seconds_max": 0.0
-        ,
-        "retention_days": 7, "pool_weight": 12.0, "pool_tokens_per_day": 5000, "price_cents": 0, "currency": "EUR",
+        "name": "free",
+        "tokens_per_day": 100,
+        "newcomer_days": 3,
+        "weight": 1.0,
+        "running_max": 1,
+        "queued_max": 3,
+        "submits_per_minute": 10,
+        "reads_per_minute": 120,
+        "images": True,
+        "pixels_max": 1048576,
+        "video_seconds_max": 0.0,
+        "retention_days": 7,
+        "pool_weight": 12.0,
+        "pool_tokens_per_day": 5000,
+        "price_cents": 0,
+        "currency": "EUR",
     }
     return Plan(**{**whole, **fields})
 
@@ -325,25 +332,21 @@ async def test_the_bounds_of_the_code_are_those_of_the_table(database_url: str, 
 
 def test_the_price_of_everything_that_fits_is_at_least_one_token() -> None:
     fields: dict[str, Any] = {
-
-            "name": "m",
-            "kind": "image",
-            "title": "M",
-            "vram_gib": 0,
-            "weight": 1.0,
-            "width": 64,
-            "height": 64,
-            "pixels_max": 2**22
-        ,
-
-            "steps": 20,
-            "steps_max": 150,
-            "guidance": 7.0,
-            "frames": None,
-            "frames_max": None,
-            "fps": None,
-            "paused": False
-        ,
+        "name": "m",
+        "kind": "image",
+        "title": "M",
+        "vram_gib": 0,
+        "weight": 1.0,
+        "width": 64,
+        "height": 64,
+        "pixels_max": 2**22,
+        "steps": 20,
+        "steps_max": 150,
+        "guidance": 7.0,
+        "frames": None,
+        "frames_max": None,
+        "fps": None,
+        "paused": False,
         "feasible_now": True,
     }
     model = Model(**fields)
