@@ -194,9 +194,9 @@ class Claims:
             self._database,
             places,
             hints,
-            self._board.pool_clock,
+            self._board.pool_clock(lane_ids),
             self._settings.offer_seconds,
-            self._board.tags_per_token,
+            self._board.pace,
         )
         self._board.learn(rows, lowered)
         return rows

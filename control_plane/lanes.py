@@ -18,6 +18,7 @@ from control_plane import plans
 from control_plane.admission import Order
 from control_plane.database import Database, Query
 from control_plane.queue import ClaimRow, LaneHint
+from control_plane.slots import LIVE_SECONDS
 from control_plane.wire.worker import Capability, SlotClaim
 
 Offer = tuple[tuple[Capability, ...], int, Capability | None]
@@ -61,6 +62,7 @@ class PoolRow(msgspec.Struct, frozen=True, kw_only=True):
 
 ALL = Query("lanes.all", LaneRow)
 POOLS = Query("lanes.pools", PoolRow)
+SLOTS = Query("lanes.slots", int)
 WAITING = Query("lanes.waiting", WaitingRow)
 WRITE_DOWN: Query[None] = Query("lanes.write_down")
 ENSURE = Query("lanes.ensure", int)
@@ -136,21 +138,25 @@ class Board:
         """Plans whose users together have used up their tokens of the day."""
         self.processes = 1
         """How many control planes admit orders at present."""
+        self.slots = 1
+        """How many live at present."""
         self._tokens, self._tags = 1.0, 1.0
         """Served of late, and how far the clocks rose by it."""
 
-    @property
-    def pool_clock(self) -> float:
-        """How far service has come, on the scale on which lanes are compared."""
-        return max((lane.clock + lane.tag_offset for lane in self.lanes.values()), default=0.0)
+    def pool_clock(self, lane_ids: Iterable[int]) -> float:
+        """How far service has come in the furthest of these lanes, on the scale on which lanes are compared.
 
-    @property
-    def tags_per_token(self) -> float:
-        """How far a clock comes by a token of service: one over the weights of those who are served at present.
-
-        A clock rises by what all processes serve, of which this one sees its part.
+        Only lanes that share a slot are compared: a lane of other slots may be far ahead, and all of these would seem
+        to lag alike.
         """
-        return self._tags / (self._tokens * self.processes)
+        return max((lane.clock + lane.tag_offset for lane_id in lane_ids if (lane := self.lanes.get(lane_id))), default=0.0)
+
+    @property
+    def pace(self) -> float:
+        """How far a clock comes when every slot serves a token: one over the weights of those who are served at present,
+        times the slots. A clock rises by what all processes serve, of which this one sees its part.
+        """
+        return self.slots * self._tags / (self._tokens * self.processes)
 
     async def refresh(self) -> None:
         """Read every lane and its smallest queued tag."""
@@ -165,6 +171,7 @@ class Board:
             lane.pool_tokens = {pool.plan: pool.tokens for pool in pools if pool.lane_id == lane.id}
         self.spent_plans = await self._database.many(plans.SPENT)
         self.processes = max(1, await self._database.one(plans.PROCESSES) or 1)
+        self.slots = max(1, await self._database.one(SLOTS, {"live_seconds": LIVE_SECONDS}) or 1)
 
     def _add(self, lane: Lane) -> None:
         self.lanes[lane.id] = lane

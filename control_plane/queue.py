@@ -28,13 +28,13 @@ from control_plane.states import (
 from control_plane.wire.worker import FailCause, Phase, ReleaseReason
 
 AFFINITY_TOKENS = 30.0
-"""How many tokens of the loaded model a slot may serve before another lane, whose turn it was, has it load its own …"""
+"""How many tokens of the loaded model each slot may serve before another lane, whose turn it was, has one load its own …"""
 PATIENCE_SECONDS = 60.0
 """… or how long that lane's head must have waited, all of it since the lane was last served: under a backlog every head
 has waited for long, and counting that would have the slots load a model for each job."""
 LAG_TOKENS = 2 * AFFINITY_TOKENS
-"""How much service a lane that was empty or without a worker may catch up on; more than the affinity, so that
-standing back for a loaded model is not forgotten."""
+"""How much service of each slot a lane that was empty or without a worker may catch up on; more than the affinity, so
+that standing back for a loaded model is not forgotten."""
 REAP_MOST = 100
 SWEEP_MOST = 1_000
 
@@ -210,11 +210,12 @@ async def claim(
     hints: Sequence[LaneHint],
     pool_clock: float,
     offer_seconds: float,
-    tags_per_token: float = 1.0,
+    pace: float = 1.0,
 ) -> list[ClaimRow]:
     """One row per place: a new lease, the live lease of the same claim id, a refusal, or nothing to do.
 
-    `tags_per_token`: how far the clocks come by a token of service at present; limits are tokens, order is by tags.
+    `pace`: how far the clocks come at present when every slot serves a token. Limits are tokens of a slot, order is by
+    tags.
     """
     shared = {
         "loaded_lane_id": places[0].loaded_lane_id,
@@ -225,9 +226,9 @@ async def claim(
         "tag_offset": column(hints, "tag_offset"),
         "pool_clock": pool_clock,
         "offer_seconds": offer_seconds,
-        "affinity": AFFINITY_TOKENS * tags_per_token,
+        "affinity": AFFINITY_TOKENS * pace,
         "patience": PATIENCE_SECONDS,
-        "lag": LAG_TOKENS * tags_per_token,
+        "lag": LAG_TOKENS * pace,
     }
     if len(places) == 1:
         return await database.many(CLAIM_ONE, {name: getattr(places[0], name) for name in _OF_A_PLACE} | shared)

@@ -17,6 +17,11 @@ select j.lane_id, j.pool as plan, sum(j.cost)::float8 as tokens
 from jobs j where j.state = 'queued' and j.pool is not null
 group by j.pool, j.lane_id;
 
+-- slots :value
+-- How many slots live.
+select count(*)::integer from slots s join workers w on w.id = s.worker_id
+where s.quarantined_at is null and w.revoked_at is null and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8);
+
 -- waiting :many
 -- How many jobs wait in each of these lanes, up to a cap: as many agents are worth waking.
 select l.lane_id, (select count(*) from (select 1 from jobs j where j.lane_id = l.lane_id and j.state = 'queued'

@@ -7,8 +7,9 @@
 -- Gives the members, who all serve the same lanes and have the same lane loaded, the jobs that are next in line.
 -- First a look without locks decides how many come from which lane; then exactly so many are locked, skipping what
 -- others hold. Lanes are compared by tag + offset; one that lags further than `lag` behind the pool clock is lifted
--- to it, by where its line is and not by a job with an older tag; a lane that is not loaded stands back by `affinity`,
--- unless its head has waited `patience` seconds, all of them since the lane was last served. Jobs of users
+-- to it, by where its line is and not by a job with an older tag; of two that are lifted, the one behind goes first. A
+-- lane that is not loaded stands back by `affinity`, unless its head has waited `patience` seconds, all of them since the
+-- lane was last served. Jobs of users
 -- who have as many running as their plan allows are passed over. The users of what was picked are locked, in the order
 -- of their ids, so that no two claims seat somebody beyond that.
 with member as materialized (
@@ -59,7 +60,7 @@ planned as materialized (
                 case when seen.lane_id <> %(loaded_lane_id)s::integer and seen.waited < %(patience)s::float8
                     then %(affinity)s::float8 else 0 end as back
         ) shift
-        order by rank, seen.tag, seen.id
+        order by rank, seen.key, seen.tag, seen.id
         limit (select jobs from free)
     ) best
     group by best.lane_id, best.lift
@@ -167,7 +168,7 @@ best as materialized (
                 then %(affinity)s::float8 else 0 end as back
     ) shift
     where exists (select from member where refusal is null and held_job_id is null)
-    order by line.place - head.head_start + shift.lift + shift.back, head.tag, head.id
+    order by line.place - head.head_start + shift.lift + shift.back, line.place, head.tag, head.id
     limit 1
 ),
 picked as materialized (

@@ -1,0 +1,204 @@
+"""Fair shares, bounded waits, few changes of the model: measured in virtual time, by the statements of production.
+
+Each test is a service under load or attack; `pytest -s` prints the figures. The long versions run under `torture`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import LiteralString
+
+import pytest
+
+from control_plane import embedded
+from tests.fixtures.postgres import Postgres
+from tests.fixtures.queue import Rows, add_lane, lane_of_the_testcard
+from tests.fixtures.simulation import Simulation, Told, User, jain, percentile, simulated
+from tests.fixtures.simulation_bound import verdicts, worst
+
+AT_WILL: LiteralString = """update plans set tokens_per_day = 1000000, queued_max = 1000, submits_per_minute = 1000000,
+    running_max = 1000, newcomer_days = 0, pool_weight = null, pool_tokens_per_day = null"""
+"""The plans with their weights and without their other limits: what is measured is the order alone."""
+
+Span = pytest.param
+
+
+def one_lane(sql: Rows) -> dict[str, int]:
+    return {"testcard": lane_of_the_testcard(sql)}
+
+
+def lanes(*models: str) -> Callable[[Rows], dict[str, int]]:
+    return lambda sql: {model: add_lane(sql, model) for model in models}
+
+
+def told_to_the_reader(**figures: object) -> None:
+    print("\n   ", ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in figures.items()), end=" ")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+# ------------------------------------------------------------------------------------------------ shares
+
+
+async def test_users_of_equal_weight_get_equal_shares_whatever_they_order(database_url: str, owner_url: str) -> None:
+    """One floods, some order dear jobs; who cancels and orders again gains nothing and takes nothing from the others."""
+    async with simulated(database_url, owner_url, one_lane, plans=AT_WILL) as service:
+        for _ in range(2):
+            service.machine()
+        people = [service.user("starter", f"user-{n}") for n in range(8)]
+        costs: list[Callable[[], int]] = [lambda: 1, lambda: 2, lambda: service.random.choice((1, 2, 4)), lambda: 8]
+        for n, user in enumerate(people):
+            service.keeps_in_line(user, 40 if n == 0 else 4, costs[n % 4])
+        fickle = people[-1]
+
+        async def change_of_mind() -> None:
+            for told in [told for told in fickle.orders if told.left_line_at > service.now][-2:]:
+                await service.cancel(told)
+                await service.order(fickle, 8)
+
+        service.every(20, change_of_mind)
+        await service.run(900)
+        shares = service.served()
+    index = jain(shares[user] for user in people if user is not fickle)
+    told_to_the_reader(jain=index, tokens=sum(shares.values()))
+    assert sum(shares.values()) >= 850, "the slots were busy all the time"
+    assert index >= 0.99
+    assert shares[fickle] <= min(shares[user] for user in people if user is not fickle) + 8
+
+
+async def test_plans_share_by_their_weights_under_saturation(database_url: str, owner_url: str) -> None:
+    weights = {"free": 1, "starter": 4, "pro": 12}
+    async with simulated(database_url, owner_url, one_lane, plans=AT_WILL) as service:
+        service.machine()
+        people = [service.user(plan) for plan in weights for _ in range(2)]
+        for user in people:
+            service.keeps_in_line(user, 12, lambda: service.random.choice((1, 1, 2)))
+        await service.run(1_600)
+        shares = service.served()
+    total = sum(shares.values())
+    part = {plan: sum(shares[user] for user in people if user.plan == plan) / total for plan in weights}
+    told_to_the_reader(**{f"{plan}_of_its_weight": part[plan] * 17 / weight for plan, weight in weights.items()})
+    for plan, weight in weights.items():
+        assert part[plan] == pytest.approx(weight / 17, rel=0.05), plan
+
+
+# ------------------------------------------------------------------------------------------------ the wait bound
+
+
+async def storm(service: Simulation, seconds: float) -> None:
+    """Everybody at once: floods, many small users, dear jobs beside cheap ones, people who cancel and order again."""
+    chance = service.random
+    models = list(service.lanes)
+    for n in range(3):
+        service.keeps_in_line(service.user("pro"), 15, lambda: chance.choice((1, 2, 4)), models[n % len(models)])
+    for n in range(2):
+        service.keeps_in_line(service.user("starter"), 2, lambda: 40, models[n % len(models)])
+    small = [service.user(chance.choice(("free", "starter"))) for _ in range(15)]
+    service.orders_now_and_then(small, 8, lambda: 1, lambda: chance.choice(models))
+    fickle = service.user("pro")
+
+    async def change_of_mind() -> None:
+        for told in [told for told in fickle.orders if told.left_line_at > service.now]:
+            await service.cancel(told)
+        await service.orders([(fickle, chance.choice((1, 3, 9))) for _ in range(3)], chance.choice(models))
+
+    service.every(15, change_of_mind, first=3)
+    service.every(20, service.tick)
+    await service.run(seconds)
+
+
+def held_to_the_bound(service: Simulation, at_least: int) -> float:
+    """Holds every job against the bound. How much of it the worst one used up."""
+    found = verdicts(service)
+    assert len(found) >= at_least
+    nearest = worst(found)
+    longest = max(found, key=lambda verdict: verdict.waited)
+    told_to_the_reader(
+        jobs=len(found), longest_wait=longest.waited, its_bound=longest.bound, nearest_to_the_bound=nearest.part
+    )
+    assert nearest.part <= 1, (nearest.told.user.name, nearest.told.model, nearest.waited, nearest.bound)
+    return nearest.part
+
+
+async def test_no_job_in_a_storm_waits_longer_than_the_bound(database_url: str, owner_url: str) -> None:
+    async with simulated(database_url, owner_url, one_lane, plans=AT_WILL) as service:
+        for _ in range(2):
+            service.machine()
+        await storm(service, 500)
+        held_to_the_bound(service, 150)
+
+
+async def test_nor_where_workers_have_different_models(database_url: str, owner_url: str) -> None:
+    async with simulated(database_url, owner_url, lanes("one", "two", "three"), plans=AT_WILL) as service:
+        service.machine(["one", "two"])
+        service.machine(["three"], seconds=0.7)
+        service.machine(["two", "three", "one"])
+        await storm(service, 400)
+        held_to_the_bound(service, 150)
+
+
+async def test_nor_where_plans_cap_what_runs(database_url: str, owner_url: str) -> None:
+    capped: LiteralString = AT_WILL + "; update plans set running_max = case name when 'pro' then 2 else 1 end"
+    async with simulated(database_url, owner_url, one_lane, plans=capped) as service:
+        for _ in range(4):
+            service.machine()
+        await storm(service, 300)
+        held_to_the_bound(service, 150)
+
+
+async def test_the_bound_is_one_that_adversaries_reach(database_url: str, owner_url: str) -> None:
+    """Ten users whose whole dear jobs stand a hair ahead of a newcomer: the term that self-clocking costs."""
+    async with simulated(database_url, owner_url, one_lane, plans=AT_WILL) as service:
+        service.machine()
+        await service.orders([(service.user("free"), 20) for _ in range(10)])
+        driver = service.user("free")
+        await service.orders([(driver, 1) for _ in range(20)])
+        await service.run(36.5)
+        newcomer = await service.order(service.user("free"), 1)
+        await service.run(600)
+        assert newcomer.wait >= 400, "all ten went first"
+        assert held_to_the_bound(service, 31) >= 0.85
+
+
+# ------------------------------------------------------------------------------------------------ changes of the model
+
+
+def changes_by_arrival(orders: Sequence[Told], slots: int, seconds: float, loaded: str) -> int:
+    """How often plain FIFO has a slot change its model: orders in the order they came, to whichever slot is free."""
+    free = [(0.0, n) for n in range(slots)]
+    have, changes = [loaded] * slots, 0
+    for told in orders:
+        at, slot = heapq.heappop(free)
+        changes += have[slot] != told.model
+        have[slot] = told.model
+        heapq.heappush(free, (max(at, told.ordered_at) + told.cost * seconds, slot))
+    return changes
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+async def test_affinity_cuts_changes_of_the_model_fourfold_within_the_bound(
+    database_url: str, owner_url: str, slots: int
+) -> None:
+    """Two models in equal demand, somewhat more of it than can be served."""
+    async with simulated(database_url, owner_url, lanes("one", "two"), plans=AT_WILL) as service:
+        for _ in range(slots):
+            service.machine()
+        service.every(20, service.tick)
+        people = [service.user(plan) for plan in ("free", "starter", "pro") * 3]
+        models = list(service.lanes)
+        service.orders_now_and_then(
+            people, 4 / slots / 1.15, lambda: service.random.choice((1, 1, 2, 4)), lambda: service.random.choice(models)
+        )
+        await service.run(1_400 / slots)
+        started = service.started()
+        plain = changes_by_arrival([told for told in service.told if told in started], slots, 2.0, "one")
+        told_to_the_reader(slots=slots, jobs=len(started), changes=service.switches, by_arrival=plain)
+        assert service.switches >= 2, "both models were served"
+        assert plain >= 4 * service.switches
+        held_to_the_bound(service, 250)
