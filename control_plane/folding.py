@@ -49,17 +49,17 @@ def _disguises() -> dict[int, str | None]:
     return {**table, **dict.fromkeys(chain(unseen, _INVISIBLE))}
 
 
-def _gaps() -> dict[int, str]:
-    """Spaces of all kinds become one, punctuation and symbols become a full stop; the rest makes words."""
-    gaps = {"Z": " ", "C": " ", "P": ".", "S": "."}
-    kinds = ((point, unicodedata.category(chr(point))[0]) for point in chain(*_SURVEYED))
-    return {point: gaps[kind] for point, kind in kinds if kind in gaps}
+def _gaps() -> tuple[dict[int, str], dict[int, str]]:
+    """Spaces of all kinds, and punctuation with symbols: what is between words, and what may be inside one."""
+    kinds = {point: unicodedata.category(chr(point))[0] for point in chain(*_SURVEYED)}
+    spaces = {point: " " for point, kind in kinds.items() if kind in "ZC"}
+    return spaces, {point: " " for point, kind in kinds.items() if kind in "PS"}
 
 
 _DISGUISES = _disguises()
-_GAPS = _gaps()
-_BARE = {**_GAPS, ord("."): " ", **{point: " " for point, gap in _GAPS.items() if gap == "."}}
-_CLOSED = {**{point: "" if gap == "." else gap for point, gap in _GAPS.items()}, ord("@"): "a", ord("$"): "s"}
+_SPACES, _SIGNS = _gaps()
+_BARE = {**_SPACES, **_SIGNS}
+_CLOSED = {**_SPACES, **dict.fromkeys(_SIGNS, ""), ord("@"): "a", ord("$"): "s"}
 
 
 def fold(text: str) -> str:
@@ -89,10 +89,15 @@ def readings(text: str) -> tuple[str, ...]:
 
 
 def skeleton(text: str) -> str:
-    """All readings of a text as words with a space around each, one reading to a line; also with what was set apart by
-    punctuation inside a word, or letter by letter, joined again."""
+    """A text as words with a space around each, one reading to a line; see `skeleton_of`."""
+    return skeleton_of(readings(text))
+
+
+def skeleton_of(found: Iterable[str]) -> str:
+    """The same of readings that are known; also with what was set apart by punctuation inside a word, or letter by
+    letter, joined again."""
     lines: dict[str, None] = {}
-    for reading in readings(text):
+    for reading in found:
         bare = reading.translate(_BARE).split()
         lines[_line(bare)] = None
         if (closed := reading.translate(_CLOSED).split()) != bare:

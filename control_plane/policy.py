@@ -73,8 +73,9 @@ class Text:
     __slots__ = ("plain", "skeleton")
 
     def __init__(self, text: str) -> None:
-        self.plain = "\n".join(" ".join(reading.splitlines()) for reading in folding.readings(text))
-        self.skeleton = folding.skeleton(text)
+        readings = folding.readings(text)
+        self.plain = "\n".join(" ".join(reading.splitlines()) for reading in readings)
+        self.skeleton = folding.skeleton_of(readings)
 
 
 class Terminology:
@@ -141,7 +142,7 @@ def _document(path: Path) -> Document:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise ValueError(f"it has more than {FILE_BYTES_MAX} bytes.")
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Document)
-    except (OSError, ValueError, msgspec.ValidationError) as error:  # a fault in TOML or UTF-8 is a ValueError
+    except (OSError, ValueError, RecursionError) as error:  # a fault in TOML, UTF-8 or a field is a ValueError
         raise ConfigurationError(f"The policy {path} cannot be read: {error}") from error
 
 

@@ -140,6 +140,7 @@ def test_a_file_adds_to_the_section_on_minors(write: Write) -> None:
         ('[categories.a]\ntogether = [[["a"], []]]', "is empty"),
         ('[inputs]\nsha256 = ["ab"]', "matching regex"),
         ("\ud800", "cannot be read"),
+        ("deep = " + "[" * 50_000, "cannot be read"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(write: Write, tmp_path: Path, text: str, told: str) -> None:
