@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from control_plane import embedded, policy, reports
+from control_plane.database import Database
 from tests.fixtures.operator import Say, Tell, name, on_database, submit
 
 
@@ -34,6 +35,15 @@ def done(data_dir: Path, user_id: UUID) -> UUID:
         *(job_id, f"jobs/{job_id}"),
     )
     return job_id
+
+
+def file(data_dir: Path, user_id: UUID, job_id: UUID) -> str:
+    """A report of the first file of a job."""
+
+    async def work(database: Database) -> UUID:
+        return (await reports.file(database, user_id, job_id, 0, "person", "that is me")).id
+
+    return str(on_database(data_dir, work))
 
 
 @pytest.fixture
@@ -64,12 +74,7 @@ def test_a_file_is_withdrawn_and_comes_back(say: Say, tell: Tell, data_dir: Path
 
 def test_complaints_are_listed_upheld_and_dismissed(say: Say, tell: Tell, data_dir: Path, ada: UUID) -> None:
     jobs = [done(data_dir, ada) for _ in range(2)]
-    filed = [
-        str(
-            on_database(data_dir, lambda db, job_id=job_id: reports.file(db, ada, job_id, 0, "person", "that is me")).id
-        )
-        for job_id in jobs
-    ]
+    filed = [file(data_dir, ada, job_id) for job_id in jobs]
     mine = [report for report in tell("report", "list") if report["id"] in filed]
     assert [(report["id"], report["text"], report["state"]) for report in mine] == [
         (report_id, "that is me", "open") for report_id in reversed(filed)

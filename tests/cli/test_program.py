@@ -35,7 +35,8 @@ def test_the_command_line_has_every_word_that_others_rely_on() -> None:
     words = {parser.prog.removeprefix("tessera ") for parser in COMMANDS}
     assert words == {
         *("up", "serve", "migrate", "check", "openapi", "status", "generate"),
-        *("user create", "user list", "user suspend", "user restore"),
+        *("user create", "user list", "user suspend", "user restore", "user plan", "user grant", "user adjust"),
+        *("plan list", "plan set", "ledger show", "ledger check"),
         *("key create", "key list", "key revoke"),
         *("invite create", "invite list", "invite revoke"),
         *("artifact quarantine", "artifact restore", "report list", "report uphold", "report dismiss", "audit list"),
