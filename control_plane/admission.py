@@ -127,6 +127,10 @@ def queue_full() -> QueueFull:
     return QueueFull("You have as many jobs waiting as your plan allows. Wait for one to finish.", retry_after=10)
 
 
+def paused() -> Paused:
+    return Paused("New jobs are paused by the operator. Try again later.", retry_after=30)
+
+
 def suspended() -> Suspended:
     return Suspended("This account is suspended. Ask the operator.")
 
@@ -146,7 +150,7 @@ def _refusal(row: SubmitRow, cost: int) -> TesseraError:
         case "merged":
             return Merged("This account has become part of another one. Try again.", retry_after=1)
         case "paused":
-            return Paused("New jobs are paused by the operator. Try again later.", retry_after=30)
+            return paused()
         case "idempotency_mismatch":
             return IdempotencyMismatch("This Idempotency-Key was used with another request. Use a new key.")
         case _:

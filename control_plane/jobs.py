@@ -8,7 +8,6 @@ the line of the lane.
 from __future__ import annotations
 
 import hashlib
-import time
 from datetime import datetime
 from uuid import UUID
 
@@ -18,9 +17,10 @@ from control_plane import admission, orders, plans, pricing, signing, states, wa
 from control_plane.admission import URGENT_TOKENS, Order
 from control_plane.context import Context
 from control_plane.database import Query
-from control_plane.errors import ModeratedInput, NotFound, PlanForbids, Rate, TesseraError
+from control_plane.errors import DiskLow, ModeratedInput, NotFound, PlanForbids, Rate, TesseraError
 from control_plane.plans import Standing
 from control_plane.states import ERROR_MESSAGES, TERMINAL, State
+from control_plane.waiting import Queued
 from control_plane.wire.job import (
     ArtifactView,
     Cost,
@@ -59,6 +59,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     progress: float | None
     progress_step: int | None
     progress_steps: int | None
+    capped: bool
+    """In line, while its user has as many running as the plan allows."""
     artifacts: str | None
 
 
@@ -108,7 +110,7 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
     context.disk.check()
     cost = pricing.calculate_token_cost(spec, model)
     lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
-    sent_at = time.monotonic()
+    sent_at = context.lines.clock()
     size = _size(spec)
     try:
         submitted = await context.dispatcher.submit(
@@ -132,13 +134,9 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
     if submitted.created_at is None:
         job = await view(context, user_id, submitted.job_id)
         return Placed(job=job, replayed=submitted.replayed, rate=submitted.rate)
-    line = await _line(context, lane_id)
-    fresh = JobFacts(
-        id=submitted.job_id,
-        cost=cost,
-        created_at=submitted.created_at,
-        waiting=waiting.arrived(line, submitted.job_id, sent_at),
-    )
+    queued = Queued(id=submitted.job_id, tag=submitted.tag, cost=cost)
+    told = await context.lines.arrived(lane_id, _bound(context, lane_id), queued, sent_at)
+    fresh = JobFacts(id=submitted.job_id, cost=cost, created_at=submitted.created_at, waiting=told)
     return Placed(job=_view(context, fresh, spec, order.metadata), replayed=False, rate=submitted.rate)
 
 
@@ -148,10 +146,12 @@ async def quote(context: Context, user_id: UUID, order: SubmitRequest) -> Quote:
     spec = orders.complete(order, model)
     context.conduct.check(spec)
     cost = pricing.calculate_token_cost(spec, model)
-    line = await _line(context, await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib))
-    eta = waiting.estimate(line.service, line.tokens_before[-1], cost)
+    lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
+    line = await _line(context, lane_id)
+    eta = waiting.estimate(line, cost)
     standing = await plans.standing(context.database, user_id, context.dispatcher.board.spent_plans)
-    refusal = await _foreseen(context, standing, spec, cost)
+    is_paused = model.paused or standing.submits_paused or context.dispatcher.board.lanes[lane_id].paused
+    refusal = await _foreseen(context, standing, spec, cost, is_paused=is_paused)
     return Quote(
         cost=cost,
         feasible_now=model.feasible_now,
@@ -163,10 +163,14 @@ async def quote(context: Context, user_id: UUID, order: SubmitRequest) -> Quote:
     )
 
 
-async def _foreseen(context: Context, standing: Standing, spec: JobSpec, cost: int) -> TesseraError | None:
+async def _foreseen(
+    context: Context, standing: Standing, spec: JobSpec, cost: int, *, is_paused: bool
+) -> TesseraError | None:
     """What admission would refuse this order with at this moment, in the same order and words."""
     if standing.status != "active":
         return admission.suspended()
+    if is_paused:
+        return admission.paused()
     if forbidden := plans.forbidden(_size(spec), standing, await context.database.many(plans.LIST)):
         return forbidden
     if standing.calls <= 0:
@@ -175,6 +179,10 @@ async def _foreseen(context: Context, standing: Standing, spec: JobSpec, cost: i
         return admission.queue_full()
     if cost > standing.available:
         return admission.tokens_short(cost, standing.available, standing.resets_at, standing.resets_in)
+    try:
+        context.disk.check()
+    except DiskLow as error:
+        return error
     return None
 
 
@@ -275,12 +283,17 @@ async def _viewed(context: Context, row: JobRow) -> JobView:
 
 async def _waiting(context: Context, row: JobRow) -> Waiting:
     line = await _line(context, row.lane_id)
-    return waiting.explain(line, waiting.Queued(id=row.id, tag=row.tag, cost=row.cost, phase=row.phase))
+    queued = Queued(id=row.id, tag=row.tag, cost=row.cost, phase=row.phase, capped=row.capped)
+    return waiting.explain(line, queued)
 
 
 async def _line(context: Context, lane_id: int) -> waiting.Line:
+    return await context.lines.line(lane_id, _bound(context, lane_id))
+
+
+def _bound(context: Context, lane_id: int) -> float:
     lane = context.dispatcher.board.lanes.get(lane_id)
-    return await context.lines.line(lane_id, lane.bound if lane else float("-inf"))
+    return lane.bound if lane else float("-inf")
 
 
 def _progress(row: JobRow) -> Progress | None:

@@ -80,6 +80,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Until the whole rate is free again."""
     resets_at: datetime
     resets_in: float
+    submits_paused: bool
+    """For everybody."""
 
     @property
     def available(self) -> int:

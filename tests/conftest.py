@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.fixtures.worker",
     "tests.fixtures.api",
     "tests.fixtures.people",
+    "tests.fixtures.money",
 ]
 
 for _name in [name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")]:

@@ -44,7 +44,8 @@ select p.user_id, p.status, p.plan, p.paid_until, p.queued_max, p.running_max, p
     floor((60 - extract(epoch from greatest(b.submits_until, now()) - now())) * p.submits_per_minute / 60)::integer as calls,
     extract(epoch from greatest(b.submits_until, now()) - now())::float8 as busy_seconds,
     ((utc_day(now()) + 1)::timestamp at time zone 'UTC') as resets_at,
-    extract(epoch from (utc_day(now()) + 1)::timestamp at time zone 'UTC' - now())::float8 as resets_in
+    extract(epoch from (utc_day(now()) + 1)::timestamp at time zone 'UTC' - now())::float8 as resets_in,
+    exists (select from switches s where s.name = 'submits' and s.paused_at is not null) as submits_paused
 from user_plans p join balances b on b.user_id = p.user_id
 where p.user_id = %(user_id)s::uuid;
 

@@ -318,7 +318,7 @@ def test_a_line_that_could_not_be_explained_cannot_be_written(sql: Rows, values:
         sql.execute(
             "insert into ledger_transfers (user_id, kind, debit, credit, amount, day, reason)"
             f" select u.id, v.kind, v.debit, v.credit, v.amount, v.day::date, v.reason"
-            f" from users u, (values {values}) as v (kind, debit, credit, amount, day, reason)"  # noqa: S608
+            f" from users u, (values {values}) as v (kind, debit, credit, amount, day, reason)"
         )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 
 from control_plane import audit, ledger, plans, suspension, users
 from control_plane.errors import Invalid, NotFound
-from control_plane.models import Model
+from control_plane.models import REMEMBERED_SECONDS, Model
 from control_plane.plans import Plan
 from control_plane.pricing import FORMULA, calculate_token_cost
 from control_plane.wire.job import JobSpec
@@ -67,7 +68,7 @@ async def test_the_published_formula_is_the_price(control_plane: Plane) -> None:
         size = model["width"] * model["height"] / price["pixels_per_token"]
         tokens = size * model["steps"] / price["steps_per_token"] * price["weight"] * pictures
         assert model["example_cost"] == max(1, -int(-tokens // 1))
-    names = {name for name in answered.json["data"][0]["price"]} - {"weight"}
+    names = set(answered.json["data"][0]["price"]) - {"weight"}
     assert all(name in FORMULA for name in names)
 
 
@@ -87,7 +88,7 @@ async def test_who_asks_is_told_what_they_have(control_plane: Plane) -> None:
 
 
 async def test_usage_is_told_by_day_and_without_what_came_back(control_plane: Plane) -> None:
-    user_id, key = await person(control_plane, "starter")
+    _, key = await person(control_plane, "starter")
     jobs = [(await order(control_plane, key, {**SMALL, "count": 4, "steps": 80})).json["id"] for _ in range(3)]
     await control_plane.call("DELETE", f"{API}/jobs/{jobs[0]}", key)
     with rows(control_plane.context.database.url) as sql:
@@ -169,6 +170,22 @@ async def test_what_a_plan_forbids_is_told_with_the_limit_and_who_allows_it(
     assert (await control_plane.call("GET", f"{API}/user/me", key)).json["tokens"]["held"] == 0
 
 
+SWITCHES: tuple[tuple[LiteralString, LiteralString], ...] = (
+    (
+        "update switches set paused_at = now() where name = 'submits'",
+        "update switches set paused_at = null where name = 'submits'",
+    ),
+    ("update models set paused_at = now()", "update models set paused_at = null"),
+    ("update lanes set paused_at = now()", "update lanes set paused_at = null"),
+)
+
+
+async def board_and_models(plane: Plane) -> None:
+    """What this process remembers for a second is read anew."""
+    await plane.context.dispatcher.board.refresh()
+    await asyncio.sleep(REMEMBERED_SECONDS)
+
+
 async def test_a_dry_run_says_what_the_order_itself_would_say(control_plane: Plane) -> None:
     """The same refusals in the same words, with nothing placed, counted or held."""
     user_id, key = await person(control_plane, "free")
@@ -197,6 +214,13 @@ async def test_a_dry_run_says_what_the_order_itself_would_say(control_plane: Pla
     assert (short["needed"], short["available"]) == (1, 0)
     assert short["resets_at"].endswith("T00:00:00Z")
     await ledger.adjust(control_plane.context.database, user_id, 5, "paid after all", audit.OPERATOR)
+    with rows(control_plane.context.database.url) as sql:
+        for pause, resume in SWITCHES:
+            sql.execute(pause)
+            await board_and_models(control_plane)
+            assert (await alike(SMALL, 503))["code"] == "paused"
+            sql.execute(resume)
+            await board_and_models(control_plane)
     await suspension.suspend(control_plane.context.database, user_id, audit.OPERATOR)
     control_plane.context.dispatcher.bus.announce("user", user_id)
     for dry in (True, False):
