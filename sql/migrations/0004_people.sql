@@ -105,10 +105,10 @@ begin
     gone := case survivor when one then other else one end;
 
     update jobs set user_id = survivor where user_id = gone and finished_at is not null;
-    perform from jobs where user_id = gone order by id for update;
+    perform from jobs where user_id = gone order by id for no key update;
     perform from balances where user_id in (survivor, gone) order by user_id for update;
     if (select count(*) from jobs where user_id = gone)
-        > (select count(*) from (select from jobs where user_id = gone for update skip locked) mine) then
+        > (select count(*) from (select from jobs where user_id = gone for no key update skip locked) mine) then
         raise serialization_failure using message = 'jobs of the user are on the move';
     end if;
     update jobs set user_id = survivor where user_id = gone;
