@@ -20,7 +20,7 @@ import msgspec
 import psycopg
 import structlog
 
-from control_plane import admission, metrics, queue, workers
+from control_plane import admission, bound, metrics, queue, workers
 from control_plane.admission import Order, SubmitRow
 from control_plane.claims import Claims
 from control_plane.coalesce import Coalescer
@@ -44,8 +44,7 @@ from control_plane.wire.worker import (
 if TYPE_CHECKING:
     from control_plane.settings import Settings
 
-TICK_SECONDS = 1.0
-"""How often every process reads the heads of the lanes, reaps, and wakes retries: part of the wait bound."""
+TICK_SECONDS = bound.TICK_SECONDS
 CLAIM_TURNS = 2
 """Turns of the loop that the answer to a submit leaves to the agent it has woken: its claim is then on its way to the
 database before the answer is written."""
@@ -55,6 +54,8 @@ log = structlog.get_logger()
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     job_id: UUID
     created_at: datetime | None
+    tag: float | None
+    """The place in line, of a new job."""
     replayed: bool
     """The Idempotency-Key had this answer already."""
     rate: Rate | None
@@ -115,9 +116,9 @@ class Dispatcher:
             if self.offer_work(order.lane_id, row.tag):
                 for _ in range(CLAIM_TURNS):
                     await asyncio.sleep(0)
-            return Submitted(job_id=row.job_id, created_at=row.created_at, replayed=False, rate=rate)
+            return Submitted(job_id=row.job_id, created_at=row.created_at, tag=row.tag, replayed=False, rate=rate)
         if row.refusal == "replayed" and row.job_id is not None:
-            return Submitted(job_id=row.job_id, created_at=None, replayed=True, rate=rate)
+            return Submitted(job_id=row.job_id, created_at=None, tag=None, replayed=True, rate=rate)
         raise admission.refused(row, order.cost)
 
     async def _submit_batch(self, orders: Sequence[Order]) -> Sequence[SubmitRow]:

@@ -26,7 +26,7 @@ Offer = tuple[tuple[Capability, ...], int, Capability | None]
 
 OFFERS_MAX = 1_024
 """Different things that slots may say of themselves before the board forgets what they meant."""
-KEPT_SECONDS = 100
+RUNS_KEPT = 200
 """How many recent runs a lane remembers for its ETA."""
 PACE_KEPT = 0.98
 """Of what was learnt about the pace of the clocks: how much is kept at each claim, so the last fifty or so count."""
@@ -43,7 +43,6 @@ class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
     clock: float
     bound: float
     tag_offset: float
-    seconds_per_token: list[float]
     paused: bool
     head_tag: float | None
     read_at: datetime
@@ -78,7 +77,6 @@ class Lane:
         self.clock = row.clock
         self.bound = row.bound if row.head_tag is None else min(row.bound, row.head_tag)
         self.tag_offset = row.tag_offset
-        self.seconds_per_token = row.seconds_per_token
         self.paused = row.paused
         self.head_tag = row.head_tag
         self.lowered = 0
@@ -88,7 +86,8 @@ class Lane:
         self.served_at: datetime | str = "-infinity"
         """When a job of it was last claimed, by the database's clock."""
         self.changed = False
-        self.new_seconds: list[float] = []
+        self.new_runs: list[tuple[int, float]] = []
+        """Tokens and seconds of runs that are not written down yet."""
 
     def lower(self, tag: float) -> None:
         self.lowered += 1
@@ -116,7 +115,6 @@ class Lane:
             self.clock, self.served_at = row.clock, row.read_at
         if not self.changed:
             self.tag_offset = row.tag_offset
-        self.seconds_per_token = row.seconds_per_token
         self.paused = row.paused
         self.head_tag = row.head_tag
         if row.head_tag is not None:
@@ -149,7 +147,9 @@ class Board:
         Only lanes that share a slot are compared: a lane of other slots may be far ahead, and all of these would seem
         to lag alike.
         """
-        return max((lane.clock + lane.tag_offset for lane_id in lane_ids if (lane := self.lanes.get(lane_id))), default=0.0)
+        return max(
+            (lane.clock + lane.tag_offset for lane_id in lane_ids if (lane := self.lanes.get(lane_id))), default=0.0
+        )
 
     @property
     def pace(self) -> float:
@@ -187,12 +187,12 @@ class Board:
 
     async def write_down(self) -> None:
         """Tell the table what was learnt since the last time."""
-        changed = [lane for lane in self.lanes.values() if lane.changed or lane.new_seconds]
+        changed = [lane for lane in self.lanes.values() if lane.changed or lane.new_runs]
         if not changed:
             return
-        seconds = {lane.id: lane.new_seconds for lane in changed}
+        runs = {lane.id: lane.new_runs for lane in changed}
         for lane in changed:
-            lane.changed, lane.new_seconds = False, []
+            lane.changed, lane.new_runs = False, []
         try:
             await self._database.run(
                 WRITE_DOWN,
@@ -201,8 +201,9 @@ class Board:
                     "clock": [lane.clock for lane in changed],
                     "bound": [lane.bound for lane in changed],
                     "tag_offset": [lane.tag_offset for lane in changed],
-                    "seconds": ["{" + ",".join(f"{value:.6g}" for value in seconds[lane.id]) + "}" for lane in changed],
-                    "kept": KEPT_SECONDS,
+                    "tokens": [_array(tokens for tokens, _ in runs[lane.id]) for lane in changed],
+                    "seconds": [_array(seconds for _, seconds in runs[lane.id]) for lane in changed],
+                    "kept": RUNS_KEPT,
                 },
             )
         except BaseException:
@@ -294,5 +295,9 @@ class Board:
 
     def ran(self, lane_id: int, seconds: float, cost: int) -> None:
         """A job of this lane ran for so long: what ETAs are learnt from."""
-        if (lane := self.lanes.get(lane_id)) and len(lane.new_seconds) < KEPT_SECONDS:
-            lane.new_seconds.append(seconds / cost)
+        if (lane := self.lanes.get(lane_id)) and len(lane.new_runs) < RUNS_KEPT:
+            lane.new_runs.append((cost, seconds))
+
+
+def _array(values: Iterable[float]) -> str:
+    return "{" + ",".join(f"{value:.6g}" for value in values) + "}"

@@ -48,6 +48,12 @@ ledger_violations = Gauge(
     "tessera_ledger_violations", "Disagreements of the books, by the law that they break.", ("law",), registry=registry
 )
 
+etas_judged = Counter(
+    "tessera_eta_judged", "Promises whose time has come, of jobs that succeeded or still go on.", registry=registry
+)
+eta_p50_hits = Counter("tessera_eta_p50_hits", "Of these, done within the median that was told.", registry=registry)
+eta_p90_hits = Counter("tessera_eta_p90_hits", "Of these, done within the p90: nine of ten.", registry=registry)
+
 _LANE = ("kind", "model", "vram_gib")
 lane_jobs_waiting = Gauge(
     "tessera_lane_jobs_waiting", "Jobs in line, counted up to a thousand.", _LANE, registry=registry

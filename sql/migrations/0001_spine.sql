@@ -126,7 +126,8 @@ create table lanes (
     clock double precision not null default 0,
     bound double precision not null default '-infinity',
     tag_offset double precision not null default 0,
-    seconds_per_token real[] not null default '{}',
+    run_tokens real[] not null default '{}', -- of recent runs, the newest first; and in the same order:
+    run_seconds real[] not null default '{}',
     paused_at timestamptz,
     unique (kind, model, vram_gib),
     foreign key (model, kind) references models (name, kind)

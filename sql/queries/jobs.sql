@@ -5,6 +5,7 @@
 select j.id, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested, j.tag, j.cost,
     st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
     p.value as progress, p.step as progress_step, p.steps as progress_steps,
+    j.state = 'queued' and (select b.running from balances b where b.user_id = j.user_id) >= j.running_max as capped,
     case when j.state = 'succeeded' then (
         select jsonb_agg(jsonb_build_object('index', a.index, 'mime_type', a.mime_type, 'width', a.width,
             'height', a.height, 'bytes', a.bytes, 'sha256', encode(a.sha256, 'hex')) order by a.index)::text
@@ -20,6 +21,7 @@ where j.id = %(job_id)s::uuid and j.user_id = %(user_id)s::uuid;
 select j.id, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested, j.tag, j.cost,
     st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
     p.value as progress, p.step as progress_step, p.steps as progress_steps,
+    j.state = 'queued' and (select b.running from balances b where b.user_id = j.user_id) >= j.running_max as capped,
     case when j.state = 'succeeded' then (
         select jsonb_agg(jsonb_build_object('index', a.index, 'mime_type', a.mime_type, 'width', a.width,
             'height', a.height, 'bytes', a.bytes, 'sha256', encode(a.sha256, 'hex')) order by a.index)::text

@@ -2,8 +2,7 @@
 
 -- all :many
 -- Every lane with the smallest tag that waits in it, read without a bound, and how many wait (up to a cap).
-select l.id, l.kind, l.model, l.vram_gib, l.clock, l.bound, l.tag_offset, l.seconds_per_token,
-    l.paused_at is not null as paused,
+select l.id, l.kind, l.model, l.vram_gib, l.clock, l.bound, l.tag_offset, l.paused_at is not null as paused,
     (select j.tag from jobs j where j.lane_id = l.id and j.state = 'queued' and j.tag is not null
         order by j.tag, j.id limit 1) as head_tag,
     now() as read_at
@@ -31,10 +30,12 @@ from unnest(%(lane_id)s::integer[], %(bound)s::float8[]) as l (lane_id, bound);
 -- write_down :run
 -- What a process has learnt about its lanes. The clock only rises, whoever writes.
 update lanes set clock = greatest(lanes.clock, m.clock), bound = m.bound, tag_offset = m.tag_offset,
-    seconds_per_token = case when m.seconds = '{}' then lanes.seconds_per_token
-        else (m.seconds::real[] || lanes.seconds_per_token)[1:%(kept)s::integer] end
-from unnest(%(lane_id)s::integer[], %(clock)s::float8[], %(bound)s::float8[], %(tag_offset)s::float8[], %(seconds)s::text[])
-    as m (lane_id, clock, bound, tag_offset, seconds)
+    run_tokens = case when m.seconds = '{}' then lanes.run_tokens
+        else (m.tokens::real[] || lanes.run_tokens)[1:%(kept)s::integer] end,
+    run_seconds = case when m.seconds = '{}' then lanes.run_seconds
+        else (m.seconds::real[] || lanes.run_seconds)[1:%(kept)s::integer] end
+from unnest(%(lane_id)s::integer[], %(clock)s::float8[], %(bound)s::float8[], %(tag_offset)s::float8[], %(tokens)s::text[],
+        %(seconds)s::text[]) as m (lane_id, clock, bound, tag_offset, tokens, seconds)
 where lanes.id = m.lane_id;
 
 -- ensure :one

@@ -1,19 +1,29 @@
--- Why jobs wait: what a lane looks like at a moment.
+-- Why jobs wait: what a lane looks like at a moment, by the predicates of the claim.
 
 -- service :one
--- The live slots that serve a lane, those that are draining, what runs on them, and how long recent runs took.
+-- The live slots that serve a lane, those that are draining or in quarantine, what runs on them and for how long it has,
+-- and how long recent runs took.
+with serving as materialized (
+    select s.worker_id, s.slot, coalesce(s.loaded_lane_id, %(lane_id)s::integer) = %(lane_id)s::integer as loaded,
+        s.quarantined_at is not null as quarantined, w.draining or w.drain_requested_at is not null as draining,
+        s.healthy and s.quarantined_at is null and not w.draining and w.drain_requested_at is null as takes
+    from slots s join workers w on w.id = s.worker_id
+    where %(lane_id)s::integer = any (s.lane_ids) and w.revoked_at is null
+        and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)
+),
+busy as materialized (
+    select j.cost, coalesce(extract(epoch from now() - j.started_at), 0) as seconds
+    from serving s join jobs j on j.worker_id = s.worker_id and j.slot = s.slot where j.state = 'running'
+)
 select
-    (select count(*) from slots s join workers w on w.id = s.worker_id
-        where l.id = any (s.lane_ids) and s.healthy and s.quarantined_at is null and w.revoked_at is null
-            and not w.draining and w.drain_requested_at is null
-            and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8))::integer as slots,
-    (select count(*) from slots s join workers w on w.id = s.worker_id
-        where l.id = any (s.lane_ids) and w.revoked_at is null and (w.draining or w.drain_requested_at is not null)
-            and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8))::integer as draining,
-    (select coalesce(sum(j.cost), 0) from slots s join jobs j on j.worker_id = s.worker_id and j.slot = s.slot
-        where l.id = any (s.lane_ids) and j.state = 'running')::integer as running_tokens,
-    (l.paused_at is not null or m.paused_at is not null or (select s.paused_at is not null from switches s where s.name = 'submits')) as paused,
-    l.seconds_per_token
+    (select count(*) from serving where takes)::integer as slots,
+    (select count(*) from serving where takes and loaded)::integer as loaded,
+    (select count(*) from serving where draining)::integer as draining,
+    (select count(*) from serving where quarantined)::integer as quarantined,
+    (select coalesce(sum(cost), 0) from busy)::integer as running_tokens,
+    (select coalesce(sum(seconds), 0) from busy)::float8 as running_seconds,
+    l.paused_at is not null or m.paused_at is not null as paused,
+    l.run_tokens, l.run_seconds
 from lanes l join models m on m.name = l.model and m.kind = l.kind
 where l.id = %(lane_id)s::integer;
 
@@ -21,4 +31,10 @@ where l.id = %(lane_id)s::integer;
 -- The first jobs in line; as everywhere, the scan starts at the bound and not at the dead entries before it.
 select j.id, j.tag, j.cost from jobs j
 where j.lane_id = %(lane_id)s::integer and j.state = 'queued' and j.tag is not null and j.tag >= %(bound)s::float8
+    and (j.start_by is null or j.start_by > now())
 order by j.tag, j.id limit %(most)s::integer;
+
+-- ended :many
+-- How these jobs ended, or that they have not.
+select j.id, j.state = 'succeeded' as succeeded, extract(epoch from j.finished_at - j.created_at)::float8 as seconds
+from jobs j where j.id = any (%(job_id)s::uuid[]);

@@ -15,6 +15,7 @@ from typing import LiteralString
 import pytest
 
 from control_plane import embedded
+from control_plane.waiting import Lines, Queued
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import Rows, add_lane, lane_of_the_testcard
 from tests.fixtures.simulation import Simulation, Told, User, jain, percentile, simulated
@@ -202,3 +203,52 @@ async def test_affinity_cuts_changes_of_the_model_fourfold_within_the_bound(
         assert service.switches >= 2, "both models were served"
         assert plain >= 4 * service.switches
         held_to_the_bound(service, 250)
+
+
+# ------------------------------------------------------------------------------------------------ promises
+
+
+async def promised(service: Simulation) -> Lines:
+    """Has everybody told when their job will be done, as the API does."""
+    lines = Lines(service.dispatcher.database, 60.0, clock=lambda: service.now)
+
+    async def tell(told: Told) -> None:
+        lane = service.dispatcher.board.lanes[service.lanes[told.model]]
+        assert told.job_id is not None
+        queued = Queued(id=told.job_id, tag=told.tag, cost=told.cost)
+        told.promise = (await lines.arrived(lane.id, lane.bound, queued, service.now)).eta
+
+    service.on_order.append(tell)
+    return lines
+
+
+@pytest.mark.parametrize("demand", [0.7, 0.95])
+async def test_nine_of_ten_jobs_are_done_before_the_p90_that_was_told_at_their_order(
+    database_url: str, owner_url: str, demand: float
+) -> None:
+    """Two models, runs of uneven length, a load time for each change, plans that overtake one another."""
+    async with simulated(database_url, owner_url, lanes("one", "two"), plans=AT_WILL) as service:
+        service.noise = 0.3
+        for _ in range(3):
+            service.machine(load=8)
+        await promised(service)
+        service.every(5, service.tick)
+        people = [service.user(plan) for plan in ("free", "starter", "pro") * 4]
+        models = list(service.lanes)
+        service.orders_now_and_then(
+            people,
+            2 * 2 / 3 / demand,
+            lambda: service.random.choice((1, 1, 2, 4)),
+            lambda: service.random.choice(models),
+        )
+        await service.run(1_400)
+        told = [one for one in service.told if one.promise and one.ordered_at >= 300 and one.ordered_at < 1_250]
+        within = {
+            part: sum(one.ended_at - one.ordered_at <= getattr(one.promise, f"{part}_seconds") for one in told)
+            / len(told)
+            for part in ("p50", "p90")
+        }
+        told_to_the_reader(demand=demand, promises=len(told), longest=max(one.wait for one in told), **within)
+        assert len(told) >= 300
+        assert 0.85 <= within["p90"] <= 0.95
+        assert 0.35 <= within["p50"] <= 0.65

@@ -207,8 +207,11 @@ async def test_an_old_tag_moves_its_lane_neither_forward_nor_back(database_url: 
         await submit(dispatcher, user, second, 60)
         await serve_in_order(both, 80)
         before = dispatcher.board.lanes[first].tag_offset
-        sql.execute("update jobs set tag = 1 where id = (select id from jobs where lane_id = %s and state = 'queued' "
-                    "order by tag limit 1)", [first])
+        sql.execute(
+            "update jobs set tag = 1 where id = (select id from jobs where lane_id = %s and state = 'queued' "
+            "order by tag limit 1)",
+            [first],
+        )
         await dispatcher.tick()
         assert lanes_of(sql, await serve_in_order(Slot(dispatcher, add_worker(sql), ("first",)), 1)) == [first]
         assert dispatcher.board.lanes[first].tag_offset == before

@@ -9,12 +9,14 @@ import msgspec
 import psycopg
 import pytest
 
+from control_plane.eta import Ended, Factors, Promise, Promises
 from control_plane.waiting import PLACES_MAX, Line, Queued, Service, arrived, estimate, explain, reason
 from tests.fixtures.api import API, Plane, eventually
 
 
 def _service(**changes: object) -> Service:
-    usual = {"slots": 1, "draining": 0, "running_tokens": 0, "paused": False, "seconds_per_token": [2.0]}
+    usual = {"slots": 1, "loaded": 1, "draining": 0, "quarantined": 0, "running_tokens": 0, "running_seconds": 0.0}
+    usual |= {"paused": False, "run_tokens": [2.0], "run_seconds": [4.0]}
     return Service(**(usual | changes))  # type: ignore[arg-type]
 
 
@@ -22,6 +24,11 @@ def _line(jobs: int, **service: object) -> Line:
     """Jobs 0, 1, 2 … with their number as tag and id, of two tokens each."""
     places = [(float(n), UUID(int=n)) for n in range(jobs)]
     return Line(service=_service(**service), places=places, tokens_before=[2 * n for n in range(jobs + 1)])
+
+
+def _told(line: Line, cost: int) -> list[float]:
+    eta = estimate(line, cost)
+    return [eta.p50_seconds, eta.p90_seconds] if eta else []
 
 
 def _job(number: int, **changes: object) -> Queued:
@@ -37,6 +44,10 @@ def _job(number: int, **changes: object) -> Queued:
         (_service(slots=0), "no_worker_for_model"),
         (_service(slots=0, draining=2), "workers_draining"),
         (_service(slots=1, draining=2, running_tokens=2), "all_workers_busy"),
+        (_service(slots=0, quarantined=1), "workers_quarantined"),
+        (_service(slots=0, quarantined=1, draining=1), "workers_draining"),
+        (_service(slots=2, loaded=0, running_tokens=2), "model_not_loaded"),
+        (_service(slots=2, loaded=0), "starting"),
         (_service(paused=True), "lane_paused"),
         (_service(paused=True, slots=0), "lane_paused"),
     ],
@@ -54,10 +65,10 @@ def test_a_new_job_is_told_by_a_line_with_or_without_it() -> None:
     known = msgspec.structs.replace(_line(2, slots=2), read_at=1.0)
     busy = msgspec.structs.replace(_line(1, running_tokens=2), read_at=1.0)
     told = [
-        arrived(known, UUID(int=1), 0.5).reason,  # it stands in line, second of two
-        arrived(known, UUID(int=9), 2.0).reason,  # the line is older: two are ahead
-        arrived(busy, UUID(int=9), 0.5).reason,  # it was given out before we looked
-        arrived(busy, UUID(int=0), 0.5).reason,
+        arrived(known, _job(1), 0.5).reason,  # it stands in line, second of two
+        arrived(known, _job(9), 2.0).reason,  # the line is older: two are ahead
+        arrived(busy, _job(9), 0.5).reason,  # it was given out before we looked
+        arrived(busy, _job(0), 0.5).reason,
     ]
     assert told == ["starting", "all_workers_busy", "starting", "all_workers_busy"]
 
@@ -83,24 +94,80 @@ def test_backoff_and_starting_have_neither_place_nor_eta() -> None:
 
 
 def test_an_eta_grows_with_the_work_ahead_and_shrinks_with_slots() -> None:
-    alone = estimate(_service(), 0, 2)
-    behind = estimate(_service(), 10, 2)
-    shared = estimate(_service(slots=2), 10, 2)
-    busy = estimate(_service(running_tokens=4), 0, 2)
-    found = [eta.p50_seconds if eta else None for eta in (alone, behind, shared, busy)]
-    assert found == [4.0, 24.0, 14.0, 8.0]
+    lines = [
+        _line(0),
+        _line(5),
+        _line(5, slots=2),
+        _line(0, running_tokens=4),
+        _line(0, running_tokens=4, running_seconds=5.0),
+    ]
+    assert [_told(line, 2)[0] for line in lines] == [4.0, 24.0, 14.0, 12.0, 7.0]
 
 
-def test_the_pessimistic_eta_is_the_slow_tenth_of_recent_runs() -> None:
-    eta = estimate(_service(seconds_per_token=[5.0, *[1.0] * 8, 3.0]), 0, 10)
-    assert eta is not None
-    assert (eta.p50_seconds, eta.p90_seconds) == (10.0, 50.0)
+def test_a_run_that_takes_longer_than_it_should_still_has_a_rest() -> None:
+    assert _told(_line(0, running_tokens=10, running_seconds=60.0), 2)[0] == 6.0
+
+
+def test_an_eta_is_learnt_from_runs_of_about_the_same_size() -> None:
+    """Small jobs take longer for each token, as loading and saving do not get shorter."""
+    line = _line(0, run_tokens=[1.0] * 6 + [20.0] * 6, run_seconds=[5.0] * 6 + [40.0] * 6)
+    assert (_told(line, 1)[0], _told(line, 2)[0], _told(line, 20)[0]) == (5.0, 10.0, 40.0)
+    few = _line(0, run_tokens=[1.0] * 6 + [20.0] * 4, run_seconds=[5.0] * 6 + [40.0] * 4)
+    assert _told(few, 20)[0] == 100.0, "too few of that size: all of the lane count"
 
 
 def test_there_is_no_eta_without_experience_or_without_anybody_who_works() -> None:
-    assert estimate(_service(seconds_per_token=[]), 0, 1) is None
-    assert estimate(_service(slots=0), 0, 1) is None
-    assert estimate(_service(paused=True), 0, 1) is None
+    lines = [_line(0, run_tokens=[], run_seconds=[]), _line(0, slots=0), _line(0, paused=True), _line(PLACES_MAX)]
+    assert [estimate(line, 1) for line in lines] == [None] * 4
+
+
+def test_a_user_at_the_cap_is_told_so_unless_nobody_could_work_anyway() -> None:
+    told = [
+        explain(_line(3, running_tokens=2), _job(0, capped=True)).reason,
+        explain(_line(3), _job(0, capped=True)).reason,
+        explain(_line(3, paused=True), _job(0, capped=True)).reason,
+        explain(_line(3, slots=0), _job(0, capped=True)).reason,
+    ]
+    assert told == ["plan_limit_running", "plan_limit_running", "lane_paused", "no_worker_for_model"]
+
+
+def _promise(number: int, *, base: float = 10.0, p90: float = 20.0) -> Promise:
+    return Promise(job_id=UUID(int=number), lane_id=1, base=base, p50=base, p90=p90, waits=True)
+
+
+def test_factors_follow_from_how_promises_turned_out() -> None:
+    """A hundred jobs took once to twice their base; the next promises are the median and the ninetieth of that."""
+    promises = Promises()
+    for n in range(100):
+        promises.remember(_promise(n), 0.0)
+    due = promises.due(20.0)
+    ended = {UUID(int=n): Ended(id=UUID(int=n), succeeded=True, seconds=10 + n / 10) for n in range(100)}
+    outcomes = promises.judge(due, ended, 20.0)
+    assert (len(outcomes), sum(o.within_p50 for o in outcomes), sum(o.within_p90 for o in outcomes)) == (100, 1, 100)
+    assert promises.factors(1, waits=True) == Factors(1.5, 1.9)
+    assert promises.factors(1, waits=False) == Factors(), "another kind of waiting"
+
+
+def test_a_promise_is_judged_once_and_learnt_from_when_the_job_ends() -> None:
+    promises = Promises()
+    for n in range(20):
+        promises.remember(_promise(n), 0.0)
+    assert promises.due(19.9) == []
+    still = {UUID(int=n): Ended(id=UUID(int=n), succeeded=False, seconds=None) for n in range(20)}
+    outcomes = promises.judge(promises.due(20.0), still, 20.0)
+    assert [o.within_p90 for o in outcomes] == [False] * 20
+    assert promises.factors(1, waits=True) == Factors(), "nothing is known yet"
+    done = {UUID(int=n): Ended(id=UUID(int=n), succeeded=True, seconds=25.0) for n in range(20)}
+    assert promises.judge(promises.due(30.0), done, 30.0) == []
+    assert promises.factors(1, waits=True) == Factors(2.5, 2.5)
+
+
+def test_of_a_job_that_was_canceled_nothing_is_learnt() -> None:
+    promises = Promises()
+    promises.remember(_promise(1), 0.0)
+    gone = {UUID(int=1): Ended(id=UUID(int=1), succeeded=False, seconds=3.0)}
+    assert promises.judge(promises.due(20.0), gone, 20.0) == []
+    assert promises.due(1e9) == []
 
 
 async def test_customers_share_one_look_at_the_line(control_plane: Plane) -> None:
