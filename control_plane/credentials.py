@@ -238,11 +238,13 @@ async def create_key(
     user_id: UUID | None,
     scopes: Collection[Scope],
     providers: Collection[str] = (),
+    models: Collection[str] | None = None,
     expires_seconds: float | None = None,
     actor: Actor | None = None,
 ) -> NewKey:
     """Makes a key of a user, or (without a user) of a service that acts for the identities of its providers; by an
-    operator or an administrator, if one is named."""
+    operator or an administrator, if one is named. `models`: it may order these only; None: all."""
+    bound_to = None if models is None else sorted(set(models))
     identifier = "".join(secrets.choice(_ALPHABET) for _ in range(12))
     key = f"tsk_{identifier}_{secrets.token_hex(32)}"
     row = {
@@ -252,12 +254,13 @@ async def create_key(
         "name": name,
         "scopes": sorted(scopes),
         "providers": sorted(providers),
+        "models": bound_to,
         "expires_seconds": expires_seconds,
     }
     async with database.transaction() as connection:
         await ADD_KEY.one(connection, row)
         if actor is not None:
-            told = {"user": user_id, "scopes": sorted(scopes), "providers": sorted(providers)}
+            told = {"user": user_id, "scopes": sorted(scopes), "providers": sorted(providers), "models": bound_to}
             await audit.record(connection, actor, "create", ("key", identifier), told)
     return NewKey(id=identifier, key=key)
 

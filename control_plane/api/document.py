@@ -40,6 +40,14 @@ _GUARDED = (errors.Unauthorized, errors.Forbidden)
 _PERSON = (errors.RateLimited, errors.Suspended)
 _NAMED = (errors.SignupClosed, errors.InviteNeeded, errors.SignupLimit, errors.Unlinked)
 """Whoever is named for the first time may not be taken in."""
+_RATES: Json = {
+    name: {"description": text, "schema": {"type": "string"}}
+    for name, text in (
+        ("RateLimit-Policy", 'The rate that this request was counted by, such as `"reads";q=120;w=60`.'),
+        ("RateLimit", 'What is left of it, and the seconds until it is whole again: `"reads";r=119;t=1`.'),
+    )
+}
+"""Of draft-ietf-httpapi-ratelimit-headers-10."""
 _ON_BEHALF_OF: Json = {
     "name": ON_BEHALF_OF_HEADER,
     "in": "header",
@@ -85,7 +93,7 @@ def problems_of(op: Operation) -> list[type[TesseraError]]:
         kinds.update(_WITH_BODY)
     if op.guard is not PUBLIC:
         kinds.update(_GUARDED)
-    if op.guard.who is Person:
+    if _is_counted(op):
         kinds.update(_PERSON + _NAMED)
     if "{" in op.path:
         kinds.add(errors.NotFound)
@@ -99,7 +107,7 @@ def _operation(op: Operation) -> Json:
         "summary": summary.rstrip("."),
         "tags": [op.tag],
         "parameters": list(_parameters(op)),
-        "responses": {**_answers(op), **_problems(op)},
+        "responses": _with_rates(op, {**_answers(op), **_problems(op)}),
     }
     if rest.strip():
         described["description"] = textwrap.dedent(rest).strip()
@@ -134,6 +142,15 @@ def _parameters(op: Operation) -> Iterator[Json]:
 
 def _answers(op: Operation) -> Json:
     return {str(status): _answer(status, kind) for status, kind in op.answers.items()}
+
+
+def _with_rates(op: Operation, responses: Json) -> Json:
+    """What is counted by a rate says where it stands."""
+    return {status: {**told, "headers": _RATES} for status, told in responses.items()} if _is_counted(op) else responses
+
+
+def _is_counted(op: Operation) -> bool:
+    return op.guard.who is Person
 
 
 def _answer(status: int, kind: Any) -> Json:

@@ -161,7 +161,7 @@ def _check_permission(who: Person, order: SubmitRequest) -> None:
     if order.priority == "urgent" and not who.may("admin"):
         raise Forbidden("Only a key with the scope `admin` may order with priority `urgent`.")
     if who.key.models is not None and order.model not in who.key.models:
-        raise Forbidden(f"This key is bound to these models: {', '.join(who.key.models)}.")
+        raise Forbidden(f"This key is bound to these models, one of which must be named: {', '.join(who.key.models)}.")
 
 
 def _image_type(data: bytes) -> str:

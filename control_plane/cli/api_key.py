@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from control_plane.cli import printing
 from control_plane.cli.operating import hint, the_time, verb
-from control_plane.cli.parsing import EX_USAGE, CommandError, command, noun
+from control_plane.cli.parsing import EX_USAGE, CommandError, command, noun, unknown
 from control_plane.cli.user import find
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ def add(commands: Any) -> None:
     create.add_argument(
         "--scope", choices=SCOPES, action="append", help="what it may do; may be repeated (default: read and submit)"
     )
+    create.add_argument(
+        "--model", metavar="MODEL", action="append", help="let it order of this model only; repeat it (default: all)"
+    )
     create.add_argument("--days", metavar="N", type=_days, help="let it expire after so many days (default: never)")
     listing = command(verbs, "list", verb(_list), help="list the keys of an account, or of the services")
     listing.add_argument("user", metavar="USER", nargs="?", help="name or id; absent: the keys of services")
@@ -70,6 +73,7 @@ async def _create(arguments: argparse.Namespace, database: Database) -> int:
         user_id=user.id if user else None,
         scopes=scopes,
         providers=arguments.provider,
+        models=await _models(database, arguments.model),
         expires_seconds=arguments.days * DAY_SECONDS if arguments.days else None,
         actor=audit.OPERATOR,
     )
@@ -123,6 +127,17 @@ async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
     else:
         print(f"The key {key_id} opens nothing any more.")
     return 0
+
+
+async def _models(database: Database, wanted: list[str] | None) -> list[str] | None:
+    """Those that a key is bound to, if it is; each of them is offered here."""
+    from control_plane.models import LIST
+
+    known = sorted({model.name for model in await database.many(LIST, {"live_seconds": 0.0})})
+    for name in wanted or ():
+        if name not in known:
+            raise unknown("model", name, known)
+    return wanted
 
 
 def _check(arguments: argparse.Namespace, scopes: list[str]) -> None:

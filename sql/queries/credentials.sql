@@ -15,9 +15,9 @@ where w.secret_sha256 = %(secret_sha256)s::bytea and w.revoked_at is null;
 
 -- add_key :value
 -- Makes a key.
-insert into api_keys (id, secret_sha256, user_id, name, scopes, providers, expires_at)
+insert into api_keys (id, secret_sha256, user_id, name, scopes, providers, models, expires_at)
 values (%(id)s::text, %(secret_sha256)s::bytea, %(user_id)s::uuid, %(name)s::text, %(scopes)s::text[],
-    %(providers)s::text[], now() + make_interval(secs => %(expires_seconds)s::float8))
+    %(providers)s::text[], %(models)s::text[], now() + make_interval(secs => %(expires_seconds)s::float8))
 returning id;
 
 -- list_keys :many

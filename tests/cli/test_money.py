@@ -8,6 +8,8 @@ from uuid import UUID
 import psycopg
 
 from control_plane import embedded, queue
+from control_plane.credentials import Credentials
+from control_plane.database import Database
 from tests.fixtures.operator import Say, Tell, name, on_database, submit
 
 
@@ -122,3 +124,15 @@ def test_the_check_says_where_the_books_disagree(say: Say, tell: Tell, data_dir:
     assert f"{ada}: held tokens are 3, but the jobs that are not over cost 1 (balance_of_live_jobs)." in told
     as_owner(data_dir, f"update balances set held = held - 2 where user_id = '{made['id']}'")
     assert tell("ledger", "check") == []
+
+
+def test_a_key_can_be_bound_to_models(say: Say, tell: Tell, data_dir: Path) -> None:
+    ada = name()
+    tell("user", "create", ada)
+    assert "Did you mean testcard?" in say("key", "create", ada, "--model", "testcrd", code=64)
+    made = tell("key", "create", ada, "--model", "testcard", "--model", "testcard")
+
+    async def bound(database: Database) -> list[str] | None:
+        return (await Credentials(database).api_key(made["key"])).models
+
+    assert on_database(data_dir, bound) == ["testcard"]
