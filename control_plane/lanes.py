@@ -153,8 +153,9 @@ class Board:
 
     @property
     def pace(self) -> float:
-        """How far a clock comes when every slot serves a token: one over the weights of those who are served at present,
-        times the slots. A clock rises by what all processes serve, of which this one sees its part.
+        """How far a clock comes when every slot serves a token: the slots over the weights of those who are served.
+
+        A clock rises by what all processes serve, of which this one sees its part.
         """
         return self.slots * self._tags / (self._tokens * self.processes)
 

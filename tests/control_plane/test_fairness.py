@@ -5,11 +5,9 @@ Each test is a service under load or attack; `pytest -s` prints the figures. The
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import LiteralString
 
 import pytest
@@ -18,14 +16,12 @@ from control_plane import embedded
 from control_plane.waiting import Lines, Queued
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import Rows, add_lane, lane_of_the_testcard
-from tests.fixtures.simulation import Simulation, Told, User, jain, percentile, simulated
+from tests.fixtures.simulation import Simulation, Told, jain, percentile, simulated
 from tests.fixtures.simulation_bound import verdicts, worst
 
 AT_WILL: LiteralString = """update plans set tokens_per_day = 1000000, queued_max = 1000, submits_per_minute = 1000000,
     running_max = 1000, newcomer_days = 0, pool_weight = null, pool_tokens_per_day = null"""
 """The plans with their weights and without their other limits: what is measured is the order alone."""
-
-Span = pytest.param
 
 
 def one_lane(sql: Rows) -> dict[str, int]:
@@ -48,7 +44,7 @@ def _short(value: object) -> str:
 
 
 async def test_users_of_equal_weight_get_equal_shares_whatever_they_order(database_url: str, owner_url: str) -> None:
-    """One floods, some order dear jobs; who cancels and orders again gains nothing and takes nothing from the others."""
+    """One floods, some order dear jobs, one cancels and orders again, which takes nothing from the others."""
     async with simulated(database_url, owner_url, one_lane, plans=AT_WILL) as service:
         for _ in range(2):
             service.machine()
@@ -203,6 +199,108 @@ async def test_affinity_cuts_changes_of_the_model_fourfold_within_the_bound(
         assert service.switches >= 2, "both models were served"
         assert plain >= 4 * service.switches
         held_to_the_bound(service, 250)
+
+
+# ------------------------------------------------------------------------------------------------ farmed accounts
+
+FARMED = 500
+SEEDED: LiteralString = "select 1"
+"""The plans as the migrations seed them."""
+
+
+async def payers_at_work(service: Simulation, demand: float, until: float) -> None:
+    """Customers who pay; their orders are the same whatever else goes on."""
+    chance = random.Random(9)
+    payers = [service.user(plan) for plan in ["starter"] * 20 + ["pro"] * 10]
+    every = 2.25 * 2 / len(service.machines) / demand
+
+    async def arrive() -> None:
+        await service.order(chance.choice(payers), chance.choice((1, 1, 2, 2, 2, 4, 4, 2)))
+        if service.now < until:
+            service.at(service.now + chance.expovariate(1 / every), arrive)
+
+    service.at(0, arrive)
+
+
+async def farm(service: Simulation) -> None:
+    """Accounts that order all they may, all at once, and again whenever something of theirs is done."""
+    accounts = [service.user("free", f"farmed-{n}") for n in range(FARMED)]
+    await service.orders([(account, 1) for account in accounts for _ in range(3)])
+
+    async def again(told: Told) -> None:
+        if told.user.plan == "free":
+            await service.order(told.user, 1)
+
+    service.on_end.append(again)
+
+
+async def waits_of_payers(
+    postgres: Postgres, template: str, *, slots: int, demand: float, seconds: float, farmed: bool
+) -> list[float]:
+    name = postgres.create(template)
+    try:
+        async with simulated(postgres.url(name), postgres.url(name, embedded.OWNER), one_lane, plans=SEEDED) as service:
+            for _ in range(slots):
+                service.machine()
+            service.every(10, service.tick)
+            await payers_at_work(service, demand, seconds - 120)
+            if farmed:
+                service.at(30, lambda: farm(service))
+            await service.run(seconds)
+            paid = [told.wait for told in service.told if told.user.plan != "free"]
+            free = [told for told in service.told if told.user.plan == "free"]
+            if farmed:
+                served = sum(told.cost for told in free if told.started_at <= seconds)
+                refused = [told.refused for account in {one.user for one in free} for told in account.orders]
+                told_to_the_reader(farmed_jobs=len(free), served=served, refused=len(refused) - refused.count(None))
+                assert served >= 30, "the farm was served with what was left"
+                if seconds < 5_000:
+                    held_to_the_bound(service, len(paid) + 3 * FARMED)
+            return paid
+    finally:
+        postgres.drop(name)
+
+
+@pytest.mark.parametrize(
+    ("slots", "demand", "seconds"),
+    [
+        (1, 0.85, 2_000),
+        pytest.param(4, 0.75, 12_000, marks=pytest.mark.torture),
+        pytest.param(2, 0.95, 20_000, marks=pytest.mark.torture),
+    ],
+)
+async def test_five_hundred_farmed_accounts_hardly_delay_who_pays(
+    postgres: Postgres, template: str, slots: int, demand: float, seconds: float
+) -> None:
+    alone, beside = [
+        await waits_of_payers(postgres, template, slots=slots, demand=demand, seconds=seconds, farmed=farmed)
+        for farmed in (False, True)
+    ]
+    growth = percentile(beside, 0.95) / percentile(alone, 0.95) - 1
+    told_to_the_reader(paid=len(alone), p95_alone=percentile(alone, 0.95), growth=growth)
+    assert len(alone) == len(beside) >= 300
+    assert growth <= 0.10
+
+
+async def test_a_farm_that_orders_and_cancels_pushes_no_free_user_back(database_url: str, owner_url: str) -> None:
+    async with simulated(database_url, owner_url, one_lane, plans=SEEDED) as service:
+        service.machine()
+        customer = service.user("pro")
+        await service.orders([(customer, 1) for _ in range(30)])
+        honest = service.user("free")
+        first = await service.order(honest, 1)
+        await service.cancel(first)
+        accounts = [service.user("free") for _ in range(40)]
+        for _ in range(8):
+            told = await service.orders([(account, 1) for account in accounts])
+            assert all(one.refused is None for one in told)
+            for one in told:
+                await service.cancel(one)
+            service.at(service.now + 12, service.tick)
+            await service.run(service.now + 12)
+        after = await service.order(honest, 1)
+        told_to_the_reader(turn_before=first.turn, turn_after=after.turn)
+        assert after.turn == pytest.approx(first.turn)
 
 
 # ------------------------------------------------------------------------------------------------ promises

@@ -15,8 +15,8 @@ from tests.fixtures.api import API, Plane, eventually
 
 
 def _service(**changes: object) -> Service:
-    usual = {"slots": 1, "loaded": 1, "draining": 0, "quarantined": 0, "running_tokens": 0, "running_seconds": 0.0}
-    usual |= {"paused": False, "run_tokens": [2.0], "run_seconds": [4.0]}
+    usual: dict[str, object] = {"slots": 1, "loaded": 1, "draining": 0, "quarantined": 0, "paused": False}
+    usual |= {"running_tokens": 0, "running_seconds": 0.0, "run_tokens": [2.0], "run_seconds": [4.0]}
     return Service(**(usual | changes))  # type: ignore[arg-type]
 
 
