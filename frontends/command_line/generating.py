@@ -189,7 +189,7 @@ def _no_access(arguments: argparse.Namespace, environ: Mapping[str, str]) -> str
 def _refused(status: int) -> int:
     if status in (401, 403):
         return EX_NOPERM
-    return EX_TEMPFAIL if status == 429 or status >= 500 else EX_USAGE
+    return EX_TEMPFAIL if status in (402, 429) or status >= 500 else EX_USAGE
 
 
 def _fail(code: int, sentence: str) -> int:
