@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from math import inf
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,7 +14,6 @@ from control_plane.cli.user import find as find_user
 if TYPE_CHECKING:
     from control_plane.cli.queries import JobDetail, JobRow
     from control_plane.database import Database
-    from control_plane.wire.job import Waiting
 
 LIST_MAX = 1_000
 STATES = ("queued", "running", "succeeded", "failed", "canceled", "expired")
@@ -136,19 +134,14 @@ async def _reason(database: Database, job: JobDetail) -> dict[str, object]:
     from frontends.command_line.progress import in_words
 
     if job.state == "queued" or (job.state == "running" and job.phase != "started"):
-        waiting = await _waiting(database, job)
-        return {"waiting": waiting, "sentence": f"It waits: {in_words(waiting)}."}
+        from control_plane.cli import why
+
+        found = await why.answer(database, job, settings().lease_seconds)
+        return printing.fields(found) | {"sentence": "\n".join(why.sentences(found, in_words(found.waiting)))}
     if job.error_code:
         said = ERROR_MESSAGES.get(job.error_code, "")
         return {"error": job.error_code, "sentence": f"It {job.state}: {job.error_code}. {said}".strip()}
     return {"sentence": f"It is {'over' if job.finished_at else 'not waiting'}: {_state(job)}."}
-
-
-async def _waiting(database: Database, job: JobDetail) -> Waiting:
-    from control_plane.waiting import Lines, Queued, explain
-
-    line = await Lines(database, settings().lease_seconds).line(job.lane_id, -inf)
-    return explain(line, Queued(id=job.id, tag=job.tag, cost=job.cost, phase=job.phase))
 
 
 async def _find(database: Database, job_id: UUID) -> JobDetail:

@@ -130,7 +130,9 @@ def test_an_order_is_listed_explained_and_canceled(say: Say, tell: Tell, data_di
     why = tell("job", "why", job_id)
     assert why["waiting"]["reason"] == "no_worker_for_model"
     assert why["waiting"]["position"] is not None
-    assert say("job", "why", job_id).startswith("It waits: no worker for this model is connected")
+    told = say("job", "why", job_id)
+    assert told.startswith("It waits: no worker for this model is connected")
+    assert "No slot of any worker serves its lane." in told
     shown = tell("job", "show", job_id)
     assert (shown["user"], shown["attempts"], shown["artifacts"]) == (ada, [], [])
     assert "No worker has had it yet." in say("job", "show", job_id)
