@@ -34,6 +34,11 @@ VALID: dict[str, Json] = {
     "complete_attempt": {"artifacts": 1, "claim": CLAIM},
     "fail_attempt": {"cause": "oom"},
     "release_attempt": {"reason": "drain"},
+    "link": {"code": "K7QM-2XWD"},
+    "enter_invite": {"code": "K7QM-2XWD"},
+    "file_report": {"job_id": str(uuid4()), "index": 0, "category": "person", "text": "that is me"},
+    "quarantine_artifact": {"reason": "a real person"},
+    "suspend_user": {"reason": "spam"},
 }
 """For each operation with a body, one that is fine: every bad body below is this one with one thing changed."""
 
@@ -121,7 +126,7 @@ def _schemas(op: Operation) -> tuple[Json, Json]:
 
 
 def _address(op: Operation) -> str:
-    return plain_path(op.path).format(job_id=uuid4(), attempt=1)
+    return plain_path(op.path).format(job_id=uuid4(), user_id=uuid4(), attempt=1, index=0)
 
 
 def _headers(op: Operation, plane: Plane) -> dict[str, str]:
