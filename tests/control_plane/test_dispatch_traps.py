@@ -1,25 +1,8 @@
 """The scheduler's own traps, each with two control-plane processes on one database.
 
 A job may be invisible to a process for a moment (a stale bound, a lost hint, somebody else's row lock), never longer
-than the written bound. What it promises, for a job J of cost k whose user has the weight w, in a lane that n live slots
-serve at s seconds per token (cost unit):
-
-    wait ≤ TICK + R + (turn · W + others + urgent + retries) · s / n
-
-    turn     J's tag minus the lane's clock when it was ordered: k / w for somebody with nothing else in line, and the
-             sum of cost / weight over one's own jobs in line otherwise
-    W        the weights of all users with jobs in this lane: each is served `turn` times its weight before J
-    others   for each other lane that the same slots serve: turn · (its W) + AFFINITY_TOKENS + LAG_TOKENS; the affinity
-             is gone once J has waited PATIENCE_SECONDS
-    urgent   URGENT_TOKENS for each user with an urgent job in line
-    retries  the cost of retries that come due in the meantime: each had its turn before
-    R        the longest rest of a run, since nothing is interrupted; for a job held ahead, the prefetch of 15 s
-    TICK     one second for everything that a hint, a bound or a sweep may have missed
-
-To this comes, per agent that takes the job and is lost: the offer (10 s) when it never acknowledged, the grace (15 s)
-when its connection broke, the lease (60 s) when it fell silent, at most LOSSES_MAX times; and per failed run its
-backoff, at most BACKOFF_MAX_SECONDS. A paused lane, and one that no live worker serves, have no bound: such a job
-says why it waits.
+than the written bound (`control_plane/bound.py`, derived in ARCHITECTURE.md, "The wait bound"), which includes one second
+for everything that a hint, a bound or a sweep may have missed.
 """
 
 from __future__ import annotations
@@ -35,7 +18,7 @@ import psycopg
 import pytest
 from msgspec import structs
 
-from control_plane.admission import URGENT_TOKENS
+from control_plane.bound import Rivals, tokens_before
 from control_plane.database import SESSION_OPTIONS, statements
 from control_plane.dispatch import TICK_SECONDS, Dispatcher
 from control_plane.queue import AFFINITY_TOKENS, LAG_TOKENS
@@ -58,15 +41,6 @@ from tests.fixtures.queue import (
 
 SLACK_SECONDS = 4.0
 """What a busy test machine may add to a bound that is measured in seconds."""
-
-
-def places_bound(turn: float, weights: float, *, other_lanes: tuple[float, ...] = (), urgent_users: int = 0) -> float:
-    """How many tokens of others may be served before a job: the bracket of the bound above.
-
-    `weights` is the sum over the lane's users, `other_lanes` the same for each other lane of the slots.
-    """
-    others = sum(turn * other + AFFINITY_TOKENS + LAG_TOKENS for other in other_lanes)
-    return turn * weights + others + urgent_users * URGENT_TOKENS
 
 
 @asynccontextmanager
@@ -217,8 +191,8 @@ async def test_a_claim_in_another_lane_hides_nothing(database_url: str, sql: Row
         slot = Slot(one_process, add_worker(sql), ("quiet", "busy"), loaded="busy")
         await serve_in_order(slot, 100)
         job = (await other.submit(order(user, quiet))).job_id
-        bound = places_bound(turn=1, weights=1, other_lanes=(1,))
-        assert job in await serve_in_order(slot, int(bound) + 1)
+        alone = Rivals(weights=1, dearest=1)
+        assert job in await serve_in_order(slot, int(tokens_before(1, alone, [alone])) + 1)
 
 
 async def test_a_thousand_retries_in_backoff_are_neither_seen_nor_lost(database_url: str, sql: Rows) -> None:
@@ -257,7 +231,9 @@ async def test_a_newcomer_is_served_within_the_bound_however_busy_the_others_are
             for slot in slots:
                 await serve_in_order(slot, 1)
         job = (await processes[0].submit(order(add_user(sql), second))).job_id
-        bound = places_bound(turn=1, weights=6, other_lanes=(5,))
+        bound = tokens_before(
+            1, Rivals(weights=6, dearest=6), [Rivals(weights=5, dearest=5)], pace=processes[0].board.pace
+        )
         served: list[UUID] = []
         for dispatcher in processes:
             await dispatcher.tick()
@@ -285,7 +261,7 @@ def visited(
         "clock": [hints[0].clock],
         "tag_offset": [hints[0].tag_offset],
         "served_at": [hints[0].served_at],
-        "pool_clock": dispatcher.board.pool_clock,
+        "pool_clock": dispatcher.board.pool_clock((lane,)),
         "offer_seconds": 10.0,
         "affinity": AFFINITY_TOKENS,
         "patience": 20.0,
