@@ -132,7 +132,7 @@ left join job_specs on job_specs.job_id = coalesce(leased.id, held.id)
 order by member.n;
 
 -- claim_one :one
--- `claim` for a single member: by the same rules in half the time, because the plan has fewer parts to start up. Only
+-- The same as claim, for a single member: by its rules in half the time, because the plan has fewer parts to start up. Only
 -- the head of each lane is looked at, the best is chosen, and one job of its lane is locked.
 with member as materialized (
     select case when w.id is null or w.revoked_at is not null then 'revoked'
