@@ -160,7 +160,7 @@ async def test_what_is_under_a_legal_hold_is_not_erased(service: Service) -> Non
 
 
 async def key_of(service: Service, name: str) -> str:
-    user_id = await users.create(service.context.database, f"{name}-{uuid4().hex}")
+    user_id = await users.create(service.context.database, f"{name}-{uuid4().hex}", "house")
     made = await create_key(service.context.database, name=name, user_id=user_id, scopes=["read", "submit"])
     return made.key
 
