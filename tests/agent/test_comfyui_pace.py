@@ -24,7 +24,7 @@ def _faults(pace: Pace) -> list[str]:
         name
         for name, kept in {
             "overhead": pace.overhead_ms <= OVERHEAD_MS or pace.overhead_percent <= OVERHEAD_PERCENT,
-            "gap": pace.gap_p95_ms <= GAP_P95_MS,
+            "gap": pace.gap_p95_ms <= max(GAP_P95_MS, pace.direct_gap_p95_ms),
             "cancel": pace.cancel_p95_ms <= CANCEL_P95_MS + pace.step_ms,
         }.items()
         if not kept
