@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from control_plane.database import Database, Query, columns
+from control_plane.database import Database, Query, columns, texts
 from control_plane.errors import (
     IdempotencyMismatch,
     Internal,
@@ -81,16 +82,22 @@ class SubmitRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SUBMIT = Query("admission.submit", SubmitRow)
+SUBMIT_ONE = Query("admission.submit_one", SubmitRow)
 
 
-async def submit(
-    database: Database, orders: Sequence[Order], *, spent_plans: Collection[str] = ()
-) -> list[SubmitRow]:
+async def submit(database: Database, orders: Sequence[Order], *, spent_plans: Collection[str] = ()) -> list[SubmitRow]:
     """Admits a batch. `spent_plans`: whose users together have used up their day.
 
     A member that is refused with `again` could not be decided beside its neighbours: it is for the caller to repeat.
     """
+    if len(orders) == 1:
+        return await database.many(SUBMIT_ONE, lone_submit(orders[0], spent_plans))
     return await database.many(SUBMIT, {**columns(orders), "spent_plans": list(spent_plans)})
+
+
+def lone_submit(order: Order, spent_plans: Collection[str]) -> dict[str, Any]:
+    """The parameters of `SUBMIT_ONE`."""
+    return {**texts(order), "spent_plans": list(spent_plans)}
 
 
 def refused(row: SubmitRow, cost: int) -> TesseraError:

@@ -3,19 +3,24 @@
 A claim looks in one statement, shared with other claims of the same lanes (`coalesce.py`). One that may wait enters the
 line of waiters before it looks, so no job slips by, and looks again whenever it is woken. An idle place that finds
 nothing may take over a lease that waits behind another slot's run.
+
+An order that comes alone, as on an idle system, brings the look of the claim that would be woken along in its own
+transaction (`hand_over`): one commit, one way to the database, and nobody has to wake up in between.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
+import psycopg
 from psycopg.errors import UniqueViolation
 
-from control_plane import metrics, queue
+from control_plane import admission, metrics, queue
+from control_plane.admission import Order, SubmitRow
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database
 from control_plane.errors import Internal, Unauthorized
@@ -92,7 +97,9 @@ class Claims:
                 if not waiter.able:
                     self._pass_on(woken)
                 woken = []
-                await waiter.wait(left, gone)
+                handed = await waiter.wait(left, gone)
+                if handed is not None:
+                    return Claimed(leases=[self._lend(places[0], handed)])
                 if gone.is_set() or waiter.closed:
                     return claimed
         finally:
@@ -151,10 +158,7 @@ class Claims:
             if row.refusal is not None:
                 return row.refusal
             if row.job_id is not None:
-                self._lent.setdefault(place.worker_id, {})[row.job_id] = place.slot
-                if row.lane_id is not None:  # else the same lease again
-                    metrics.jobs_claimed.inc()
-                return _lease(place, row), row.lane_id or 0
+                return self._lend(place, row), row.lane_id or 0
             if not row.contended:
                 break
         if idle and (taken := await self._take_over(place)):
@@ -164,6 +168,61 @@ class Claims:
             self._nudge(taken.old_worker_id)
             return _lease_taken_over(place, taken, self._settings.offer_seconds), 0
         return "no_job"
+
+    def _lend(self, place: Place, row: ClaimRow) -> Lease:
+        lease = _lease(place, row)
+        self._lent.setdefault(place.worker_id, {})[lease.job_id] = place.slot
+        if row.lane_id is not None:  # else the same lease again
+            metrics.jobs_claimed.inc()
+        return lease
+
+    async def hand_over(self, order: Order, spent_plans: Collection[str]) -> tuple[SubmitRow, UUID | None] | None:
+        """Admits an order and looks on behalf of a claim that rests, both or neither, in one commit.
+
+        What became of the order, and the job that was given out if any; nobody else has to be woken when it is the
+        same. None when there is no such claim or nothing was done: the order is to be admitted by itself. Raises
+        `Unavailable`, and then nobody knows.
+        """
+        waiter = self._waiters.resting(order.lane_id)
+        if waiter is None or waiter.place is None:
+            return None
+        found: ClaimRow | None = None
+        waiter.begin_handing()
+        try:
+            submitted, found = await self._submit_and_claim(order, spent_plans, waiter.place)
+        except psycopg.Error:
+            return None
+        finally:
+            leased = found is not None and found.job_id is not None
+            waiter.hand(found if leased else None)
+            if found is None or found.refusal is not None or found.contended:
+                waiter.nudge()
+        return submitted, found.job_id
+
+    async def _submit_and_claim(
+        self, order: Order, spent_plans: Collection[str], place: Place
+    ) -> tuple[SubmitRow, ClaimRow]:
+        """The job is not in line yet, so the scan of its lane starts where it will be at the latest."""
+        lowered = self._board.lowered(place.lane_ids)
+        hints = [
+            msgspec.structs.replace(hint, bound=min(hint.bound, order.clock - order.head_start))
+            if hint.lane_id == order.lane_id
+            else hint
+            for hint in self._board.hints(place.lane_ids)
+        ]
+        claim = queue.lone_claim(
+            place,
+            hints,
+            self._board.pool_clock(place.lane_ids),
+            self._settings.offer_seconds,
+            self._board.pace,
+            of_user_id=order.user_id,
+        )
+        [submitted], [claimed] = await self._database.both(
+            admission.SUBMIT_ONE, admission.lone_submit(order, spent_plans), queue.CLAIM_ONE, claim
+        )
+        self._board.learn([claimed], lowered)
+        return submitted, claimed
 
     async def _take_over(self, place: Place) -> TakenOver | None:
         try:

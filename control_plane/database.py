@@ -28,6 +28,7 @@ from psycopg_pool import AsyncConnectionPool
 from control_plane.errors import Unavailable
 
 Row = TypeVar("Row")
+OtherRow = TypeVar("OtherRow")
 Parameters = Mapping[str, Any]
 
 QUERIES_FOLDER = Path(__file__).parents[1] / "sql" / "queries"
@@ -90,26 +91,24 @@ class Query(Generic[Row]):
         Query.registry[name] = self
 
     async def many(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> list[Row]:
-        return await (await self._executed(connection, parameters, self._rows())).fetchall()
+        return await (await self.executed(connection, parameters)).fetchall()
 
     async def one(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> Row | None:
-        return await (await self._executed(connection, parameters, self._rows())).fetchone()
+        return await (await self.executed(connection, parameters)).fetchone()
 
     async def run(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> int:
         """The number of rows touched."""
-        return (await self._executed(connection, parameters, tuple_row)).rowcount
+        return (await self.executed(connection, parameters)).rowcount
 
-    async def _executed(
-        self, connection: AsyncConnection[Any], parameters: Parameters | None, rows: Any
-    ) -> AsyncRawCursor[Any]:
+    async def executed(self, connection: AsyncConnection[Any], parameters: Parameters | None) -> AsyncRawCursor[Row]:
         """Raw, because psycopg would look for `%(name)s` in a long text anew at each execution."""
         values = [parameters[name] for name in self._names] if parameters else None
-        return await AsyncRawCursor(connection, row_factory=rows).execute(self._statement, values, prepare=True)
+        return await AsyncRawCursor(connection, row_factory=self._rows()).execute(self._statement, values, prepare=True)
 
     def _rows(self) -> Any:
-        if self.row is not None and issubclass(self.row, msgspec.Struct):
-            return class_row(self.row)
-        return scalar_row
+        if self.row is None:
+            return tuple_row
+        return class_row(self.row) if issubclass(self.row, msgspec.Struct) else scalar_row
 
 
 class Database:
@@ -191,6 +190,17 @@ class Database:
         async with self.connection() as connection:
             return await query.run(connection, parameters)
 
+    async def both(
+        self, first: Query[Row], parameters: Parameters, second: Query[OtherRow], its_parameters: Parameters
+    ) -> tuple[list[Row], list[OtherRow]]:
+        """Two statements on one way, as one transaction: the second sees what the first did, and both are committed
+        together or neither is. Sent before anything is waited for, so the transaction does not wait for us."""
+        async with self.connection() as connection:
+            async with connection.pipeline():
+                one = await first.executed(connection, parameters)
+                other = await second.executed(connection, its_parameters)
+            return await one.fetchall(), await other.fetchall()
+
 
 class Borrowed:
     """A connection for a block; see `Database.connection`."""
@@ -244,6 +254,16 @@ def _element(value: object) -> str:
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return str(value)
+
+
+def texts(member: msgspec.Struct) -> dict[str, str | None]:
+    """Every field of a lone member as PostgreSQL reads it: a parameter whose type changed with its value would have the
+    statement prepared anew for each of them."""
+    found = ((name, getattr(member, name)) for name in member.__struct_fields__)
+    return {
+        name: f"\\x{value.hex()}" if isinstance(value, bytes) else value if value is None else str(value)
+        for name, value in found
+    }
 
 
 def columns(members: Sequence[msgspec.Struct]) -> dict[str, Any]:

@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from control_plane.settings import Settings
 
 TICK_SECONDS = bound.TICK_SECONDS
-CLAIM_TURNS = 2
-"""Turns of the loop that the answer to a submit leaves to the agent it has woken: its claim is then on its way to the
-database before the answer is written."""
+AGENT_TURNS = 2
+"""Turns of the loop that the answers to submits leave to the agents that were woken or served: their claims are on the
+way to the database, and their leases written, before the customers' answers are made."""
 log = structlog.get_logger()
 
 
@@ -111,22 +111,32 @@ class Dispatcher:
             row = await self._submits(order)
         rate = admission.rate(row)
         if row.refusal is None and row.job_id is not None and row.tag is not None:
-            metrics.jobs_submitted.inc()
-            self.board.pooled(order.lane_id, row.pool, order.cost)
-            if self.offer_work(order.lane_id, row.tag):
-                for _ in range(CLAIM_TURNS):
-                    await asyncio.sleep(0)
             return Submitted(job_id=row.job_id, created_at=row.created_at, tag=row.tag, replayed=False, rate=rate)
         if row.refusal == "replayed" and row.job_id is not None:
             return Submitted(job_id=row.job_id, created_at=None, tag=None, replayed=True, rate=rate)
         raise admission.refused(row, order.cost)
 
     async def _submit_batch(self, orders: Sequence[Order]) -> Sequence[SubmitRow]:
-        return await admission.submit(
-            self.database,
-            [self.board.placed(order) for order in orders],
-            spent_plans=self.board.spent_plans,
-        )
+        placed = [self.board.placed(order) for order in orders]
+        spent = self.board.spent_plans
+        given_out: UUID | None = None
+        if len(placed) == 1 and (handed := await self.claims.hand_over(placed[0], spent)):
+            rows, given_out = [handed[0]], handed[1]
+        else:
+            rows = await admission.submit(self.database, placed, spent_plans=spent)
+        served = [self._admitted(order, row, given_out) for order, row in zip(orders, rows, strict=True)]
+        if any(served):
+            for _ in range(AGENT_TURNS):
+                await asyncio.sleep(0)
+        return rows
+
+    def _admitted(self, order: Order, row: SubmitRow, given_out: UUID | None) -> bool:
+        """Offer what is in line now, unless it has been given out. Whether an agent here has something to do."""
+        if row.refusal is not None or row.tag is None:
+            return False
+        metrics.jobs_submitted.inc()
+        self.board.pooled(order.lane_id, row.pool, order.cost)
+        return row.job_id == given_out or self.offer_work(order.lane_id, row.tag)
 
     def offer_work(self, lane_id: int, tag: float) -> bool:
         """A job waits in this lane: lower the bound and wake one agent, here (true) or else in another process."""

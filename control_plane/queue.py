@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -217,8 +218,31 @@ async def claim(
     `pace`: how far the clocks come at present when every slot serves a token. Limits are tokens of a slot, order is by
     tags.
     """
-    shared = {
-        "loaded_lane_id": places[0].loaded_lane_id,
+    if len(places) == 1:
+        return await database.many(CLAIM_ONE, lone_claim(places[0], hints, pool_clock, offer_seconds, pace))
+    shared = _shared(places[0], hints, pool_clock, offer_seconds, pace)
+    return await database.many(CLAIM, {name: column(places, name) for name in _OF_A_PLACE} | shared)
+
+
+def lone_claim(
+    place: Place,
+    hints: Sequence[LaneHint],
+    pool_clock: float,
+    offer_seconds: float,
+    pace: float = 1.0,
+    of_user_id: UUID | None = None,
+) -> dict[str, Any]:
+    """The parameters of `CLAIM_ONE`; with `of_user_id` it takes a job of that user or none."""
+    mine = {name: getattr(place, name) for name in _OF_A_PLACE}
+    return mine | _shared(place, hints, pool_clock, offer_seconds, pace) | {"of_user_id": of_user_id}
+
+
+def _shared(
+    place: Place, hints: Sequence[LaneHint], pool_clock: float, offer_seconds: float, pace: float
+) -> dict[str, Any]:
+    """What a claim says for all places of a batch together."""
+    return {
+        "loaded_lane_id": place.loaded_lane_id,
         "lane_id": column(hints, "lane_id"),
         "bound": column(hints, "bound"),
         "clock": column(hints, "clock"),
@@ -230,9 +254,6 @@ async def claim(
         "patience": PATIENCE_SECONDS,
         "lag": LAG_TOKENS * pace,
     }
-    if len(places) == 1:
-        return await database.many(CLAIM_ONE, {name: getattr(places[0], name) for name in _OF_A_PLACE} | shared)
-    return await database.many(CLAIM, {name: column(places, name) for name in _OF_A_PLACE} | shared)
 
 
 async def take_over(database: Database, place: Place, offer_seconds: float) -> TakenOver | None:

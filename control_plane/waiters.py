@@ -4,6 +4,9 @@ A claim enters before it looks, so that a job submitted while it looks wakes it 
 a lease in its lane, because the claim got other work, may not work or went away, is passed on. Idle slots are woken
 before slots that ask ahead, and among them those that have the lane's model loaded, then those that have waited
 longest. A newer poll for a slot ends the older one; the slots of a worker wait side by side.
+
+Instead of being woken, one that rests may be handed what a look on its behalf has found. It rests on meanwhile, and
+does not leave before it knows the outcome.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import asyncio
 from collections.abc import Sequence, Set
 from uuid import UUID
 
-from control_plane.queue import Place
+from control_plane.queue import ClaimRow, Place
 
 
 class Waiter:
@@ -29,11 +32,20 @@ class Waiter:
         self.closed = False
         self.woken_for: list[int] = []
         """Lanes for whose jobs this claim was woken and has not looked yet."""
+        self.place = places[0] if len(places) == 1 else None
+        """The only one, if it is."""
         self._event = asyncio.Event()
+        self._resting = False
+        self._handing: asyncio.Future[ClaimRow | None] | None = None
 
     @property
     def free(self) -> bool:
         return self.able and not self.closed and not self.woken_for
+
+    @property
+    def rests(self) -> bool:
+        """Waits for nothing but news, of which there are none."""
+        return self._resting and self._handing is None and not self._event.is_set()
 
     def wake(self, lane_id: int) -> None:
         self.woken_for.append(lane_id)
@@ -52,9 +64,31 @@ class Waiter:
         self._event.clear()
         return woken
 
-    async def wait(self, seconds: float, gone: asyncio.Event) -> None:
-        """Until woken, nudged or closed, or `seconds` have passed, or the client has gone."""
-        await until_news(self._event, gone, seconds)
+    def begin_handing(self) -> None:
+        """Somebody looks on behalf of this claim, which rests, and will `hand` it what was found."""
+        self._handing = asyncio.get_running_loop().create_future()
+
+    def hand(self, found: ClaimRow | None) -> None:
+        """The outcome of `begin_handing`."""
+        assert self._handing is not None
+        if not self._handing.done():  # by a claim that was cancelled
+            self._handing.set_result(found)
+        if found is not None:
+            self._event.set()
+        elif self._resting:
+            self._handing = None
+
+    async def wait(self, seconds: float, gone: asyncio.Event) -> ClaimRow | None:
+        """Until woken, nudged, closed or handed something, or `seconds` have passed, or the client has gone."""
+        self._resting = True
+        try:
+            await until_news(self._event, gone, seconds)
+        finally:
+            self._resting = False
+        if self._handing is None:
+            return None
+        handed, self._handing = await self._handing, None
+        return handed
 
 
 class Waiters:
@@ -66,6 +100,9 @@ class Waiters:
 
     def __len__(self) -> int:
         return sum(map(len, self._by_worker.values()))
+
+    def all(self) -> list[Waiter]:
+        return [waiter for mine in self._by_worker.values() for waiter in mine]
 
     def supersede(self, worker_id: UUID, slots: Set[int]) -> None:
         """A newer claim for a slot ends the older one."""
@@ -105,6 +142,11 @@ class Waiters:
             woken += 1
         return woken
 
+    def resting(self, lane_id: int) -> Waiter | None:
+        """Who would be woken for a job of this lane, if it may be handed one instead."""
+        best = self._next(lane_id)
+        return best if best is not None and best.rests and best.place is not None else None
+
     def _next(self, lane_id: int) -> Waiter | None:
         """The best waiter for a job of this lane: idle before asking ahead, loaded before not, first come."""
         best: Waiter | None = None
@@ -117,9 +159,8 @@ class Waiters:
         return best
 
     def close(self) -> None:
-        for mine in self._by_worker.values():
-            for waiter in mine:
-                waiter.close()
+        for waiter in self.all():
+            waiter.close()
 
 
 async def until_news(news: asyncio.Event, gone: asyncio.Event, seconds: float) -> None:

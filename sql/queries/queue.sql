@@ -133,7 +133,8 @@ order by member.n;
 
 -- claim_one :one
 -- The same as claim, for a single member: by its rules in half the time, because the plan has fewer parts to start up. Only
--- the head of each lane is looked at, the best is chosen, and one job of its lane is locked.
+-- the head of each lane is looked at, the best is chosen, and one job of its lane is locked. A transaction that holds a
+-- user's balance already (`of_user_id`) takes a job of that user or none: it would wait for the others out of order.
 with member as materialized (
     select case when w.id is null or w.revoked_at is not null then 'revoked'
             when w.drain_requested_at is not null then 'draining'
@@ -182,6 +183,7 @@ picked as materialized (
         limit 1
         for update skip locked
     ) j
+    where %(of_user_id)s::uuid is null or j.user_id = %(of_user_id)s::uuid
 ),
 counted as (
     update balances set queued = queued - 1, running = running + 1
