@@ -1,7 +1,7 @@
 """The scheduler's own traps, each with two control-plane processes on one database.
 
 A job may be invisible to a process for a moment (a stale bound, a lost hint, somebody else's row lock), never longer
-than the written bound (`control_plane/bound.py`, derived in ARCHITECTURE.md, "The wait bound"), which includes one second
+than the written bound (`control_plane/bound.py`, derived in ARCHITECTURE.md, "The wait bound"), which has one second
 for everything that a hint, a bound or a sweep may have missed.
 """
 
