@@ -130,7 +130,7 @@ async def _canary(settings: Settings, choice: Choice, engine: Engine) -> Check:
     try:
         await engine.start()
         offer = await engine.offer()
-        drawn = await try_job(engine, canary(offer.capabilities), settings.trials_folder)
+        drawn = await try_job(engine, canary(offer.capabilities, engine.loaded()), settings.trials_folder)
     except EngineError as error:
         cure = f"{error.cause}: see the engine's own log; `tessera-agent run --engine {choice.name}` would fail too."
         return Check(name="canary", result="bad", found=error.message, cure=cure)
@@ -140,12 +140,13 @@ async def _canary(settings: Settings, choice: Choice, engine: Engine) -> Check:
     return Check(name="canary", result="ok", found=found)
 
 
-def canary(capabilities: list[Capability]) -> JobSpec:
-    """A small picture by the first model that can draw one."""
-    model = next((able.model for able in capabilities if able.kind == "image"), None)
-    if model is None:
+def canary(capabilities: list[Capability], loaded: Capability | None = None) -> JobSpec:
+    """A small picture by the model that is loaded, else by the first one that can draw one."""
+    first = next((able for able in capabilities if able.kind == "image"), None)
+    able = loaded if loaded is not None and loaded.kind == "image" else first
+    if able is None:
         raise EngineError("missing_model", "The engine offers no model for pictures.")
-    return JobSpec(kind="image", model=model, prompt="a canary", width=256, height=256, steps=4, seed=1)
+    return JobSpec(kind="image", model=able.model, prompt="a canary", width=512, height=512, steps=4, seed=1)
 
 
 async def _running(settings: Settings) -> Check:

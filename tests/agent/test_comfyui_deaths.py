@@ -11,11 +11,11 @@ from msgspec import structs
 
 from agent.engine import EngineError
 from agent.engine.comfyui.bench import OURS
-from control_plane.wire.job import Progress
+from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.worker import Capability
 from tests.fixtures.comfyui import QUICK, begun, driving, fails, left_behind, order, ran, still_works
 from tests.standins.comfyui.execution import Fault
-from tests.standins.comfyui.server import standing_in
+from tests.standins.comfyui.server import StandIn, standing_in
 
 LONG_STEPS = 80
 
@@ -128,16 +128,32 @@ async def test_a_picture_that_was_finished_meanwhile_is_not_lost_either(tmp_path
         assert machine.calls["prompt"] == posted
 
 
+async def _left_running(machine: StandIn, folder: Path, spec: JobSpec) -> None:
+    """An agent has died over this order."""
+    folder.mkdir()
+    async with driving(machine.url) as engine:
+        events = engine.run(spec, folder)
+        await anext(events)
+        await engine.stop()
+        await events.aclose()
+
+
+async def test_a_picture_that_outlived_its_agent_waits_although_another_order_comes_first(tmp_path: Path) -> None:
+    spec = order(seed=29, steps=10)
+    async with standing_in(tmp_path / "c") as machine:
+        await _left_running(machine, tmp_path / "a", spec)
+        posted = machine.calls["prompt"]
+        async with driving(machine.url) as engine:
+            await still_works(engine, tmp_path / "b")
+            assert len((await ran(engine, spec, tmp_path / "d")).outputs) == 1
+        assert machine.calls["prompt"] == posted + 1
+
+
 async def test_work_of_ours_that_nobody_wants_any_more_makes_way(tmp_path: Path) -> None:
     async with standing_in(tmp_path / "c") as machine:
-        async with driving(machine.url) as engine:
-            (tmp_path / "a").mkdir()
-            events = engine.run(order(seed=25, steps=LONG_STEPS), tmp_path / "a")
-            await anext(events)
-            await engine.stop()
-            await events.aclose()
+        await _left_running(machine, tmp_path / "a", order(seed=25, steps=LONG_STEPS))
         machine.step_seconds = 0.05
-        async with driving(machine.url) as engine:
+        async with driving(machine.url, QUICK) as engine:
             began = time.monotonic()
             await still_works(engine, tmp_path / "b")
             assert time.monotonic() - began < 2.0

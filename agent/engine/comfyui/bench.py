@@ -1,8 +1,9 @@
 """What the runs of one engine share: the connection, what is known of ComfyUI's state, and what it still has of ours.
 
 *Inherited* runs were ComfyUI's when the engine started: an agent that died and came back finds its work there again,
-because the id of a run is made from the order. *Strays* are runs nobody waits for any more; they leave the queue
-before the next run is posted. *Stuck* ones never will: only a restart of ComfyUI helps.
+because the id of a run is made from the order. For a while they are left alone, finished or not, since the control
+plane needs a moment to give the order anew. *Strays* are runs nobody waits for any more; they leave the queue before
+the next run is posted. *Stuck* ones never will: only a restart of ComfyUI helps.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import structlog
 
+from agent import clock
 from agent.engine.comfyui.feed import Feed
 from agent.engine.comfyui.looks import Memory
 from agent.engine.comfyui.places import Places
@@ -37,6 +39,7 @@ class Bench:
         self.loaded: Capability | None = None
         """What the last run that ended well has left in the GPU's memory."""
         self.inherited: set[str] = set()
+        self._inherited_at = clock.now()
         self.strays: set[str] = set()
         self.stuck: set[str] = set()
         self.withdrawn: set[str] = set()
@@ -52,7 +55,7 @@ class Bench:
         self.stuck.clear()
         waiting = {prompt_id for prompt_id in [*queue.running, *queue.pending] if prompt_id.startswith(OURS)}
         ended = {prompt_id for prompt_id in await self.server.remembered() if prompt_id.startswith(OURS)}
-        self.inherited = waiting | ended
+        self.inherited, self._inherited_at = waiting | ended, clock.now()
         self.strays &= waiting
         for prompt_id in set(self.places.left()) - self.inherited:
             await asyncio.to_thread(self.places.wipe, prompt_id)
@@ -69,7 +72,8 @@ class Bench:
 
     async def clear(self, prompt_id: str) -> None:
         """Nothing that nobody waits for stands before this run."""
-        abandoned = self.inherited - {prompt_id} - self._alive
+        late = clock.now() - self._inherited_at >= self.patience.inherit
+        abandoned = self.inherited - {prompt_id} - self._alive if late else set()
         for stray in sorted(self.strays | abandoned):
             if not await cancel(self.server, stray, self.patience.leftover):
                 self.stuck.add(stray)

@@ -145,20 +145,29 @@ class ComfyUI:
                 await asyncio.sleep(KNOCK_SECONDS)
 
     async def _draw_canary(self) -> None:
-        """Raises `EngineError` when ComfyUI does not draw."""
-        workflow = _lightest(self._offered)
-        if workflow is None:
-            log.info("canary.skipped", reason="every workflow here needs an input image")
-            return
+        """Raises `EngineError` when ComfyUI does not draw. A model whose file is broken only loses its turn."""
+        drawable = [workflow for workflow in self._offered if not workflow.wants_image]
+        for workflow in sorted(drawable, key=lambda workflow: workflow.manifest.price_weight):
+            began = clock.now()
+            try:
+                await self._draw(workflow)
+            except EngineError as error:
+                if error.cause != "missing_model" or not self._serving():
+                    raise
+                log.warning("canary.failed", workflow=workflow.name, problem=error.message)
+            else:
+                log.info("canary.drawn", workflow=workflow.name, seconds=round(clock.now() - began, 3))
+                return
+        log.warning("canary.skipped", reason="no workflow here draws without an input image")
+
+    async def _draw(self, workflow: Workflow) -> None:
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="tessera-canary-"))
-        began = clock.now()
         try:
             async with aclosing(Errand(self._ready(), workflow, _canary(workflow), folder).run(0, last=True)) as events:
                 async for _ in events:
                     pass
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        log.info("canary.drawn", workflow=workflow.name, seconds=round(clock.now() - began, 3))
 
 
 def _fitting(workflows: list[Workflow], classes: NodeClasses, vram_gib: int | None) -> list[Workflow]:
@@ -195,11 +204,6 @@ def _device_name(told: str) -> str:
     """`cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync` as people say it."""
     name = told.partition(" : ")[0]
     return (name.partition(" ")[2] or name) if ":" in name.partition(" ")[0] else name.upper() or "unknown"
-
-
-def _lightest(workflows: list[Workflow]) -> Workflow | None:
-    drawable = [workflow for workflow in workflows if not workflow.wants_image]
-    return min(drawable, key=lambda workflow: workflow.manifest.price_weight, default=None)
 
 
 def _canary(workflow: Workflow) -> JobSpec:

@@ -35,6 +35,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """For an interrupted run to end; what takes longer is waited for by the next run."""
     leftover: float = 120.0
     """For that wait."""
+    inherit: float = 120.0
+    """For a run that outlived its agent to be asked for again: a lease that nobody keeps is given anew in a minute."""
     interrupt: float = 30.0
     """For a run that stalled to obey an interruption, before its thread is called dead."""
 
