@@ -19,8 +19,11 @@ CALLERS = 64
 PEER_CALLERS = 10
 BACKLOG = 20_000
 """More than any contestant gets done in one stretch."""
-CLAIM_WORKERS = 2 * AGENTS
-"""Workers for claims alone: 32 leases each, then they are full."""
+CLAIM_WORKERS = 8 * AGENTS
+"""Workers for claims alone: 32 leases each, then they are full. So many that time ends a stretch and not the leases:
+the agent that is full last would claim alone at the end, and that would count as the rate of all."""
+ASKING_SECONDS = 4.0
+"""For each of their slots to have asked once."""
 
 Stretch = Callable[[], tuple[float, machine.Load, float]]
 
@@ -103,7 +106,7 @@ class Tessera:
         with self._scratch.superuser(self._database) as connection:
             workers = [one.secret for one in fill.workers(connection, CLAIM_WORKERS)]
             with fill.paused(connection):
-                self._loaded("claims", workers)
+                self._loaded("claims", workers, ASKING_SECONDS)
         return self._loaded("claims", workers, quiet=False)
 
 
