@@ -149,6 +149,18 @@ async def test_a_picture_that_outlived_its_agent_waits_although_another_order_co
         assert machine.calls["prompt"] == posted + 1
 
 
+async def test_a_run_that_failed_without_its_agent_is_run_anew(tmp_path: Path) -> None:
+    spec = order(seed=31, steps=10)
+    async with standing_in(tmp_path / "c") as machine:
+        await _left_running(machine, tmp_path / "a", spec)
+        machine.process.executor.interrupt = True
+        async with asyncio.timeout(5.0):
+            while machine.process.running is not None:
+                await asyncio.sleep(0.01)
+        async with driving(machine.url) as engine:
+            assert len((await ran(engine, spec, tmp_path / "b")).outputs) == 1
+
+
 async def test_work_of_ours_that_nobody_wants_any_more_makes_way(tmp_path: Path) -> None:
     async with standing_in(tmp_path / "c") as machine:
         await _left_running(machine, tmp_path / "a", order(seed=25, steps=LONG_STEPS))

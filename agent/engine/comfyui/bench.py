@@ -54,7 +54,12 @@ class Bench:
             raise Sick("ComfyUI still holds a run that stands still. Restart ComfyUI.")
         self.stuck.clear()
         waiting = {prompt_id for prompt_id in [*queue.running, *queue.pending] if prompt_id.startswith(OURS)}
-        ended = {prompt_id for prompt_id in await self.server.remembered() if prompt_id.startswith(OURS)}
+        ended = set()
+        for prompt_id, succeeded in (await self.server.remembered()).items():
+            if prompt_id.startswith(OURS) and succeeded:
+                ended.add(prompt_id)
+            elif prompt_id.startswith(OURS):
+                await self.server.forget(prompt_id)
         self.inherited, self._inherited_at = waiting | ended, clock.now()
         self.strays &= waiting
         for prompt_id in set(self.places.left()) - self.inherited:

@@ -138,9 +138,10 @@ class Server:
         answer = await self._json("GET", f"/history/{quote(prompt_id, safe='')}")
         return msgspec.convert(answer[prompt_id], Entry) if prompt_id in answer else None
 
-    async def remembered(self) -> list[str]:
-        """Ids of the last runs that have ended."""
-        return list(await self._json("GET", f"/history?max_items={HISTORY_LOOKED_AT_MAX}"))
+    async def remembered(self) -> dict[str, bool]:
+        """Ids of the last runs that have ended, and whether they ended well."""
+        answer = await self._json("GET", f"/history?max_items={HISTORY_LOOKED_AT_MAX}")
+        return {prompt_id: msgspec.convert(told, Entry).succeeded for prompt_id, told in answer.items()}
 
     async def unqueue(self, prompt_id: str) -> None:
         """Takes a waiting run out of the queue; a running one goes on."""
