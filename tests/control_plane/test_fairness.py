@@ -12,7 +12,7 @@ from typing import LiteralString
 
 import pytest
 
-from control_plane import embedded
+from control_plane import embedded, metrics
 from control_plane.waiting import Lines, Queued
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import Rows, add_lane, lane_of_the_testcard
@@ -149,6 +149,20 @@ async def test_nor_where_plans_cap_what_runs(database_url: str, owner_url: str) 
         held_to_the_bound(service, 150)
 
 
+@pytest.mark.torture
+@pytest.mark.parametrize("seed", range(2, 7))
+async def test_nor_in_a_long_storm_of_any_kind(database_url: str, owner_url: str, seed: int) -> None:
+    """Caps, different workers and affinity at once, for an hour."""
+    plans: LiteralString = AT_WILL + "; update plans set running_max = case name when 'pro' then 2 else 1 end"
+    async with simulated(database_url, owner_url, lanes("one", "two", "three"), plans=plans, seed=seed) as service:
+        service.machine(["one", "two"])
+        service.machine(["three"], seconds=0.7)
+        service.machine(["two", "three", "one"])
+        service.machine(["one"], seconds=3)
+        await storm(service, 2_400)
+        held_to_the_bound(service, 600, every=3)
+
+
 async def test_the_bound_is_one_that_adversaries_reach(database_url: str, owner_url: str) -> None:
     """Ten users whose whole dear jobs stand a hair ahead of a newcomer: the term that self-clocking costs."""
     async with simulated(database_url, owner_url, one_lane, plans=AT_WILL) as service:
@@ -265,13 +279,15 @@ async def waits_of_payers(
     ("slots", "demand", "seconds"),
     [
         (1, 0.85, 2_000),
-        pytest.param(4, 0.75, 12_000, marks=pytest.mark.torture),
-        pytest.param(2, 0.95, 20_000, marks=pytest.mark.torture),
+        pytest.param(1, 0.75, 86_400, marks=pytest.mark.torture),
+        pytest.param(2, 0.75, 86_400, marks=pytest.mark.torture),
     ],
 )
 async def test_five_hundred_farmed_accounts_hardly_delay_who_pays(
     postgres: Postgres, template: str, slots: int, demand: float, seconds: float
 ) -> None:
+    """Over a day; the short version is one slot under siege. The farm takes what is left, so what it costs is the rest of
+    a farmed picture now and then: under siege, where waits are a few seconds on several slots, that shows more."""
     alone, beside = [
         await waits_of_payers(postgres, template, slots=slots, demand=demand, seconds=seconds, farmed=farmed)
         for farmed in (False, True)
@@ -320,6 +336,10 @@ async def promised(service: Simulation) -> Lines:
     return lines
 
 
+def counted(name: str) -> float:
+    return metrics.registry.get_sample_value(f"tessera_eta_{name}_total") or 0.0
+
+
 @pytest.mark.parametrize("demand", [0.7, 0.95])
 async def test_nine_of_ten_jobs_are_done_before_the_p90_that_was_told_at_their_order(
     database_url: str, owner_url: str, demand: float
@@ -339,6 +359,8 @@ async def test_nine_of_ten_jobs_are_done_before_the_p90_that_was_told_at_their_o
             lambda: service.random.choice((1, 1, 2, 4)),
             lambda: service.random.choice(models),
         )
+        await service.run(300)
+        before = counted("judged"), counted("p90_hits")
         await service.run(1_400)
         told = [one for one in service.told if one.promise and one.ordered_at >= 300 and one.ordered_at < 1_250]
         within = {
@@ -346,9 +368,11 @@ async def test_nine_of_ten_jobs_are_done_before_the_p90_that_was_told_at_their_o
             / len(told)
             for part in ("p50", "p90")
         }
-        told_to_the_reader(
-            demand=demand, promises=len(told), longest=percentile([one.wait for one in told], 0.99), **within
-        )
+        judged, hits = counted("judged") - before[0], counted("p90_hits") - before[1]
+        told_to_the_reader(demand=demand, promises=len(told), wait_p99=percentile([one.wait for one in told], 0.99))
+        told_to_the_reader(**within, judged=judged, metric=hits / judged)
         assert len(told) >= 300
         assert 0.85 <= within["p90"] <= 0.95
         assert 0.35 <= within["p50"] <= 0.65
+        assert judged >= 300
+        assert 0.85 <= hits / judged <= 0.95, "what /metrics tells"
