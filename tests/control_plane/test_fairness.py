@@ -286,8 +286,8 @@ async def waits_of_payers(
 async def test_five_hundred_farmed_accounts_hardly_delay_who_pays(
     postgres: Postgres, template: str, slots: int, demand: float, seconds: float
 ) -> None:
-    """Over a day; the short version is one slot under siege. The farm takes what is left, so what it costs is the rest of
-    a farmed picture now and then: under siege, where waits are a few seconds on several slots, that shows more."""
+    """Over a day; the short version is one slot under siege. The farm takes what is left, so it costs the rest of a
+    farmed picture now and then: under siege, where waits are a few seconds on several slots, that shows more."""
     alone, beside = [
         await waits_of_payers(postgres, template, slots=slots, demand=demand, seconds=seconds, farmed=farmed)
         for farmed in (False, True)
