@@ -39,7 +39,8 @@ Field = Literal[
 ]
 """The fields of an order that can fill a slot."""
 Proof = Literal["validated", "toy", "gpu"]
-"""How far a workflow was proven: its graph fits the pinned nodes, it ran with toy weights, it ran on a GPU."""
+"""How far a workflow was proven on a genuine ComfyUI: its graph fits the pinned nodes; it ran on a processor with toy
+weights; it ran on a GPU with weights of full size, random ones: that it runs is proven, not that it is beautiful."""
 Leaf = Annotated[str, Meta(pattern=r"^[^.]+\.[^.]+\Z")]
 """`node.input`"""
 Number = int | float
