@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None
     """The one-time enrolment token, for those who do not want it in the list of processes."""
     engine: EngineName = "auto"
-    """`auto` takes a ComfyUI that answers at `comfyui_url`, else the built-in engine, and says which."""
+    """`auto` looks for a ComfyUI at `comfyui_url`, takes the built-in engine for now, and says why."""
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
     workflows: Path | None = None
     """A folder of workflows for ComfyUI besides the shipped ones; one of the same name stands in for it."""

@@ -1,6 +1,7 @@
 """Which engine this machine uses, and why.
 
-`auto` looks whether a ComfyUI answers. An engine is made per slot; nothing here starts one. The modules of an engine
+`auto` looks whether a ComfyUI answers, and draws test cards all the same while control planes offer no model that a
+ComfyUI could serve: an agent that took it would get no work. An engine is made per slot; nothing here starts one. The modules of an engine
 are only loaded when it is chosen.
 """
 
@@ -34,10 +35,13 @@ async def choose(
     wanted: Literal["auto", "testcard", "comfyui"], comfyui_url: str, testcard_seconds: float, workflows: Path | None
 ) -> Choice:
     """Raises `EngineMissing`. `workflows`: a folder of the operator's own, over the shipped ones."""
-    if wanted == "comfyui" or (wanted == "auto" and await comfyui_answers(comfyui_url)):
-        why = "as asked" if wanted == "comfyui" else f"a ComfyUI answers at {comfyui_url}"
-        return Choice("comfyui", why, lambda: _comfyui(comfyui_url, workflows))
-    why = f"no ComfyUI answers at {comfyui_url}" if wanted == "auto" else "as asked"
+    if wanted == "comfyui":
+        return Choice("comfyui", "as asked", lambda: _comfyui(comfyui_url, workflows))
+    why = "as asked"
+    if wanted == "auto" and await comfyui_answers(comfyui_url):
+        why = f"a ComfyUI answers at {comfyui_url}, but this release sells none of its models; --engine comfyui drives it"
+    elif wanted == "auto":
+        why = f"no ComfyUI answers at {comfyui_url}"
     return Choice("testcard", why, lambda: _testcard(testcard_seconds))
 
 
