@@ -2,10 +2,10 @@
 
     TICK + R + before · s / n        seconds
 
-`before` is what may be served ahead of a job, in tokens; `n` live slots serve its lane at `s` seconds per token, loading
-of models included; R is the longest rest of a run, since nothing is interrupted; TICK is what a hint, a bound or a sweep
-may have missed. The derivation stands in ARCHITECTURE.md. These functions are what `tessera job why` tells and what the
-simulations hold every job against.
+`before` is what may be served ahead of a job, in tokens; `n` live slots serve its lane at `s` seconds per token,
+loading of models included; R is the longest rest of a run, since nothing is interrupted; TICK is what a hint, a bound
+or a sweep may have missed. The derivation stands in ARCHITECTURE.md. These functions are what `tessera job why` tells
+and what the simulations hold every job against.
 """
 
 from __future__ import annotations

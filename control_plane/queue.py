@@ -29,9 +29,9 @@ from control_plane.states import (
 from control_plane.wire.worker import FailCause, Phase, ReleaseReason
 
 AFFINITY_TOKENS = 30.0
-"""How many tokens of the loaded model each slot may serve before another lane, whose turn it was, has one load its own …"""
+"""How many tokens of the loaded model each slot may serve before another lane, whose turn it was, has it load another"""
 PATIENCE_SECONDS = 60.0
-"""… or how long that lane's head must have waited, all of it since the lane was last served: under a backlog every head
+"""or how long that lane's head must have waited, all of it since the lane was last served: under a backlog every head
 has waited for long, and counting that would have the slots load a model for each job."""
 LAG_TOKENS = 2 * AFFINITY_TOKENS
 """How much service of each slot a lane that was empty or without a worker may catch up on; more than the affinity, so

@@ -1,8 +1,8 @@
 """Which engine this machine uses, and why.
 
 `auto` looks whether a ComfyUI answers, and draws test cards all the same while control planes offer no model that a
-ComfyUI could serve: an agent that took it would get no work. An engine is made per slot; nothing here starts one. The modules of an engine
-are only loaded when it is chosen.
+ComfyUI could serve: an agent that took it would get no work. An engine is made per slot; nothing here starts one. The
+modules of an engine are only loaded when it is chosen.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def choose(
         return Choice("comfyui", "as asked", lambda: _comfyui(comfyui_url, workflows))
     why = "as asked"
     if wanted == "auto" and await comfyui_answers(comfyui_url):
-        why = f"a ComfyUI answers at {comfyui_url}, but this release sells none of its models; --engine comfyui drives it"
+        why = f"a ComfyUI answers at {comfyui_url}, but none of its models is sold yet; --engine comfyui drives it"
     elif wanted == "auto":
         why = f"no ComfyUI answers at {comfyui_url}"
     return Choice("testcard", why, lambda: _testcard(testcard_seconds))

@@ -290,7 +290,8 @@ async def test_a_suspended_user_orders_nothing_and_a_full_line_says_so(
 ) -> None:
     with rows(owner_url) as owner:
         owner.execute(
-            "insert into plans (name, tokens_per_day, weight, queued_max, retention_days) values ('small', 100, 1, 2, 1)"
+            "insert into plans (name, tokens_per_day, weight, queued_max, retention_days)"
+            " values ('small', 100, 1, 2, 1)"
         )
     async with process(database_url) as dispatcher:
         user = add_user(sql, plan="small")

@@ -31,6 +31,8 @@ from tests.fixtures.queue import (
     until,
 )
 
+LOCK_SECONDS = 5.0
+"""How long a session waits for a lock."""
 HANDED: LiteralString = """select count(*) from job_events s join job_events c on c.job_id = s.job_id
     where s.name = 'job.submitted' and c.name = 'job.claimed' and c.xmin::text = s.xmin::text"""
 """Jobs whose order and first lease were written by the same transaction."""
@@ -125,6 +127,19 @@ async def test_what_is_handed_over_is_what_is_next_in_line(
         served = sql.execute("select job_id from attempts order by offered_at").fetchall()
         assert [job for (job,) in served] == [earlier, later]
     assert (broken_laws(sql), violations(owner_url)) == ({}, [])
+
+
+async def test_an_order_does_not_wait_for_the_books_of_whoever_is_first_in_line(database_url: str, sql: Rows) -> None:
+    """It holds its own user's; waiting for others' as well, in whatever order, is how deadlocks are made."""
+    lane, stranger = lane_of_the_testcard(sql), add_user(sql)
+    async with process(database_url, notify=False) as here, process(database_url, notify=False) as elsewhere:
+        claims = [await resting(here, Slot(here, add_worker(sql))) for _ in range(2)]
+        earlier = (await elsewhere.submit(order(stranger, lane))).job_id
+        with psycopg.connect(database_url) as busy:
+            busy.execute("select from balances where user_id = %s for no key update", [stranger])
+            async with asyncio.timeout(LOCK_SECONDS / 2):
+                later = (await here.submit(order(add_user(sql), lane, cost=20))).job_id
+        assert {await claim for claim in claims} == {earlier, later}
 
 
 async def test_a_worker_that_may_not_work_is_handed_nothing(database_url: str, sql: Rows) -> None:

@@ -30,8 +30,8 @@ def capped(owner_url: str) -> str:
     """The name of a plan of which two jobs may run at once."""
     with rows(owner_url) as owner:
         owner.execute(
-            "insert into plans (name, tokens_per_day, weight, queued_max, running_max, submits_per_minute, retention_days)"
-            " values ('capped', 100000, 1, 1000, %s, 100000, 1)",
+            "insert into plans (name, tokens_per_day, weight, queued_max, running_max, submits_per_minute,"
+            " retention_days) values ('capped', 100000, 1, 1000, %s, 100000, 1)",
             [CAP],
         )
     return "capped"
@@ -82,7 +82,11 @@ async def test_what_was_passed_over_is_taken_when_a_seat_is_free_again(
             await dispatcher.submit(order(other, lanes[0], cost=50))
         slots = [Slot(dispatcher, add_worker(sql), models=("testcard", "second")) for _ in range(4)]
         held: list[tuple[Slot, Lease]] = [(slot, await slot.take()) for slot in slots]
-        mine = [(slot, lease) for slot, lease in held if one(sql, "select user_id from jobs where id = %s", lease.job_id) == busy]
+        mine = [
+            (slot, lease)
+            for slot, lease in held
+            if one(sql, "select user_id from jobs where id = %s", lease.job_id) == busy
+        ]
         assert len(mine) == CAP
         slot, lease = mine[0]
         await slot.start(lease)

@@ -56,9 +56,8 @@ WRITTEN: LiteralString = """select
     (select array_agg(name::text || attempt order by name) from job_events where job_id = %(job)s) as events,
     (select row(key, request_sha256)::text from idempotency_keys where job_id = %(job)s) as key"""
 
-IN_LINE = st.lists(
-    st.tuples(st.integers(0, 20).map(float), st.sampled_from([0.0, 0.0, 5.0]), st.integers(1, 5)), max_size=4
-)
+JOB_IN_LINE = st.tuples(st.integers(0, 20).map(float), st.sampled_from([0.0, 0.0, 5.0]), st.integers(1, 5))
+IN_LINE = st.integers(0, 4).flatmap(lambda jobs: st.lists(JOB_IN_LINE, min_size=jobs, max_size=jobs))
 """(tag, head start, cost) of the user's other jobs."""
 
 
@@ -94,7 +93,7 @@ def world(postgres: Postgres, template: str) -> Iterator[World]:
     postgres.drop(name)
 
 
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(
     plan=st.sampled_from(["house", "house", "weighted", "weighted", "pooled", "films"]),
     before=st.sampled_from(["nothing", "nothing", "nothing", *BEFORE]),

@@ -131,7 +131,7 @@ class Executor:
             else:
                 self._obey()
                 await self._progress(prompt_id, states, name, 0, 1, extra)
-                data = {"node": name, "display_node": name, "prompt_id": prompt_id}
+                data: dict[str, Any] = {"node": name, "display_node": name, "prompt_id": prompt_id}
                 await self.process.send("executing", data, extra.get("client_id"))
                 await self._fail(class_type)
                 made = await self._execute(item, name, states, signatures[name])

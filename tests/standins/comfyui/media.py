@@ -57,6 +57,6 @@ def save_film(path: Path, paint: Paint, seed: str, size: tuple[int, int], frames
         stream = container.add_stream("libx264", rate=8, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for number in range(frames):
-            frame = av.VideoFrame.from_image(draw(paint, f"{seed} {number}", *size))
-            container.mux(stream.encode(frame))
+            picture = draw(paint, f"{seed} {number}", *size)
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))  # type: ignore[no-untyped-call]
         container.mux(stream.encode())

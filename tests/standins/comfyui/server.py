@@ -118,10 +118,10 @@ class Process:
             return web.json_response({"error": {**error, "extra_info": {}}, "node_errors": {}}, status=400)
         uploads = {path.relative_to(self.input).as_posix() for path in self.input.rglob("*") if path.is_file()}
         validation = Validation(body["prompt"], self.nodes, uploads)
-        error = validation.run()
+        refusal = validation.run()
         node_errors = validation.node_errors()
-        if error is not None:
-            return web.json_response({"error": error, "node_errors": node_errors}, status=400)
+        if refusal is not None:
+            return web.json_response({"error": refusal, "node_errors": node_errors}, status=400)
         prompt_id = str(body.get("prompt_id") or f"random-{self.number}")
         extra = dict(body.get("extra_data", {}))
         if "client_id" in body:

@@ -24,7 +24,7 @@ class Validation:
     def run(self) -> Answer | None:
         """None: at least a part can run; otherwise the `error` to answer with status 400."""
         for name, node in self._graph.items():
-            if not isinstance(node, dict) or "class_type" not in node:
+            if "class_type" not in node:
                 message = "Cannot execute because a node is missing the class_type property."
                 return _error("invalid_prompt", message, f"Node ID '#{name}'")
             if node["class_type"] not in self._nodes:
