@@ -29,7 +29,7 @@ from control_plane.states import (
 from control_plane.wire.worker import FailCause, Phase, ReleaseReason
 
 AFFINITY_TOKENS = 30.0
-"""How many tokens of the loaded model each slot may serve before another lane, whose turn it was, has it load another"""
+"""How many tokens of the loaded model each slot may serve before another lane, whose turn it was, loads its own"""
 PATIENCE_SECONDS = 60.0
 """or how long that lane's head must have waited, all of it since the lane was last served: under a backlog every head
 has waited for long, and counting that would have the slots load a model for each job."""

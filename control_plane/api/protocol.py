@@ -77,7 +77,8 @@ class Protocol(HttpToolsProtocol):
         """Not for each request: making a timer costs more than to look, once it is due, whether it was meant."""
 
     def timeout_keep_alive_handler(self) -> None:
-        busy = self._timer is not None or bool(self.cycle and not self.cycle.response_complete)
+        cycle: Any = self.cycle  # None before the first request, whatever its type says
+        busy = self._timer is not None or (cycle is not None and not cycle.response_complete)
         idle_seconds = 0.0 if busy else self.loop.time() - self._answered_at
         if idle_seconds >= self.timeout_keep_alive:
             super().timeout_keep_alive_handler()
