@@ -18,12 +18,13 @@ import msgspec
 import psycopg
 
 from tests.bench import fill, machine
-from tests.bench.report import Row, at_least, spread
+from tests.bench.report import Row, at_least, at_most, spread
 from tests.bench.scratch import Scratch
 from tests.fixtures import books
 
 CLAIMERS = 4
 WORKERS = 2_000
+USERS = 10_000
 SHALLOW, DEEP, DEAD = 10_000, 1_000_000, 500_000
 QUICK_DEEP, QUICK_DEAD = 300_000, 200_000
 UNDER_SNAPSHOT = 100_000
@@ -87,7 +88,7 @@ class Backlog:
         self._scratch = scratch
         self.database = scratch.tessera("depth")
         with scratch.superuser(self.database) as connection:
-            fill.users(connection, 500)
+            fill.users(connection, USERS)
             fill.workers(connection, WORKERS)
             fill.bulk(connection, jobs)
             fill.settle(connection)
@@ -131,6 +132,8 @@ def measure(scratch: Scratch) -> list[Row]:
             for backlog in (shallow, deep, bloated) if turn % 2 == 0 else (bloated, deep, shallow):
                 backlog.run("singly", 1, ONES)
                 backlog.run("in batches", BATCH, BATCHED)
+            for how in ("bound", "plain") if turn % 2 == 0 else ("plain", "bound"):
+                deep.run("fair" if how == "bound" else "plain", 1, ONES, how)
             with scratch.superuser(shallow.database) as connection:
                 fill.end_leases(connection)
                 fill.bulk(connection, SHALLOW - fill.queued(connection), first_tag=(turn + 1) * 1e6)
@@ -139,6 +142,7 @@ def measure(scratch: Scratch) -> list[Row]:
     for backlog in (shallow, deep, bloated):
         scratch.drop(backlog.database)
     return [
+        _fairness(deep, depth),
         *_compared(f"claims at a backlog of {depth:,}", deep, shallow, 0.8, [shallow.told(), deep.told()]),
         *_compared(f"claims with {dead:,} dead rows", bloated, shallow, 0.5, [bloated.told()]),
         Row(
@@ -147,6 +151,19 @@ def measure(scratch: Scratch) -> list[Row]:
             figures={"rate": bloated.median("without a bound")},
         ),
     ]
+
+
+def _fairness(deep: Backlog, depth: int) -> Row:
+    """Time for a fair claim against one that serves whoever came first, one at a time, by turns."""
+    ratio = deep.median("plain") / deep.median("fair")
+    return at_most(
+        f"fair claim at a backlog of {depth:,} from {USERS:,} users",
+        ratio,
+        1.25,
+        against="plain claim",
+        notes=[deep.told()],
+        figures={"ratio": ratio, "fair_per_second": deep.median("fair"), "plain_per_second": deep.median("plain")},
+    )
 
 
 def _compared(name: str, ours: Backlog, clean: Backlog, target: float, notes: list[str]) -> Iterator[Row]:
