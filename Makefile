@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests wait for processes, disks and clocks more than they compute; the files of one module stay together.
+SPREAD := -n auto --maxprocesses 4 --dist loadscope
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -19,12 +21,12 @@ up: runtime ## use it: the whole service on this machine, until Ctrl-C (HOST=0.0
 
 test: check ## check it: linters, types, dependency contracts and every test
 	$(call stage,tests)
-	@$(BIN)/python -m pytest -q -m "not slow and not torture"
+	@$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not torture"
 	$(call stage,slow tests)
 	@$(BIN)/python -m pytest -q -m "slow and not torture"
 
 quick: dev ## the fast part of the tests
-	@$(BIN)/python -m pytest -q -m "not slow and not torture"
+	@$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not torture" tests/sql tests/control_plane tests/test_*.py
 
 test-all: test torture ## everything, also what takes long
 
