@@ -167,6 +167,8 @@ async def test_a_wrong_key_orders_nothing(service: Service, folder: Path) -> Non
 
 async def test_what_a_plan_or_a_balance_does_not_allow_is_told_in_its_words(service: Service, folder: Path) -> None:
     """Nobody is told to try again what will not work; tokens come back, a plan does not change by waiting."""
+    async with service.context.database.connection() as connection:
+        await connection.execute("update users set plan = 'free' where id = %s", [service.user_id])
     program = await generate(service, folder, "a lighthouse", "--size", "2048x2048")
     code, _, err = await program.end()
     assert code == 77

@@ -283,6 +283,7 @@ async def waits_of_payers(
         pytest.param(2, 0.75, 86_400, marks=pytest.mark.torture),
     ],
 )
+@pytest.mark.slow
 async def test_five_hundred_farmed_accounts_hardly_delay_who_pays(
     postgres: Postgres, template: str, slots: int, demand: float, seconds: float
 ) -> None:

@@ -236,6 +236,7 @@ STORM_SECONDS = 6.0
 STORM_FLOORS = {"admitted": 100, "tokens-short": 20, "succeeded": 30, "canceled": 20, "failed": 3, "midnight": 2}
 
 
+@pytest.mark.slow
 async def test_everything_at_once_leaves_the_books_in_order(
     planes: tuple[Dispatcher, Dispatcher], owner: Rows, sql: Rows
 ) -> None:
