@@ -208,6 +208,7 @@ def judge(home: Household, histories: list[History]) -> Counter[str]:
         jobs = {job_id: (state, attempt) for job_id, state, attempt in rows}
         attempts = connection.execute("select job_id, outcome, ended_at is null from attempts").fetchall()
         artifacts = connection.execute("select job_id, attempt, encode(sha256, 'hex'), key from artifacts").fetchall()
+        assert connection.execute("select * from ledger_violations").fetchall() == [], "the books disagree"
     assert not [job_id for job_id, _, live in attempts if live], "an attempt is still open"
     assert all(state in TERMINAL for state, _ in jobs.values()), "a job is still open"
     wins = Counter(job_id for job_id, outcome, _ in attempts if outcome == "succeeded")

@@ -30,6 +30,7 @@ from control_plane.errors import LeaseLost, Unauthorized, Unavailable
 from control_plane.states import State
 from control_plane.wire.worker import Lease
 from tests.fixtures.history import History, contradictions, counts
+from tests.fixtures.postgres import HOUSE
 from tests.fixtures.queue import (
     Slot,
     add_file,
@@ -201,6 +202,8 @@ async def world(folder: Path, tuning: Mapping[str, str]) -> AsyncIterator[World]
     server = embedded.start(folder, tuning)
     try:
         migrate.migrate(server.owner_url)
+        with rows(server.owner_url) as owner:
+            owner.execute(HOUSE)
         limits = {"lease_seconds": LEASE_SECONDS, "offer_seconds": OFFER_SECONDS, "grace_seconds": LEASE_SECONDS}
         async with process(server.app_url, size=12, **limits) as dispatcher:
             made = World(folder, server, dispatcher, tuning)
