@@ -194,7 +194,8 @@ class Database:
         self, first: Query[Row], parameters: Parameters, second: Query[OtherRow], its_parameters: Parameters
     ) -> tuple[list[Row], list[OtherRow]]:
         """Two statements on one way, as one transaction: the second sees what the first did, and both are committed
-        together or neither is. Sent before anything is waited for, so the transaction does not wait for us."""
+        together or neither is. No answer is waited for between them, so the transaction stays open for a turn of the
+        loop only, unless this process is stopped in just that turn."""
         async with self.connection() as connection:
             async with connection.pipeline():
                 one = await first.executed(connection, parameters)

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from agent.engine import EngineError
-from agent.engine.comfyui.bench import OURS
+from agent.engine.comfyui.workbench import OURS
 from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.worker import Capability
 from tests.fixtures.comfyui import QUICK, begun, driving, fails, left_behind, order, ran, still_works

@@ -21,7 +21,6 @@ import structlog
 from agent import clock
 from agent.engine import Done, EngineError, Offer, Output, Preview
 from agent.engine.comfyui import places
-from agent.engine.comfyui.bench import Bench
 from agent.engine.comfyui.check import faults
 from agent.engine.comfyui.errand import Errand
 from agent.engine.comfyui.looks import Memory
@@ -29,6 +28,7 @@ from agent.engine.comfyui.nodes import NodeClasses, node_classes
 from agent.engine.comfyui.render import artifact
 from agent.engine.comfyui.server import Gone, Refused, Server, Silent, Stats, System
 from agent.engine.comfyui.watch import Patience
+from agent.engine.comfyui.workbench import Workbench
 from agent.engine.comfyui.workflow import Workflow
 from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.worker import LANES_PER_SLOT_MAX, Capability
@@ -58,7 +58,7 @@ class ComfyUI:
         self._stuck: set[str] = set()
         self._strays: set[str] = set()
         self._session: aiohttp.ClientSession | None = None
-        self._bench: Bench | None = None
+        self._workbench: Workbench | None = None
         self._offered: list[Workflow] = []
         self._stats = Stats(System())
 
@@ -67,28 +67,28 @@ class ComfyUI:
         server = Server(self._url, self._session)
         try:
             stats = await self._knock(server)
-            bench = Bench(
+            workbench = Workbench(
                 server, await places.find(server, stats), self._patience, previews=self._previews, memory=self._memory
             )
-            bench.stuck, bench.strays = self._stuck, self._strays
+            workbench.stuck, workbench.strays = self._stuck, self._strays
             self._offered = _fitting(self._workflows, node_classes(await server.object_info()), _vram_gib(stats))
-            await bench.inherit()
+            await workbench.inherit()
         except (Gone, Silent, Refused, msgspec.ValidationError) as error:
             raise EngineError("engine_crash", f"There is no ComfyUI at {self._url} ({error}).") from error
         if not self._offered:
             raise EngineError(
                 "missing_model", "No workflow fits this ComfyUI. What is missing: tessera-agent workflows"
             )
-        self._bench = bench
+        self._workbench = workbench
         self._stats = stats
-        if not bench.adopted():
+        if not workbench.adopted():
             await self._draw_canary()
 
     async def offer(self) -> Offer:
         return _described(self._serving(), self._stats)
 
     def loaded(self) -> Capability | None:
-        return self._bench.loaded if self._bench is not None else None
+        return self._workbench.loaded if self._workbench is not None else None
 
     async def run(self, spec: JobSpec, folder: Path) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
         workflow = self._workflow(spec)
@@ -106,16 +106,16 @@ class ComfyUI:
 
     async def stop(self) -> None:
         """What ComfyUI still has of ours stays there, for an agent that comes back."""
-        bench, self._bench = self._bench, None
-        if bench is not None:
-            await bench.feed.close()
+        workbench, self._workbench = self._workbench, None
+        if workbench is not None:
+            await workbench.feed.close()
         if self._session is not None:
             await self._session.close()
 
-    def _ready(self) -> Bench:
-        if self._bench is None:
+    def _ready(self) -> Workbench:
+        if self._workbench is None:
             raise EngineError("engine_crash", "The engine was not started.")
-        return self._bench
+        return self._workbench
 
     def _serving(self) -> list[Workflow]:
         """Those whose files are still believed in."""

@@ -21,11 +21,11 @@ import structlog
 
 from agent.engine import Done, EngineError, Output, Preview
 from agent.engine.comfyui import errors, looks, metadata, outputs, places
-from agent.engine.comfyui.bench import Bench
 from agent.engine.comfyui.outputs import File
 from agent.engine.comfyui.render import Unfit, render
 from agent.engine.comfyui.server import Entry, Gone, Refused, Silent
 from agent.engine.comfyui.trip import Sick, Trip, cancel
+from agent.engine.comfyui.workbench import Workbench
 from agent.engine.comfyui.workflow import Graph, Workflow
 from control_plane.wire.job import JobSpec, Progress
 
@@ -37,13 +37,13 @@ log = structlog.get_logger()
 
 
 class Errand:
-    def __init__(self, bench: Bench, workflow: Workflow, spec: JobSpec, folder: Path) -> None:
-        self._bench = bench
+    def __init__(self, workbench: Workbench, workflow: Workflow, spec: JobSpec, folder: Path) -> None:
+        self._workbench = workbench
         self._workflow = workflow
         self._spec = spec
         self._folder = folder
         self._image: str | None = None
-        self.prompt_id = bench.begin(self._identity())
+        self.prompt_id = workbench.begin(self._identity())
         self._trip: Trip | None = None
         self._announced = False
         self._done = False
@@ -52,7 +52,7 @@ class Errand:
     async def run(self, first: int, *, last: bool) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
         """`first`: the number of its first artifact. `last`: nothing of the order comes after it."""
         try:
-            await self._bench.clear(self.prompt_id)
+            await self._workbench.clear(self.prompt_id)
             await self._upload()
             for attempt in range(TRIES_MAX):
                 async with aclosing(self._attempt(first, again=attempt > 0, last=last)) as events:
@@ -62,7 +62,7 @@ class Errand:
                     return
             raise EngineError("engine_crash", "ComfyUI names a file that it does not have.")
         except Sick:
-            self._bench.stuck.add(self.prompt_id)
+            self._workbench.stuck.add(self.prompt_id)
             raise
         except (Gone, Silent) as error:
             raise EngineError("engine_crash", f"ComfyUI does not answer ({error}).") from error
@@ -74,9 +74,11 @@ class Errand:
     ) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
         """Ends without a file when it is worth another try."""
         graph = self._graph(f"{places.folder(self.prompt_id)}/{uuid4().hex[:8]}")
-        known = not again and self.prompt_id in self._bench.inherited
-        trip = self._trip = Trip(self._bench.server, self._bench.feed, self._bench.patience, graph, self.prompt_id)
-        async with aclosing(trip.follow(self._bench.extra, known=known)) as events:
+        known = not again and self.prompt_id in self._workbench.inherited
+        trip = self._trip = Trip(
+            self._workbench.server, self._workbench.feed, self._workbench.patience, graph, self.prompt_id
+        )
+        async with aclosing(trip.follow(self._workbench.extra, known=known)) as events:
             try:
                 async for event in events:
                     if not isinstance(event, Done) or (last and not known and self._let_go()):
@@ -88,7 +90,7 @@ class Errand:
             await self._mend(trip.entry, again=again)
             return
         log.debug("run.drawn", workflow=self._workflow.name, began=trip.entry.at(0), ended=trip.entry.at(-1))
-        self._bench.loaded = self._workflow.capability
+        self._workbench.loaded = self._workflow.capability
         if last and not known and self._let_go():
             yield Done()
         files = outputs.found(trip.entry.outputs)
@@ -97,7 +99,7 @@ class Errand:
         try:
             made = [await self._bring(file, first + number) for number, file in enumerate(files)]
         except outputs.Missing:
-            await self._bench.server.forget(self.prompt_id)
+            await self._workbench.server.forget(self.prompt_id)
             return
         self._announced = True
         for output in made:
@@ -115,20 +117,20 @@ class Errand:
         failure = errors.of_run(entry)
         log.warning("run.failed", cause=failure.cause, exception=entry.last[1].get("exception_type"), node=failure.node)
         if failure.remedy == "free" and not again:
-            self._bench.loaded = None
-            await self._bench.server.free()
-            await self._bench.server.forget(self.prompt_id)
+            self._workbench.loaded = None
+            await self._workbench.server.free()
+            await self._workbench.server.forget(self.prompt_id)
             await asyncio.sleep(FREE_SECONDS)
             return
         raise self._failed(failure)
 
     def _failed(self, failure: errors.Failure) -> EngineError:
         if failure.remedy != "none":
-            self._bench.loaded = None
+            self._workbench.loaded = None
         if failure.cause == "missing_model":
             files = self._workflow.manifest.files
             to_blame = [file.name for file in files if failure.node and file.at.startswith(f"{failure.node}.")]
-            self._bench.withdrawn.update(to_blame or [file.name for file in files])
+            self._workbench.withdrawn.update(to_blame or [file.name for file in files])
         return EngineError(failure.cause, failure.message)
 
     async def _upload(self) -> None:
@@ -137,7 +139,7 @@ class Errand:
             if not image.is_file():
                 raise EngineError("invalid_input", "The input image is not there.")
             try:
-                self._image = await self._bench.server.upload(image, places.folder(self.prompt_id))
+                self._image = await self._workbench.server.upload(image, places.folder(self.prompt_id))
             except Refused as refused:
                 raise EngineError("invalid_input", "The input image is too large for this worker.") from refused
 
@@ -149,12 +151,12 @@ class Errand:
 
     async def _bring(self, file: File, number: int) -> Output:
         path = self._folder / f"{number:03d}{file.suffix}"
-        await outputs.bring(self._bench.server, file, path)
+        await outputs.bring(self._workbench.server, file, path)
         try:
             await asyncio.to_thread(self._judge_and_clean, path, file.mime_type)
         except (looks.Ugly, metadata.Broken) as error:
             path.unlink(missing_ok=True)
-            self._bench.loaded = None
+            self._workbench.loaded = None
             raise EngineError("engine_crash", str(error)) from error
         return Output(number, path, file.mime_type)
 
@@ -163,7 +165,7 @@ class Errand:
             metadata.clean(path, mime_type, {})
         digest = looks.judge(path, mime_type)
         if self._spec.strength != 0:  # nothing was drawn over the input
-            self._bench.memory.compare(digest, f"{self._spec.seed} {self._identity()}")
+            self._workbench.memory.compare(digest, f"{self._spec.seed} {self._identity()}")
         metadata.clean(path, mime_type, {"Source": f"{self._spec.model}, seed {self._spec.seed}"})
 
     def _identity(self) -> str:
@@ -175,19 +177,19 @@ class Errand:
 
     async def _leave(self) -> None:
         """Out of the queue, the history and the folders; what does not end at once is left to the next run."""
-        server, running = self._bench.server, self._trip
+        server, running = self._workbench.server, self._trip
         gone = False
         try:
             if running is not None and running.posted and running.entry is None:
                 gone = True
-                if not await cancel(server, self.prompt_id, self._bench.patience.cancel):
-                    self._bench.strays.add(self.prompt_id)
+                if not await cancel(server, self.prompt_id, self._workbench.patience.cancel):
+                    self._workbench.strays.add(self.prompt_id)
                     log.info("run.leaves_late", prompt_id=self.prompt_id)
             if running is not None and running.posted:
                 await server.forget(self.prompt_id)
         except (Gone, Silent, Refused) as error:
             if gone:
-                self._bench.strays.add(self.prompt_id)
+                self._workbench.strays.add(self.prompt_id)
             log.info("run.not_tidied", prompt_id=self.prompt_id, problem=str(error))
         finally:
-            await self._bench.end(self.prompt_id, made_files=self._announced)
+            await self._workbench.end(self.prompt_id, made_files=self._announced)

@@ -28,7 +28,7 @@ OURS = "tessera-"
 log = structlog.get_logger()
 
 
-class Bench:
+class Workbench:
     def __init__(self, server: Server, places: Places, patience: Patience, *, previews: bool, memory: Memory) -> None:
         self.server = server
         self.feed = Feed(server)
