@@ -157,7 +157,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     "lone claim that is not idempotent": (
         "claim_one",
         "and j.claim_id = %(claim_id)s::uuid",
-        "and j.claim_id <> %(claim_id)s::uuid",
+        "and j.claim_id = %(worker_id)s::uuid",
     ),
     "lone claim that jumps the line": (
         "claim_one",
