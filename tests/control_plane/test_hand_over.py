@@ -224,7 +224,8 @@ async def test_orders_cancels_agents_and_lost_connections_at_once_lose_nothing(
             killed += one(
                 sql,
                 """select count(pg_terminate_backend(pid)) from (select pid from pg_stat_activity
-                where datname = current_database() and pid <> pg_backend_pid() order by random() limit 1) a""",
+                where datname = current_database() and pid <> pg_backend_pid()
+                and backend_type = 'client backend' order by random() limit 1) a""",
             )
 
     async with process(database_url, notify=False) as here, process(database_url, notify=False) as other:
