@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar.types import ASGIApp
@@ -81,8 +81,8 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     When this answers 201, the job is on disk and will not be lost. Send an `Idempotency-Key` to make it safe to
     repeat. A repetition is answered with `Idempotent-Replayed: true` and the job as it is by then.
     """
-    key = _idempotency_key(call)
-    _check_permission(call.who, call.body)
+    key = idempotency_key(call)
+    check_permission(call.who, call.body)
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
         return answers.json(await jobs.quote(call.context, call.who.user_id, call.body))
@@ -147,24 +147,26 @@ async def get_preview(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     404 while there is none.
     """
     preview = await jobs.preview(call.context, call.who.user_id, call.path("job_id"))
-    return answers.Answer(preview, media_type=_image_type(preview))
+    return answers.Answer(preview, media_type=image_type(preview))
 
 
-def _idempotency_key(call: Call[Person, SubmitRequest, SubmitQuery]) -> str | None:
+def idempotency_key(call: Call[Person, Any, Any]) -> str | None:
+    """The header, if there is one. Raises `Invalid`."""
     key = guards.header(call.request.scope, b"idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise decoding.parameter("Idempotency-Key", "bad_format", "1 to 255 printable ASCII characters, no space.")
     return key.decode("ascii") if key is not None else None
 
 
-def _check_permission(who: Person, order: SubmitRequest) -> None:
+def check_permission(who: Person, order: SubmitRequest) -> None:
+    """Whether this key may order this at all. Raises `Forbidden`."""
     if order.priority == "urgent" and not who.may("admin"):
         raise Forbidden("Only a key with the scope `admin` may order with priority `urgent`.")
     if who.key.models is not None and order.model not in who.key.models:
         raise Forbidden(f"This key is bound to these models, one of which must be named: {', '.join(who.key.models)}.")
 
 
-def _image_type(data: bytes) -> str:
+def image_type(data: bytes) -> str:
     """By content; what an agent sends as a preview is never believed to be anything else."""
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return "image/png"
