@@ -1,5 +1,22 @@
 -- The sum of sql/migrations, written by `make snapshot` for reading; never executed.
 
+CREATE FUNCTION public.begin_event_epoch() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    here bigint := (select system_identifier from pg_control_system());
+begin
+    if here = (select system_identifier from event_epochs order by number desc limit 1) then
+        return;
+    end if;
+    lock table event_epochs in exclusive mode;
+    insert into event_epochs (system_identifier, first_seq)
+    select here, nextval('job_events_seq')
+    where here is distinct from (select system_identifier from event_epochs order by number desc limit 1);
+end
+$$;
+
 CREATE FUNCTION public.ensure_partitions(ahead integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -386,6 +403,23 @@ CREATE TABLE public.enrolment_tokens (
     CONSTRAINT used_means_worker CHECK (((used_at IS NULL) = (worker_id IS NULL)))
 );
 
+CREATE TABLE public.event_epochs (
+    number integer NOT NULL,
+    token text DEFAULT SUBSTRING(replace((gen_random_uuid())::text, '-'::text, ''::text) FROM 1 FOR 8) NOT NULL,
+    system_identifier bigint NOT NULL,
+    first_seq bigint NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.event_epochs ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.event_epochs_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE UNLOGGED TABLE public.guesses (
     kind text NOT NULL,
     guesser text NOT NULL,
@@ -458,6 +492,7 @@ CREATE TABLE public.job_events (
     name text NOT NULL,
     attempt integer NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT job_events_name_check CHECK ((name ~ '^job\.[a-z_]+$'::text))
 )
 PARTITION BY RANGE (job_id);
@@ -468,6 +503,7 @@ CREATE TABLE public.job_events_default (
     name text CONSTRAINT job_events_name_not_null NOT NULL,
     attempt integer CONSTRAINT job_events_attempt_not_null NOT NULL,
     at timestamp with time zone DEFAULT now() CONSTRAINT job_events_at_not_null NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() CONSTRAINT job_events_xid_not_null NOT NULL,
     CONSTRAINT job_events_name_check CHECK ((name ~ '^job\.[a-z_]+$'::text))
 );
 
@@ -1019,6 +1055,12 @@ ALTER TABLE ONLY public.balances
 ALTER TABLE ONLY public.enrolment_tokens
     ADD CONSTRAINT enrolment_tokens_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.event_epochs
+    ADD CONSTRAINT event_epochs_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.event_epochs
+    ADD CONSTRAINT event_epochs_token_key UNIQUE (token);
+
 ALTER TABLE ONLY public.guesses
     ADD CONSTRAINT guesses_pkey PRIMARY KEY (kind, guesser);
 
@@ -1130,6 +1172,10 @@ CREATE INDEX identities_user ON public.identities USING btree (user_id);
 
 CREATE INDEX invite_uses_user ON public.invite_uses USING btree (user_id);
 
+CREATE INDEX job_events_tail ON ONLY public.job_events USING btree (xid, seq);
+
+CREATE INDEX job_events_default_xid_seq_idx ON public.job_events_default USING btree (xid, seq);
+
 CREATE INDEX jobs_backoff ON public.jobs USING btree (due_at) WHERE ((state = 'queued'::text) AND (due_at IS NOT NULL));
 
 CREATE UNIQUE INDEX jobs_leased ON public.jobs USING btree (worker_id, claim_id, slot) WHERE (state = 'running'::text);
@@ -1169,6 +1215,8 @@ ALTER INDEX public.attempts_one_success ATTACH PARTITION public.attempts_default
 ALTER INDEX public.attempts_pkey ATTACH PARTITION public.attempts_default_pkey;
 
 ALTER INDEX public.job_events_pkey ATTACH PARTITION public.job_events_default_pkey;
+
+ALTER INDEX public.job_events_tail ATTACH PARTITION public.job_events_default_xid_seq_idx;
 
 CREATE TRIGGER jobs_hold AFTER INSERT ON public.jobs REFERENCING NEW TABLE AS born FOR EACH STATEMENT EXECUTE FUNCTION public.hold_tokens();
 
@@ -1252,6 +1300,9 @@ ALTER TABLE ONLY public.users
 
 GRANT USAGE ON SCHEMA public TO tessera_app;
 
+REVOKE ALL ON FUNCTION public.begin_event_epoch() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.begin_event_epoch() TO tessera_app;
+
 REVOKE ALL ON FUNCTION public.ensure_partitions(ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ensure_partitions(ahead integer) TO tessera_app;
 
@@ -1285,6 +1336,8 @@ GRANT UPDATE(queued) ON TABLE public.balances TO tessera_app;
 GRANT UPDATE(running) ON TABLE public.balances TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.enrolment_tokens TO tessera_app;
+
+GRANT SELECT ON TABLE public.event_epochs TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.guesses TO tessera_app;
 

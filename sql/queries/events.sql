@@ -1,0 +1,28 @@
+-- The log of events, read in the order in which nothing is ever jumped over: (xid, seq), up to the oldest transaction that
+-- still runs.
+
+-- begin_epoch :run
+-- A new epoch, when this database was restored into another cluster.
+select begin_event_epoch();
+
+-- head :one
+-- Where the log stands now: behind this position comes everything that is not settled yet, and nothing that is.
+select (select token from event_epochs order by number desc limit 1) as epoch,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xid, 0::bigint as seq,
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid;
+
+-- after :many
+-- The next events behind a position. They are settled up to the oldest transaction that still runs; those behind it, already
+-- committed, come along at the end as a sign that looking again soon is worth it.
+with page as materialized (
+    select e.xid, e.seq, e.job_id, e.name, e.attempt, e.at
+    from job_events e
+    where (e.xid, e.seq) > (%(xid)s::text::xid8, %(seq)s::bigint)
+        and e.seq > (select first_seq from event_epochs order by number desc limit 1)
+    order by e.xid, e.seq limit %(most)s::integer
+)
+select page.xid::text::bigint as xid, page.seq, page.job_id,
+    (select j.user_id from jobs j where j.id = page.job_id) as user_id, -- no join, which might walk the jobs
+    page.name, page.attempt, page.at, page.xid < pg_snapshot_xmin(pg_current_snapshot()) as settled
+from page
+order by page.xid, page.seq;
