@@ -9,7 +9,7 @@ from uuid import UUID
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane import jobs
+from control_plane import jobs, listing
 from control_plane.api import answers, decoding, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
@@ -47,7 +47,7 @@ class SubmitQuery(Request, frozen=True, kw_only=True):
 
 
 class JobsQuery(Request, frozen=True, kw_only=True):
-    limit: Annotated[int, Meta(ge=1, le=jobs.PAGE_MAX)] = LIMIT_DEFAULT
+    limit: Annotated[int, Meta(ge=1, le=listing.PAGE_MAX)] = LIMIT_DEFAULT
     cursor: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")] | None = None
     """`next_cursor` of the page before; absent for the newest jobs."""
     status: JobStatus | None = None
@@ -112,7 +112,7 @@ async def list_jobs(call: Call[Person, Nothing, JobsQuery]) -> ASGIApp:
     """List your jobs, the newest first."""
     query = call.query
     before = UUID(hex=query.cursor) if query.cursor is not None else None
-    found = await jobs.views(call.context, call.who.user_id, before=before, status=query.status, limit=query.limit)
+    found = await listing.page(call.context, call.who.user_id, before=before, status=query.status, limit=query.limit)
     return answers.json(found)
 
 
