@@ -40,7 +40,7 @@ from control_plane.rates import Reads
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.slots import LIVE_SECONDS
-from control_plane.store import FolderStore
+from control_plane.store import open_store
 from control_plane.sweeper import Sweeper
 from control_plane.waiting import Lines
 
@@ -86,7 +86,7 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
 
 
 def _context(settings: Settings, database: Database, conduct: Conduct, tasks: asyncio.TaskGroup) -> Context:
-    disk, store = Disk(settings), FolderStore(settings.artifacts_folder)
+    disk, store = Disk(settings), open_store(settings)
     return Context(
         settings=settings,
         database=database,

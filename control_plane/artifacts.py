@@ -34,7 +34,7 @@ from control_plane.errors import (
 )
 from control_plane.probe import Media, UnknownMedia, media
 from control_plane.states import TERMINAL, State
-from control_plane.store import FolderStore, Staged, new_key
+from control_plane.store import Staged, Store, new_key
 from control_plane.wire.worker import ARTIFACT_BYTES_MAX, Uploaded
 
 IDLE_SECONDS = 30.0
@@ -113,7 +113,7 @@ ERASE_PROGRESS: Query[None] = Query("artifacts.erase_progress")
 class Uploads:
     """The uploads of this process: bounded for each worker and altogether."""
 
-    def __init__(self, database: Database, store: FolderStore, disk: Disk, bytes_max: int) -> None:
+    def __init__(self, database: Database, store: Store, disk: Disk, bytes_max: int) -> None:
         self._database = database
         self._store = store
         self._disk = disk
@@ -245,7 +245,7 @@ def gone() -> Gone:
     return Gone("This file is gone: it was deleted, its time was over (see your plan), or it was withdrawn.")
 
 
-async def erase(database: Database, store: FolderStore, user_id: UUID, job_id: UUID) -> None:
+async def erase(database: Database, store: Store, user_id: UUID, job_id: UUID) -> None:
     """Takes away the files and the prompt of a job that has ended; what it cost stays. Idempotent.
 
     Raises `NotFound`, `NotFinished`, `LegalHold`. The transaction is held open while files of the local folder are

@@ -15,7 +15,7 @@ from control_plane.models import Catalogue
 from control_plane.rates import Reads
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
-from control_plane.store import FolderStore
+from control_plane.store import Store
 from control_plane.waiting import Lines
 
 
@@ -33,7 +33,7 @@ class Context:
     lines: Lines
     disk: Disk
     signing_keys: SigningKeys
-    store: FolderStore
+    store: Store
     uploads: Uploads
     tasks: asyncio.TaskGroup
     """Everything that runs beside requests belongs to it."""

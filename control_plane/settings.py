@@ -30,7 +30,7 @@ FOREIGN_PREFIXES = (
     "TESSERA_TEST_",
     "TESSERA_BOTS_",
 )
-SECRETS = ("database_url", "owner_database_url")
+SECRETS = ("database_url", "owner_database_url", "artifacts_url")
 """Fields that may come from a `…_FILE` and whose values are never printed."""
 TYPO_LIKENESS = 0.75
 EX_CONFIG = 78
@@ -39,6 +39,7 @@ EX_CONFIG = 78
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Bytes = Annotated[int, Meta(ge=0, le=2**50)]
 AbsoluteUrl = Annotated[str, Meta(pattern=r"^https?://[^/\s]+[^\s]*\Z", max_length=500)]
+StoreUrl = Annotated[str, Meta(pattern=r"^(file|s3|gs|az)://[^\s@]+\Z", max_length=1_000)]
 PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://[^\s]*\Z", max_length=2_000)]
 
 
@@ -109,7 +110,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     disk_reserve_bytes: Bytes = 1024**3
     """Submits and uploads are refused while less than this is free where `data_dir` lies."""
     artifacts_dir: Path | None = None
-    """The folder store; unset = `artifacts` in `data_dir`."""
+    """The folder that holds artifacts; unset = `artifacts` in `data_dir`."""
+    artifacts_url: StoreUrl | None = None
+    """Where artifacts lie instead of that folder: `s3://bucket/prefix?endpoint=…`, `gs://`, `az://` or `file:///…`.
+    Credentials come from the environment as the cloud's own tools take them, never from here."""
     artifact_bytes_max: Bytes = 512 * 1024**2
     """Largest file an agent may upload."""
     artifact_url_seconds: Seconds = 3600.0
@@ -118,6 +122,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest request body that is not an upload."""
     request_seconds: Seconds = 30.0
     """Deadline of a request, not counting the wait of a long poll."""
+    images_wait_seconds: Annotated[float, Meta(gt=0, le=600)] = 540.0
+    """How long a request in OpenAI's shape waits for its pictures; a proxy in front has to be as patient."""
     pool_size: Annotated[int, Meta(ge=2, le=200)] = 8
     """Database connections of one process, besides the one that listens."""
 
@@ -242,6 +248,10 @@ def _allowed(name: str) -> str:
     named = {
         Networks: "addresses or networks in CIDR notation, separated by commas (10.0.0.0/8, ::1)",
         PostgresUrl | None: "a PostgreSQL URL (postgresql://user:password@host/database)",
+        StoreUrl | None: (
+            "an address like s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder,"
+            " without credentials"
+        ),
         AbsoluteUrl | None: "an absolute URL (https://tessera.example)",
         bool: "true or false",
     }

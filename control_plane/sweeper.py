@@ -25,7 +25,7 @@ from control_plane.database import Database, Query
 from control_plane.errors import TesseraError
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
-from control_plane.store import FolderStore, Found
+from control_plane.store import Found, Store
 
 HOUR, DAY = 3_600.0, 86_400.0
 JITTER = 0.2
@@ -70,7 +70,7 @@ log = structlog.get_logger()
 class Sweeper:
     """The housekeeping of one process."""
 
-    def __init__(self, database: Database, store: FolderStore, keys: SigningKeys, settings: Settings) -> None:
+    def __init__(self, database: Database, store: Store, keys: SigningKeys, settings: Settings) -> None:
         self._database = database
         self._store = store
         self._keys = keys
@@ -143,13 +143,13 @@ class Sweeper:
 
     async def temporary_files(self) -> int:
         """What uploads left behind that were cut down together with their process."""
-        keys = await asyncio.to_thread(lambda: [found.key for found in self._store.files() if _abandoned(found)])
+        keys = [found.key async for found in self._store.files() if _abandoned(found)]
         await self._store.delete_temporary(*keys)
         return len(keys)
 
     async def orphan_files(self) -> int:
         """Files that no row knows: their upload ended between the rename and the insert, or a row was lost."""
-        everything, old = await asyncio.to_thread(self._survey)
+        everything, old = await self._survey()
         orphans: list[str] = []
         for start in range(0, len(old), KNOWN_BATCH):
             orphans += await self._unknown(old[start : start + KNOWN_BATCH])
@@ -159,9 +159,9 @@ class Sweeper:
         await self._store.delete(*orphans)
         return len(orphans)
 
-    def _survey(self) -> tuple[int, list[str]]:
+    async def _survey(self) -> tuple[int, list[str]]:
         """How many files there are, and those old enough to be orphans."""
-        found = [file for file in self._store.files() if not file.temporary]
+        found = [file async for file in self._store.files() if not file.temporary]
         return len(found), [file.key for file in found if file.age_seconds > ORPHAN_SECONDS]
 
     async def _unknown(self, keys: list[str]) -> set[str]:

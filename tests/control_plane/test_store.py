@@ -175,7 +175,7 @@ async def test_many_writers_and_a_sweep_of_the_same_folders_do_not_disturb_each_
 
 async def test_a_full_disk_is_said_to_be_one() -> None:
     with open("/dev/full", "r+b", buffering=0) as full:  # a device on which every write finds no room
-        staged = Staged(full, lambda: None)
+        staged = Staged(full, lambda label: asyncio.sleep(0))
         with pytest.raises(DiskLow):
             await staged.write(b"x" * BUFFER_BYTES)
 
@@ -185,6 +185,6 @@ async def test_the_survey_tells_whole_files_from_temporary_ones_and_ignores_stra
     (store.root / "README").write_text("not ours")
     async with store.stage(new_key(uuid4(), 1, 0)) as staged:
         await staged.write(b"x" * BUFFER_BYTES)
-        found = {(file.key == key, file.temporary) for file in store.files()}
+        found = {(file.key == key, file.temporary) async for file in store.files()}
         assert found == {(True, False), (False, True)}
-        assert all(-1 < file.age_seconds < 60 for file in store.files())
+        assert [-1 < file.age_seconds < 60 async for file in store.files()] == [True, True]

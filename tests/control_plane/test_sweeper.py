@@ -29,7 +29,7 @@ async def only_mine(service: Service) -> None:
     for table in ("artifacts", "idempotency_keys", "job_progress"):
         async with service.context.database.connection() as connection:
             await connection.execute(f"delete from {table}".encode())
-    shutil.rmtree(service.context.store.root, ignore_errors=True)
+    shutil.rmtree(service.context.settings.artifacts_folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ async def put(service: Service, age_seconds: float, *, keep: bool = True) -> Pat
     async with service.context.store.stage(key) as staged:
         await staged.write(b"x")
         await staged.keep()
-    path = service.context.store.root / key
+    path = service.context.settings.artifacts_folder / key
     if not keep:
         path = path.rename(path.with_name(path.name + ".part"))
     os.utime(path, times=(path.stat().st_mtime - age_seconds,) * 2)

@@ -1,108 +1,37 @@
-"""The folder store: where the bytes of artifacts lie.
+"""The store that is a folder.
 
-A key is made by us (`jobs/<job>/<attempt>/<index>-<random>`), says where a file lies, and is never taken from a
-client. Every component is opened relative to the folder above it and never through a symbolic link, so nothing
+Every component of a key is opened relative to the folder above it and never through a symbolic link, so nothing
 outside the root can be reached, whatever stands in the tree. A file is written under a temporary name beside its
 place, hashed on the way, and renamed once it is on disk, then its folder is; hence a file that has its real name is
-whole. Deleting what is not there is no error: a sweep that was interrupted is simply run again.
-
-`stage`, `open`, `delete` and `files` are all that the rest of the program uses; an object store would offer the same.
+whole.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import hashlib
 import os
-import re
-import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar
-from uuid import UUID
 
-import msgspec
+from control_plane.errors import Internal
+from control_plane.store.contract import Found
+from control_plane.store.keys import checked, is_key
+from control_plane.store.staged import BUFFER_BYTES, Staged, disk_errors, in_thread
 
-from control_plane.errors import DiskLow, Internal
-
-Answer = TypeVar("Answer")
-
-BUFFER_BYTES = 512 * 1024
-"""Written or read at once: large enough that going to a thread costs nothing beside it."""
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 TEMPORARY_SUFFIX = ".part"
 RACES_MAX = 10
 """How often a folder may be swept away, being empty, between the making of it and of a file in it."""
 
-_KEY = re.compile(r"jobs/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/[1-9][0-9]{0,9}/[0-9]{1,2}-[0-9a-f]{16}", re.ASCII)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Found(msgspec.Struct, frozen=True):
-    """A file that lies in the store."""
-
-    key: str
-    age_seconds: float
-    """By the clock of the machine that holds the folder, which also stamped the file."""
-    temporary: bool
-
-
-def new_key(job_id: UUID, attempt: int, index: int) -> str:
-    return f"jobs/{job_id}/{attempt}/{index}-{secrets.token_hex(8)}"
-
-
-class Staged:
-    """A file on its way in: written, looked at, then kept; or dropped by leaving `stage` without `keep`."""
-
-    def __init__(self, file: BinaryIO, keep: Callable[[], None]) -> None:
-        self._file = file
-        self._keep = keep
-        self._buffer = bytearray()
-        self._digest = hashlib.sha256()
-        self.bytes = 0
-
-    async def write(self, data: bytes) -> None:
-        self._buffer += data
-        self.bytes += len(data)
-        if len(self._buffer) >= BUFFER_BYTES:
-            await self._flush()
-
-    async def sha256(self) -> bytes:
-        """Of everything written so far."""
-        await self._flush()
-        return self._digest.digest()
-
-    async def inspect(self, look: Callable[[BinaryIO, int], Answer]) -> Answer:
-        """What `look(file, bytes)` makes of what was written, off the event loop."""
-        await self._flush()
-        return await _in_thread(look, self._file, self.bytes)
-
-    async def keep(self) -> None:
-        """Under its key and on disk, all or nothing. Raises `DiskLow`."""
-        await self._flush()
-        with _disk_errors():
-            await _in_thread(self._keep)
-
-    async def _flush(self) -> None:
-        if self._buffer:
-            data, self._buffer = bytes(self._buffer), bytearray()
-            with _disk_errors():
-                await _in_thread(self._append, data)
-
-    def _append(self, data: bytes) -> None:
-        self._digest.update(data)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-
-
-class Opened:
-    """A file on its way out. It can be read to its end even when it is deleted meanwhile."""
+class OpenedFile:
+    """It can be read to its end even when it is deleted meanwhile."""
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -111,7 +40,7 @@ class Opened:
     async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from `start` up to but not including `end`."""
         while start < end:
-            data = await _in_thread(os.pread, self._file, min(BUFFER_BYTES, end - start), start)
+            data = await in_thread(os.pread, self._file, min(BUFFER_BYTES, end - start), start)
             if not data:
                 raise Internal("A stored file is shorter than it was.")
             start += len(data)
@@ -126,45 +55,58 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.where = f"the folder {root}"
 
     @asynccontextmanager
     async def stage(self, key: str) -> AsyncIterator[Staged]:
         """Room for a new file; whatever happens inside, nothing stays unless it was kept."""
         folder, name = _split(key)
-        with _disk_errors():
+        with disk_errors():
             where, file = self._create(folder, name)
         try:
             with os.fdopen(file, "w+b", buffering=0) as raw:
-                yield Staged(raw, lambda: self._settle(raw.fileno(), where, key))
+                yield Staged(raw, lambda label: in_thread(self._settle, raw.fileno(), where, key))
         finally:
             with suppress(FileNotFoundError):  # kept: its name is another now
                 os.unlink(name + TEMPORARY_SUFFIX, dir_fd=where)
             os.close(where)
 
-    async def open(self, key: str) -> Opened | None:
+    async def open(self, key: str) -> OpenedFile | None:
         """The file, to be closed by the caller; None when it is not there."""
         return self._open(key)
 
     async def delete(self, *keys: str) -> None:
         """Afterwards none of the files is there, nor a folder that they leave empty."""
-        await _in_thread(self._delete, keys)
+        await in_thread(self._delete, keys)
 
-    def files(self) -> Iterator[Found]:
-        """Everything here that has a name of our making; blocking, so not for the event loop."""
-        if not self.root.exists():  # nothing was ever stored
-            return
-        now = time.time()
-        for path, _, names, folder in os.fwalk(self.root, follow_symlinks=False):
-            for name in names:
-                key = str(Path(path, name.removesuffix(TEMPORARY_SUFFIX)).relative_to(self.root))
-                if _KEY.fullmatch(key):
-                    with suppress(FileNotFoundError):
-                        age_seconds = now - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
-                        yield Found(key, age_seconds, temporary=name.endswith(TEMPORARY_SUFFIX))
+    async def files(self) -> AsyncIterator[Found]:
+        """Everything here that has a name of our making, the temporary ones too."""
+        for found in await in_thread(self._survey):
+            yield found
 
     async def delete_temporary(self, *keys: str) -> None:
         """What uploads that were cut down left behind."""
-        await _in_thread(self._delete, keys, TEMPORARY_SUFFIX)
+        await in_thread(self._delete, keys, TEMPORARY_SUFFIX)
+
+    async def address(self, key: str) -> str | None:
+        """Nobody reaches this folder but through us."""
+        return None
+
+    async def staging_address(self, key: str) -> str | None:
+        """Nobody reaches this folder but through us."""
+        return None
+
+    def _survey(self) -> list[Found]:
+        found = []
+        now = time.time()
+        for path, _, names, folder in os.fwalk(self.root, follow_symlinks=False):  # yields nothing if there is no root
+            for name in names:
+                key = str(Path(path, name.removesuffix(TEMPORARY_SUFFIX)).relative_to(self.root))
+                if is_key(key):
+                    with suppress(FileNotFoundError):
+                        age_seconds = now - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+                        found.append(Found(key, age_seconds, temporary=name.endswith(TEMPORARY_SUFFIX)))
+        return found
 
     def _create(self, folder: tuple[str, ...], name: str) -> tuple[int, int]:
         """The folder and the temporary file in it, both open."""
@@ -205,14 +147,14 @@ class FolderStore:
             finally:
                 os.close(above)
 
-    def _open(self, key: str) -> Opened | None:
+    def _open(self, key: str) -> OpenedFile | None:
         folder, name = _split(key)
         try:
             where = self._folder(folder)
         except FileNotFoundError:
             return None
         try:
-            return Opened(os.open(name, _READ, dir_fd=where))
+            return OpenedFile(os.open(name, _READ, dir_fd=where))
         except FileNotFoundError:
             return None
         finally:
@@ -230,8 +172,8 @@ class FolderStore:
             self._prune(folder)
 
     def _prune(self, folder: tuple[str, ...]) -> None:
-        """Take away the folders of the attempt and of the job, if they are empty."""
-        for depth in (3, 2):
+        """Take away the folders that led here, if they are empty, but not the first one."""
+        for depth in range(len(folder), 1, -1):
             try:
                 where = self._folder(folder[: depth - 1])
             except FileNotFoundError:
@@ -250,29 +192,5 @@ class FolderStore:
 
 def _split(key: str) -> tuple[tuple[str, ...], str]:
     """(folders, name) of a key; anything that we did not make is refused."""
-    if not _KEY.fullmatch(key):
-        raise ValueError(f"not a key of this store: {key!r}")
-    *folder, name = key.split("/")
+    *folder, name = checked(key).split("/")
     return tuple(folder), name
-
-
-async def _in_thread(function: Callable[..., Answer], *arguments: object) -> Answer:
-    """Off the event loop. Whoever is cancelled still waits for the end of it, because it uses files that he closes."""
-    call = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
-    try:
-        return await asyncio.shield(call)
-    except asyncio.CancelledError:
-        while not call.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([call])
-        raise
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskLow("The disk of this service is full. Try again later.", retry_after=60) from error
-        raise
