@@ -49,6 +49,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     spec: str
     """JSON of the `JobSpec`."""
     metadata: str = "{}"
+    webhook_url: str | None = None
+    """Where to tell of this very job."""
     max_wait: int | None = None
     key: str | None = None
     """The Idempotency-Key, with `request_sha256` of what it was sent with."""

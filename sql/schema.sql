@@ -76,6 +76,10 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.is_test(user_id uuid) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((get_byte(uuid_send(user_id), 6) >> 4) = 8);
+
 CREATE FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid, OUT gone uuid, OUT refusal text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -153,6 +157,27 @@ begin
     update users set plan = kept.plan, paid_until = kept.paid_until where id = survivor;
     update users set merged_into = survivor where merged_into = gone;
     update users set status = 'merged', merged_into = survivor, merged_at = now() where id = gone;
+end
+$$;
+
+CREATE FUNCTION public.move_webhooks() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    gone uuid := (select id from webhook_endpoints where user_id = new.id and url is null);
+    kept uuid := (select id from webhook_endpoints where user_id = new.merged_into and url is null);
+begin
+    if gone is not null and kept is not null then
+        insert into webhook_secrets (endpoint_id, secret, created_at, expires_at)
+        select kept, secret, created_at, least(coalesce(expires_at, 'infinity'), now() + interval '1 day')
+        from webhook_secrets where endpoint_id = gone
+        on conflict do nothing;
+        update webhook_deliveries set endpoint_id = kept where endpoint_id = gone;
+        delete from webhook_endpoints where id = gone;
+    end if;
+    update webhook_endpoints set user_id = new.merged_into where user_id = new.id;
+    return null;
 end
 $$;
 
@@ -243,6 +268,10 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.twin_of(user_id uuid) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (OVERLAY((user_id)::text PLACING '8'::text FROM 15 FOR 1))::uuid;
+
 CREATE FUNCTION public.utc_day(instant timestamp with time zone) RETURNS date
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog'
@@ -272,13 +301,22 @@ CREATE TABLE public.api_keys (
     expires_at timestamp with time zone,
     last_used_at timestamp with time zone,
     revoked_at timestamp with time zone,
+    origins text[],
+    rotated_at timestamp with time zone,
+    old_secret_sha256 bytea,
+    old_expires_at timestamp with time zone,
+    old_used_at timestamp with time zone,
     CONSTRAINT api_keys_daily_cap_check CHECK ((daily_cap > 0)),
     CONSTRAINT api_keys_id_check CHECK ((id ~ '^[0-9a-z]{12}$'::text)),
     CONSTRAINT api_keys_name_check CHECK (((length(name) >= 1) AND (length(name) <= 64))),
-    CONSTRAINT api_keys_scopes_check CHECK ((scopes <@ ARRAY['read'::text, 'submit'::text, 'admin'::text, 'metrics'::text])),
+    CONSTRAINT api_keys_old_secret_sha256_check CHECK ((octet_length(old_secret_sha256) = 32)),
+    CONSTRAINT api_keys_origins_check CHECK (((cardinality(origins) >= 1) AND (cardinality(origins) <= 20))),
+    CONSTRAINT api_keys_scopes_check CHECK ((scopes <@ ARRAY['read'::text, 'submit'::text, 'keys'::text, 'admin'::text, 'metrics'::text])),
     CONSTRAINT api_keys_secret_sha256_check CHECK ((octet_length(secret_sha256) = 32)),
     CONSTRAINT key_of_user_or_service CHECK (((user_id IS NULL) = (cardinality(providers) > 0))),
-    CONSTRAINT service_is_no_admin CHECK (((user_id IS NOT NULL) OR (NOT ('admin'::text = ANY (scopes)))))
+    CONSTRAINT old_secret_ends CHECK ((num_nonnulls(old_secret_sha256, old_expires_at) = ANY (ARRAY[0, 2]))),
+    CONSTRAINT service_is_no_admin CHECK (((user_id IS NOT NULL) OR (NOT ('admin'::text = ANY (scopes))))),
+    CONSTRAINT test_is_no_admin CHECK (((NOT public.is_test(user_id)) OR (NOT (scopes && ARRAY['admin'::text, 'metrics'::text]))))
 );
 
 CREATE TABLE public.artifacts (
@@ -444,6 +482,7 @@ CREATE TABLE public.identities (
     subject text NOT NULL,
     user_id uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT identities_are_live CHECK ((NOT public.is_test(user_id))),
     CONSTRAINT identities_provider_check CHECK ((provider ~ '^[a-z]{1,32}$'::text)),
     CONSTRAINT identities_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 128)))
 );
@@ -451,7 +490,8 @@ CREATE TABLE public.identities (
 CREATE TABLE public.invite_uses (
     invite_id integer NOT NULL,
     user_id uuid NOT NULL,
-    used_at timestamp with time zone DEFAULT now() NOT NULL
+    used_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT invite_uses_are_live CHECK ((NOT public.is_test(user_id)))
 );
 
 CREATE TABLE public.invites (
@@ -522,7 +562,8 @@ WITH (fillfactor='50');
 CREATE TABLE public.job_specs (
     job_id uuid NOT NULL,
     spec jsonb NOT NULL,
-    metadata jsonb DEFAULT '{}'::jsonb NOT NULL
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    webhook_url text
 );
 
 CREATE TABLE public.jobs (
@@ -575,6 +616,14 @@ CASE state
 END))
 )
 WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='5000');
+
+CREATE TABLE public.key_spending (
+    key_id text NOT NULL,
+    day date NOT NULL,
+    tokens bigint NOT NULL,
+    CONSTRAINT key_spending_tokens_check CHECK ((tokens >= 0))
+)
+WITH (fillfactor='70');
 
 CREATE TABLE public.lanes (
     id integer NOT NULL,
@@ -826,6 +875,7 @@ CREATE TABLE public.link_codes (
     user_id uuid NOT NULL,
     code_sha256 bytea NOT NULL,
     expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT link_codes_are_live CHECK ((NOT public.is_test(user_id))),
     CONSTRAINT link_codes_code_sha256_check CHECK ((octet_length(code_sha256) = 32))
 );
 
@@ -846,6 +896,7 @@ CREATE TABLE public.models (
     frames_max integer,
     fps integer,
     paused_at timestamp with time zone,
+    sandbox boolean DEFAULT false NOT NULL,
     CONSTRAINT models_kind_check CHECK ((kind = ANY (ARRAY['image'::text, 'video'::text]))),
     CONSTRAINT models_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'::text)),
     CONSTRAINT models_vram_gib_check CHECK ((vram_gib >= 0)),
@@ -870,6 +921,7 @@ CREATE TABLE public.plans (
     pool_tokens_per_day bigint,
     price_cents integer DEFAULT 0 NOT NULL,
     currency text DEFAULT 'EUR'::text NOT NULL,
+    hidden boolean DEFAULT false NOT NULL,
     CONSTRAINT plans_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT plans_name_check CHECK ((name ~ '^[a-z][a-z0-9_-]{0,31}$'::text)),
     CONSTRAINT plans_newcomer_days_check CHECK ((newcomer_days >= 0)),
@@ -977,11 +1029,15 @@ CREATE TABLE public.users (
     paid_until timestamp with time zone,
     merged_into uuid,
     merged_at timestamp with time zone,
+    test_of uuid,
     CONSTRAINT merged_into_somebody CHECK ((num_nonnulls(merged_into, merged_at) =
 CASE status
     WHEN 'merged'::text THEN 2
     ELSE 0
 END)),
+    CONSTRAINT test_users_are_of_somebody CHECK ((public.is_test(id) = (test_of IS NOT NULL))),
+    CONSTRAINT test_users_have_their_id CHECK ((id = public.twin_of(test_of))),
+    CONSTRAINT test_users_stay CHECK (((merged_into IS NULL) OR (NOT (public.is_test(id) OR public.is_test(merged_into))))),
     CONSTRAINT users_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
     CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'deleted'::text, 'merged'::text])))
 );
@@ -1010,6 +1066,78 @@ CREATE VIEW public.user_plans AS
             ELSE u.plan
         END)));
 
+CREATE TABLE public.webhook_cursor (
+    one boolean DEFAULT true NOT NULL,
+    epoch text NOT NULL,
+    xid xid8 NOT NULL,
+    seq bigint NOT NULL,
+    moved_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT webhook_cursor_one_check CHECK (one)
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.webhook_deliveries (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    endpoint_id uuid NOT NULL,
+    job_id uuid,
+    event_seq bigint,
+    type text NOT NULL,
+    url text NOT NULL,
+    host text GENERATED ALWAYS AS (COALESCE(lower("substring"(url, '^https?://([^/?#]+)'::text)), ''::text)) STORED NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    step smallint DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now(),
+    lease uuid,
+    leased_until timestamp with time zone,
+    last_attempt_at timestamp with time zone,
+    last_status integer,
+    last_error text,
+    last_excerpt text,
+    last_seconds real,
+    delivered_at timestamp with time zone,
+    event_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT delivered_once CHECK (((state = 'delivered'::text) = (delivered_at IS NOT NULL))),
+    CONSTRAINT lease_is_whole CHECK (((lease IS NULL) = (leased_until IS NULL))),
+    CONSTRAINT only_pending_is_leased CHECK (((lease IS NULL) OR (state = 'pending'::text))),
+    CONSTRAINT pending_is_due CHECK (((state = 'pending'::text) = (next_attempt_at IS NOT NULL))),
+    CONSTRAINT webhook_deliveries_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT webhook_deliveries_last_error_check CHECK ((length(last_error) <= 40)),
+    CONSTRAINT webhook_deliveries_last_excerpt_check CHECK ((length(last_excerpt) <= 300)),
+    CONSTRAINT webhook_deliveries_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'dead'::text]))),
+    CONSTRAINT webhook_deliveries_step_check CHECK ((step >= 0)),
+    CONSTRAINT webhook_deliveries_type_check CHECK ((type ~ '^(job|webhook)\.[a-z_]+$'::text)),
+    CONSTRAINT webhook_deliveries_url_check CHECK (((length(url) >= 1) AND (length(url) <= 1000)))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.webhook_endpoints (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    user_id uuid NOT NULL,
+    url text,
+    events text[] NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    failing_since timestamp with time zone,
+    disabled_at timestamp with time zone,
+    disabled_reason text,
+    CONSTRAINT disabled_for_a_reason CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
+    CONSTRAINT orders_are_not_disabled CHECK (((url IS NOT NULL) OR (disabled_at IS NULL))),
+    CONSTRAINT webhook_endpoints_description_check CHECK ((length(description) <= 200)),
+    CONSTRAINT webhook_endpoints_disabled_reason_check CHECK ((disabled_reason = ANY (ARRAY['owner'::text, 'gone'::text, 'failing'::text]))),
+    CONSTRAINT webhook_endpoints_events_check CHECK (((cardinality(events) > 0) AND (events <@ ARRAY['job.started'::text, 'job.succeeded'::text, 'job.failed'::text, 'job.canceled'::text, 'job.expired'::text]))),
+    CONSTRAINT webhook_endpoints_url_check CHECK (((length(url) >= 1) AND (length(url) <= 1000)))
+);
+
+CREATE TABLE public.webhook_secrets (
+    endpoint_id uuid NOT NULL,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT webhook_secrets_secret_check CHECK (((octet_length(secret) >= 24) AND (octet_length(secret) <= 64)))
+);
+
 CREATE TABLE public.workers (
     id uuid DEFAULT public.uuid7() NOT NULL,
     name text NOT NULL,
@@ -1023,7 +1151,7 @@ CREATE TABLE public.workers (
     revoked_at timestamp with time zone,
     CONSTRAINT workers_name_check CHECK (((length(name) >= 1) AND (length(name) <= 64))),
     CONSTRAINT workers_secret_sha256_check CHECK ((octet_length(secret_sha256) = 32)),
-    CONSTRAINT workers_trust_check CHECK ((trust = ANY (ARRAY['own'::text, 'guest'::text])))
+    CONSTRAINT workers_trust_check CHECK ((trust = ANY (ARRAY['own'::text, 'guest'::text, 'sandbox'::text])))
 )
 WITH (fillfactor='70');
 
@@ -1094,6 +1222,9 @@ ALTER TABLE ONLY public.job_specs
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.key_spending
+    ADD CONSTRAINT key_spending_pkey PRIMARY KEY (key_id);
+
 ALTER TABLE ONLY public.lanes
     ADD CONSTRAINT lanes_kind_model_vram_gib_key UNIQUE (kind, model, vram_gib);
 
@@ -1108,6 +1239,9 @@ ALTER TABLE ONLY public.link_codes
 
 ALTER TABLE ONLY public.link_codes
     ADD CONSTRAINT link_codes_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT message_once UNIQUE (endpoint_id, event_seq);
 
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (name, kind);
@@ -1148,11 +1282,28 @@ ALTER TABLE ONLY public.usage_daily
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_test_of_key UNIQUE (test_of);
+
+ALTER TABLE ONLY public.webhook_cursor
+    ADD CONSTRAINT webhook_cursor_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (endpoint_id, secret);
+
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_secret_sha256_key UNIQUE (secret_sha256);
+
+CREATE INDEX api_keys_origins ON public.api_keys USING gin (origins) WHERE (revoked_at IS NULL);
 
 CREATE INDEX api_keys_user ON public.api_keys USING btree (user_id);
 
@@ -1208,6 +1359,24 @@ CREATE UNIQUE INDEX users_name ON public.users USING btree (name);
 
 CREATE INDEX users_suspended ON public.users USING btree (id) WHERE (status = 'suspended'::text);
 
+CREATE INDEX webhook_deliveries_created ON public.webhook_deliveries USING btree (created_at) WHERE (state <> 'pending'::text);
+
+CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (next_attempt_at) WHERE (state = 'pending'::text);
+
+CREATE INDEX webhook_deliveries_leased ON public.webhook_deliveries USING btree (leased_until) WHERE (leased_until IS NOT NULL);
+
+CREATE INDEX webhook_deliveries_line ON public.webhook_deliveries USING btree (endpoint_id, host, next_attempt_at) WHERE (state = 'pending'::text);
+
+CREATE INDEX webhook_deliveries_log ON public.webhook_deliveries USING btree (endpoint_id, id DESC);
+
+CREATE UNIQUE INDEX webhook_endpoints_of_orders ON public.webhook_endpoints USING btree (user_id) WHERE (url IS NULL);
+
+CREATE INDEX webhook_endpoints_user ON public.webhook_endpoints USING btree (user_id, id);
+
+CREATE INDEX webhook_endpoints_wanted ON public.webhook_endpoints USING btree (id) WHERE (disabled_at IS NULL);
+
+CREATE UNIQUE INDEX workers_sandbox ON public.workers USING btree (trust) WHERE (trust = 'sandbox'::text);
+
 ALTER INDEX public.attempts_one_live ATTACH PARTITION public.attempts_default_job_id_idx;
 
 ALTER INDEX public.attempts_one_success ATTACH PARTITION public.attempts_default_job_id_idx1;
@@ -1223,6 +1392,8 @@ CREATE TRIGGER jobs_hold AFTER INSERT ON public.jobs REFERENCING NEW TABLE AS bo
 CREATE TRIGGER jobs_settle AFTER UPDATE ON public.jobs REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.settle();
 
 CREATE TRIGGER users_balance AFTER INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION public.open_balance();
+
+CREATE TRIGGER users_move_webhooks AFTER UPDATE OF merged_into ON public.users FOR EACH ROW WHEN ((new.merged_into IS DISTINCT FROM old.merged_into)) EXECUTE FUNCTION public.move_webhooks();
 
 CREATE TRIGGER users_suspend AFTER UPDATE OF status ON public.users FOR EACH ROW WHEN ((new.status IS DISTINCT FROM old.status)) EXECUTE FUNCTION public.suspend_balance();
 
@@ -1268,6 +1439,9 @@ ALTER TABLE ONLY public.jobs
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES public.workers(id);
 
+ALTER TABLE ONLY public.key_spending
+    ADD CONSTRAINT key_spending_key_id_fkey FOREIGN KEY (key_id) REFERENCES public.api_keys(id);
+
 ALTER TABLE ONLY public.lanes
     ADD CONSTRAINT lanes_model_kind_fkey FOREIGN KEY (model, kind) REFERENCES public.models(name, kind);
 
@@ -1298,6 +1472,21 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_plan_fkey FOREIGN KEY (plan) REFERENCES public.plans(name);
 
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_test_of_fkey FOREIGN KEY (test_of) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.webhook_endpoints(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.webhook_endpoints(id) ON DELETE CASCADE;
+
 GRANT USAGE ON SCHEMA public TO tessera_app;
 
 REVOKE ALL ON FUNCTION public.begin_event_epoch() FROM PUBLIC;
@@ -1310,6 +1499,8 @@ REVOKE ALL ON FUNCTION public.hold_tokens() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid, OUT gone uuid, OUT refusal text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid, OUT gone uuid, OUT refusal text) TO tessera_app;
+
+REVOKE ALL ON FUNCTION public.move_webhooks() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.open_balance() FROM PUBLIC;
 
@@ -1365,7 +1556,11 @@ GRANT UPDATE(spec) ON TABLE public.job_specs TO tessera_app;
 
 GRANT UPDATE(metadata) ON TABLE public.job_specs TO tessera_app;
 
+GRANT UPDATE(webhook_url) ON TABLE public.job_specs TO tessera_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.jobs TO tessera_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.key_spending TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.lanes TO tessera_app;
 
@@ -1408,5 +1603,13 @@ GRANT UPDATE(unlinked_at) ON TABLE public.unlinked_identities TO tessera_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO tessera_app;
 
 GRANT SELECT ON TABLE public.user_plans TO tessera_app;
+
+GRANT SELECT,UPDATE ON TABLE public.webhook_cursor TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_deliveries TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_endpoints TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_secrets TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.workers TO tessera_app;

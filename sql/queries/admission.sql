@@ -30,7 +30,7 @@ customer as materialized (
 ),
 -- What can be said of each member by itself.
 member as materialized (
-    select m.n, m.user_id, m.lane_id, m.cost, m.head_start, m.spec, m.metadata, m.max_wait, m.key, m.request_sha256,
+    select m.n, m.user_id, m.lane_id, m.cost, m.head_start, m.spec, m.metadata, m.webhook_url, m.max_wait, m.key, m.request_sha256,
         m.policy_version, c.plan, c.weight, c.pool_weight, c.running_max, c.daily, c.purchased, c.room, c.calls, c.busy_seconds,
         c.submits_per_minute, greatest(l.clock, m.clock) as clock, coalesce((m.pool_tokens::jsonb ->> c.plan)::float8, 0) as pool_tokens,
         k.job_id as known_job_id,
@@ -47,10 +47,10 @@ member as materialized (
     from unnest(
             %(user_id)s::uuid[], %(lane_id)s::integer[], %(cost)s::integer[], %(pixels)s::integer[],
             %(video_seconds)s::float8[], %(head_start)s::float8[], %(clock)s::float8[], %(pool_tokens)s::text[],
-            %(spec)s::text[], %(metadata)s::text[], %(max_wait)s::integer[], %(key)s::text[], %(request_sha256)s::bytea[],
-            %(policy_version)s::integer[]
+            %(spec)s::text[], %(metadata)s::text[], %(webhook_url)s::text[], %(max_wait)s::integer[], %(key)s::text[],
+            %(request_sha256)s::bytea[], %(policy_version)s::integer[]
         ) with ordinality as m (user_id, lane_id, cost, pixels, video_seconds, head_start, clock, pool_tokens, spec, metadata,
-            max_wait, key, request_sha256, policy_version, n)
+            webhook_url, max_wait, key, request_sha256, policy_version, n)
     join lanes l on l.id = m.lane_id
     join models mo on mo.name = l.model and mo.kind = l.kind
     join switches s on s.name = 'submits'
@@ -117,8 +117,8 @@ queued as (
     returning id, tag, created_at
 ),
 specified as (
-    insert into job_specs (job_id, spec, metadata)
-    select job_id, spec::jsonb, metadata::jsonb from admitted
+    insert into job_specs (job_id, spec, metadata, webhook_url)
+    select job_id, spec::jsonb, metadata::jsonb, webhook_url from admitted
 ),
 told as (
     insert into job_events (job_id, name, attempt)
@@ -217,7 +217,8 @@ queued as (
     returning id, tag, created_at, pool
 ),
 specified as (
-    insert into job_specs (job_id, spec, metadata) select id, %(spec)s::jsonb, %(metadata)s::jsonb from queued
+    insert into job_specs (job_id, spec, metadata, webhook_url)
+    select id, %(spec)s::jsonb, %(metadata)s::jsonb, %(webhook_url)s::text from queued
 ),
 told as (
     insert into job_events (job_id, name, attempt) select id, 'job.submitted', 0 from queued

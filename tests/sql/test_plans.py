@@ -171,6 +171,7 @@ def test_submit_looks_at_its_users_own_line_only(large: Large, batch: int) -> No
         clock=[float(FINISHED)] * batch,
         spec=['{"count": 1}'] * batch,
         metadata=["{}"] * batch,
+        webhook_url=[None] * batch,
         max_wait=[None] * batch,
         key=[f"key-{n}" for n in range(batch)],
         request_sha256=[bytes(32)] * batch,
