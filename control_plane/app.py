@@ -34,6 +34,7 @@ from control_plane.credentials import Credentials
 from control_plane.database import Database
 from control_plane.disk import Disk
 from control_plane.dispatch import Dispatcher
+from control_plane.inputs import Inputs
 from control_plane.models import Catalogue
 from control_plane.notify import RESYNC
 from control_plane.rates import Reads
@@ -100,6 +101,7 @@ def _context(settings: Settings, database: Database, conduct: Conduct, tasks: as
         signing_keys=SigningKeys(),
         store=store,
         uploads=Uploads(database, store, disk, settings.artifact_bytes_max),
+        inputs=Inputs(database, store, disk, conduct, settings.data_dir / "scratch"),
         tasks=tasks,
     )
 

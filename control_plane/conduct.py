@@ -44,12 +44,17 @@ class Conduct:
         wanted = [("/prompt", rules.category(spec.prompt))]
         read = rules.category if spec.guidance < GUIDANCE_MIN else rules.category_of_negative
         wanted.append(("/negative_prompt", read(spec.negative_prompt)))
-        if spec.input_image in rules.blocked_inputs:
-            wanted.append(("/input_image", "inputs"))
         for pointer, category in wanted:
             if category is not None:
                 raise _refused(pointer, category)
+        if spec.input_image is not None:
+            self.check_input("/input_image", spec.input_image.sha256)
         return rules.version
+
+    def check_input(self, pointer: str, *sha256s: str) -> None:
+        """Raises `ModeratedInput` when a picture with one of these hashes may not be used."""
+        if not self.policy.blocked_inputs.isdisjoint(sha256s):
+            raise _refused(pointer, "inputs")
 
     async def run(self) -> None:
         """Follows the file."""

@@ -300,6 +300,25 @@ class TokensShort(TesseraError):
     slug, status = "tokens-short", 402
 
 
+class CapReached(TesseraError):
+    """This key has ordered what it may in a day.
+
+    `daily_cap` is the most that it may order in a day (UTC), in tokens, `needed` what this order costs. Other keys of the
+    account go on.
+    """
+
+    slug, status = "cap-reached", 429
+
+
+class KeysMax(TesseraError):
+    """You have as many keys as anybody may have.
+
+    End one that is not needed any more.
+    """
+
+    slug, status = "keys-max", 409
+
+
 class PlanForbids(TesseraError):
     """Your plan does not include this.
 
@@ -322,6 +341,24 @@ class QueueFull(TesseraError):
     """You have as many jobs waiting as your plan allows."""
 
     slug, status = "queue-full", 429
+
+
+class InputsFull(TesseraError):
+    """You have uploaded as many pictures as allowed.
+
+    Each counts for a day. Delete what you do not need.
+    """
+
+    slug, status = "inputs-full", 429
+
+
+class InputNeeded(TesseraError):
+    """A job that is not over starts from this input.
+
+    Cancel the job or wait for its end; then the input can be deleted.
+    """
+
+    slug, status = "input-needed", 409
 
 
 class TooManyReports(TesseraError):

@@ -16,7 +16,7 @@ from control_plane import admission, orders, plans, pricing, views, waiting
 from control_plane.admission import URGENT_TOKENS, Order
 from control_plane.context import Context
 from control_plane.database import Query
-from control_plane.errors import DiskLow, ModeratedInput, NotFound, PlanForbids, Rate, TesseraError
+from control_plane.errors import DiskLow, Invalid, ModeratedInput, NotFound, PlanForbids, Rate, TesseraError
 from control_plane.models import Model
 from control_plane.plans import Standing
 from control_plane.states import TERMINAL
@@ -77,10 +77,13 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-async def prepare(context: Context, order: SubmitRequest) -> Ready:
-    """Fills in the defaults, keeps the model's limits and tells the price. Raises `Invalid`, `NoSuchModel`."""
+async def prepare(context: Context, user_id: UUID, order: SubmitRequest) -> Ready:
+    """Finds the input, fills in the defaults, keeps the model's limits and tells the price. Raises `Invalid`,
+    `NoSuchModel`, `ModeratedInput`; for a result that becomes an input, also what `Inputs.receive` does."""
     model = await context.catalogue.find(order.kind, order.model)
-    spec = orders.complete(order, model)
+    wanted = order.input_image
+    picture = await context.inputs.picture(user_id, wanted) if wanted is not None else None
+    spec = orders.complete(order, model, picture)
     lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
     cost = pricing.calculate_token_cost(spec, model)
     return Ready(request=order, spec=spec, model=model, lane_id=lane_id, cost=cost)
@@ -89,12 +92,12 @@ async def prepare(context: Context, order: SubmitRequest) -> Ready:
 async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str | None = None) -> Placed:
     """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `ModeratedInput`, `DiskLow` and
     what the dispatcher refuses. `key` is the Idempotency-Key; what was accepted under it stays so, also when the rules
-    of conduct have changed since."""
-    ready = await prepare(context, order)
+    of conduct have changed since, or the input is gone."""
     request_sha256 = hashlib.sha256(_encode(order)).digest() if key is not None else None
     try:
+        ready = await prepare(context, user_id, order)
         policy_version = context.conduct.check(ready.spec)
-    except ModeratedInput:
+    except (ModeratedInput, Invalid):
         known = await context.database.one(ACCEPTED, {"user_id": user_id, "key": key, "request_sha256": request_sha256})
         if known is None:
             raise
@@ -117,7 +120,7 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
 
 async def quote(context: Context, user_id: UUID, order: SubmitRequest) -> Quote:
     """What an order would cost, and whether it would be taken now; nothing is placed, counted or held."""
-    ready = await prepare(context, order)
+    ready = await prepare(context, user_id, order)
     context.conduct.check(ready.spec)
     line = await views.line(context, ready.lane_id)
     standing = await plans.standing(context.database, user_id, context.dispatcher.board.spent_plans)

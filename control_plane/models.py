@@ -8,7 +8,7 @@ import msgspec
 
 from control_plane.database import Database, Query
 from control_plane.errors import NoSuchModel
-from control_plane.wire.job import JobKind
+from control_plane.wire.job import JobKind, Task
 from control_plane.wire.problem import Fault
 
 REMEMBERED_SECONDS = 1.0
@@ -34,6 +34,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     feasible_now: bool
     """A live slot serves it."""
+    tasks: list[Task]
+    """What it is for."""
+    upscales: list[int]
+    """How many times longer it makes sides, for the task of that name."""
 
 
 LIST = Query("models.list", Model)

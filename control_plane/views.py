@@ -22,6 +22,7 @@ from control_plane.wire.job import (
     Progress,
     Waiting,
 )
+from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import Phase
 
 
@@ -47,6 +48,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     capped: bool
     """In line, while its user has as many running as the plan allows."""
     artifacts: str | None
+    provenance: str | None
 
 
 class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +60,17 @@ class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-_spec = msgspec.json.Decoder(JobSpec).decode
+class Ordered(JobSpec, frozen=True, kw_only=True):
+    """An order as it is stored: what an engine gets of it, and what else is told of it."""
+
+    batch_id: UUID | None = None
+    repeat_of: UUID | None = None
+
+
+_ordered = msgspec.json.Decoder(Ordered).decode
 _metadata = msgspec.json.Decoder(dict[str, str]).decode
 _artifacts = msgspec.json.Decoder(list[ArtifactRow]).decode
+_provenance = msgspec.json.Decoder(Provenance).decode
 
 
 class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +88,13 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting | None = None
     progress: Progress | None = None
     artifacts: list[ArtifactRow] = []
+    provenance: Provenance | None = None
+    batch_id: UUID | None = None
+    repeat_of: UUID | None = None
 
 
 async def viewed(context: Context, row: JobRow) -> JobView:
-    status = states.status(row.state, row.phase, row.cancel_requested)
+    status, ordered = states.status(row.state, row.phase, row.cancel_requested), _ordered(row.spec)
     facts = JobFacts(
         id=row.id,
         cost=row.cost,
@@ -95,8 +108,11 @@ async def viewed(context: Context, row: JobRow) -> JobView:
         waiting=await _waiting(context, row) if status == "queued" else None,
         progress=_progress(row) if status in ("running", "canceling") else None,
         artifacts=_artifacts(row.artifacts) if row.artifacts is not None else [],
+        provenance=_provenance(row.provenance) if row.provenance is not None else None,
+        batch_id=ordered.batch_id,
+        repeat_of=ordered.repeat_of,
     )
-    return view(context, facts, _spec(row.spec), _metadata(row.metadata))
+    return view(context, facts, ordered, _metadata(row.metadata))
 
 
 async def _waiting(context: Context, row: JobRow) -> Waiting:
@@ -147,6 +163,14 @@ def view(context: Context, facts: JobFacts, spec: JobSpec, metadata: dict[str, s
         error=_error(facts.error_code),
         metadata=metadata,
         urls=JobUrls(self=address, cancel=address),
+        input_image=spec.input_image.id if spec.input_image is not None else None,
+        strength=spec.strength,
+        upscale=spec.upscale,
+        sampler=spec.sampler,
+        embed_metadata=spec.embed_metadata,
+        batch_id=facts.batch_id,
+        repeat_of=facts.repeat_of,
+        provenance=facts.provenance,
     )
 
 

@@ -9,8 +9,13 @@ from uuid import UUID
 from msgspec import Meta
 
 from control_plane.wire import Message, Request
+from control_plane.wire.input import InputReference, Picture
+from control_plane.wire.provenance import Provenance
 
 JobKind = Literal["image", "video"]
+
+Task = Literal["text-to-image", "image-to-image", "upscale", "text-to-video", "image-to-video"]
+"""What is made of what. It follows from an order: from its kind, and from `input_image` and `upscale`."""
 
 JobStatus = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled", "expired"]
 """What HTTP calls `status`; everything inside says `state` and knows no `canceling` (a wish is a timestamp)."""
@@ -48,6 +53,7 @@ Count = Annotated[int, Meta(ge=1, le=4)]
 Strength = Annotated[float, Meta(ge=0, le=1)]
 Frames = Annotated[int, Meta(ge=1, le=480)]
 FramesPerSecond = Annotated[int, Meta(ge=1, le=60)]
+Upscale = Literal[2, 4]
 MaxWait = Annotated[int, Meta(ge=1, le=7 * 86_400)]
 MetadataKey = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
 MetadataValue = Annotated[str, Meta(max_length=512, pattern=_NO_NUL)]
@@ -56,12 +62,14 @@ MetadataValue = Annotated[str, Meta(max_length=512, pattern=_NO_NUL)]
 class SubmitRequest(Request, frozen=True, kw_only=True):
     """An order for one job. What is absent takes the model's default."""
 
-    prompt: Prompt
+    prompt: Prompt = ""
+    """What to make, in words. Only an upscale can do without."""
     kind: JobKind = "image"
     model: Name | None = None
     """Absent: the operator's first model of this kind."""
     negative_prompt: NegativePrompt = ""
     width: Side | None = None
+    """Pixels. Absent, it follows from the input image where there is one, else from the model."""
     height: Side | None = None
     steps: Steps | None = None
     guidance: Guidance | None = None
@@ -70,8 +78,11 @@ class SubmitRequest(Request, frozen=True, kw_only=True):
     """Drawn at submit when absent, so that every result can be repeated."""
     count: Count = 1
     """How many artifacts: pictures, or videos."""
-    input_image: Name | None = None
+    input_image: UUID | InputReference | None = None
+    """The picture to start from: the id of an upload (`POST /api/v1/inputs`), or one of your own results."""
     strength: Strength | None = None
+    """Of a picture: how much of the input image is made anew; 0 leaves it, 1 forgets it. Of a video: how closely its
+    first frame follows the input image."""
     frames: Frames | None = None
     fps: FramesPerSecond | None = None
     metadata: dict[MetadataKey, MetadataValue] = {}
@@ -80,6 +91,11 @@ class SubmitRequest(Request, frozen=True, kw_only=True):
     """Seconds in the queue after which the job becomes `expired` instead of starting."""
     priority: Literal["normal", "urgent"] = "normal"
     """`urgent` is the operator's bounded head start; it needs the `admin` scope."""
+    upscale: Upscale | None = None
+    """How many times longer the sides of the input image become; nothing else is made of it."""
+    embed_metadata: bool | None = None
+    """Whether the files say how they were made: prompt, seed, model, workflow. Absent: as you have chosen for yourself.
+    That they were made by AI they say in any case."""
 
 
 class JobSpec(Message, frozen=True, kw_only=True):
@@ -96,11 +112,13 @@ class JobSpec(Message, frozen=True, kw_only=True):
     sampler: str | None = None
     seed: int
     count: int = 1
-    input_image: str | None = None
+    input_image: Picture | None = None
     strength: float | None = None
     frames: int | None = None
     """Video only: number of frames of each artifact."""
     fps: int | None = None
+    upscale: int | None = None
+    embed_metadata: bool = True
 
 
 class Eta(Message, frozen=True, kw_only=True):
@@ -183,6 +201,18 @@ class JobView(Message, frozen=True, kw_only=True):
     error: JobError | None
     metadata: dict[str, str]
     urls: JobUrls
+    input_image: UUID | None = None
+    """The input that it starts from."""
+    strength: float | None = None
+    upscale: int | None = None
+    sampler: str | None = None
+    embed_metadata: bool = True
+    batch_id: UUID | None = None
+    """The batch that it was ordered in."""
+    repeat_of: UUID | None = None
+    """The job that it repeats."""
+    provenance: Provenance | None = None
+    """What its files were made with, once it has succeeded: with the order, everything needed to make them again."""
 
 
 class JobList(Message, frozen=True, kw_only=True):

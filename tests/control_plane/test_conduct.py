@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from control_plane.api.jobs import submit_job
 from control_plane.conduct import Conduct
 from control_plane.errors import ModeratedInput
 from control_plane.settings import ConfigurationError
+from control_plane.wire.input import Picture
 from control_plane.wire.job import JobSpec
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.worker import serving
@@ -139,9 +141,13 @@ def spec(**fields: Any) -> JobSpec:
 def test_a_blocked_input_is_refused_by_its_hash(path: Path) -> None:
     conduct = Conduct(path)
     with pytest.raises(ModeratedInput) as refused:
-        conduct.check(spec(input_image=HASH))
+        conduct.check(spec(input_image=_picture(HASH)))
     assert refused.value.fields["category"] == "inputs"
-    assert conduct.check(spec(input_image="cd" * 32)) == 3
+    assert conduct.check(spec(input_image=_picture("cd" * 32))) == 3
+
+
+def _picture(sha256: str) -> Picture:
+    return Picture(id=UUID(int=0), mime_type="image/png", width=8, height=8, bytes=99, sha256=sha256)
 
 
 def test_a_service_does_not_start_with_a_policy_that_cannot_be_used(tmp_path: Path) -> None:
