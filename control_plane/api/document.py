@@ -18,13 +18,16 @@ from typing import Any
 import msgspec
 
 from control_plane import errors
+from control_plane.api import openai_errors
 from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Comer, Person
 from control_plane.api.operation import Nothing, Operation
 from control_plane.errors import TesseraError
+from control_plane.wire.openai import ErrorBody
 from control_plane.wire.problem import PROBLEM_MEDIA_TYPE, Problem
 
 API_VERSION = "1"
 
+JSON = "application/json"
 Json = dict[str, Any]
 
 _PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
@@ -112,9 +115,9 @@ def _operation(op: Operation) -> Json:
     if rest.strip():
         described["description"] = textwrap.dedent(rest).strip()
     if op.body is not Nothing:
-        described["requestBody"] = _content({"application/json": _reference(op.body)}, required=True)
+        described["requestBody"] = _content([{JSON: _reference(op.body)}], required=True)
     elif op.uploads:
-        described["requestBody"] = _content({op.uploads: {"type": "string", "format": "binary"}}, required=True)
+        described["requestBody"] = _content([{op.uploads: {"type": "string", "format": "binary"}}], required=True)
     if op.guard is not PUBLIC:
         described["security"] = [{"worker" if op.guard.name == "worker" else "bearer": []}]
     return described
@@ -141,7 +144,7 @@ def _parameters(op: Operation) -> Iterator[Json]:
 
 
 def _answers(op: Operation) -> Json:
-    return {str(status): _answer(status, kind) for status, kind in op.answers.items()}
+    return {str(status): _answer(kind) for status, kind in op.answers.items()}
 
 
 def _with_rates(op: Operation, responses: Json) -> Json:
@@ -153,24 +156,43 @@ def _is_counted(op: Operation) -> bool:
     return op.guard.who is Person
 
 
-def _answer(status: int, kind: Any) -> Json:
-    if kind is None:
+def _answer(kinds: Any) -> Json:
+    if kinds is None:
         return {"description": "Done; there is nothing to say."}
-    if isinstance(kind, str):
-        return {"description": "The content.", **_content({kind: {}})}
-    return {"description": _title(kind), **_content({"application/json": _reference(kind)})}
+    each = _each(kinds)
+    texts = [_title(kind) for kind in each if isinstance(kind, type)] or ["The content."]
+    return {
+        "description": texts[0],
+        **_content({JSON: _reference(kind)} if isinstance(kind, type) else {kind: {}} for kind in each),
+    }
 
 
 def _problems(op: Operation) -> Json:
     found: Json = {}
-    for status, kinds in groupby(problems_of(op), key=lambda kind: kind.status):
-        text = " ".join(f"`{kind.slug}`: {kind.title()}." for kind in kinds)
-        found[str(status)] = {"description": text, **_content({PROBLEM_MEDIA_TYPE: _reference(Problem)})}
+    foreign = openai_errors.speaks(op.path)
+    body = {JSON: _reference(ErrorBody)} if foreign else {PROBLEM_MEDIA_TYPE: _reference(Problem)}
+    told = sorted(((_status(op, kind), kind) for kind in problems_of(op)), key=lambda pair: pair[0])
+    for status, pairs in groupby(told, key=lambda pair: pair[0]):
+        text = " ".join(f"`{kind.slug}`: {kind.title()}." for _, kind in pairs)
+        found[str(status)] = {"description": text, **_content([body])}
     return found
 
 
-def _content(schemas: Json, **more: Any) -> Json:
-    return {**more, "content": {media_type: {"schema": schema} for media_type, schema in schemas.items()}}
+def _status(op: Operation, kind: type[TesseraError]) -> int:
+    return openai_errors.told(kind).status if openai_errors.speaks(op.path) else kind.status
+
+
+def _each(kinds: Any) -> tuple[Any, ...]:
+    """What an operation may answer with under one status."""
+    return kinds if isinstance(kinds, tuple) else (kinds,)
+
+
+def _content(kinds: Iterable[Json], **more: Any) -> Json:
+    """`kinds`: schemas by media type."""
+    return {
+        **more,
+        "content": {media_type: {"schema": schema} for kind in kinds for media_type, schema in kind.items()},
+    }
 
 
 def _reference(kind: type) -> Json:
@@ -186,7 +208,8 @@ def _without_null(field: Json) -> Json:
 def _schemas(operations: Iterable[Operation]) -> Json:
     kinds: set[Any] = {Problem}
     for op in operations:
-        kinds |= {op.body} - {Nothing} | {kind for kind in op.answers.values() if isinstance(kind, type)}
+        answers = [kind for told in op.answers.values() for kind in _each(told)]
+        kinds |= {op.body} - {Nothing} | {kind for kind in answers if isinstance(kind, type)}
     return components(tuple(sorted(kinds, key=lambda kind: kind.__name__)))
 
 

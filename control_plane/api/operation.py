@@ -78,7 +78,7 @@ class Operation:
     body: type[msgspec.Struct]
     query: type[msgspec.Struct]
     answers: Mapping[int, Any]
-    """Status → Struct of the JSON, or media type of something else, or None for an empty answer."""
+    """Status → Struct of the JSON, media type of something else, several of these, or None for an empty answer."""
     problems: tuple[type[TesseraError], ...]
     tag: str
     description: str

@@ -16,6 +16,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import Scope
 
+from control_plane.api import answers, openai_errors
 from control_plane.api.answers import Answer
 from control_plane.api.decoding import Disconnected
 from control_plane.database import STATEMENT_FAILURES
@@ -40,8 +41,8 @@ _HTTP: dict[int, tuple[type[TesseraError], str]] = {
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the application."""
     answer = render(request.scope, error)
-    headers = {name.decode(): value.decode("latin-1") for name, value in answer.headers[2:]}
-    return Response(answer.body, status_code=answer.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
+    headers = {name.decode(): value.decode("latin-1") for name, value in answer.headers}
+    return Response(answer.body, status_code=answer.status, media_type=headers.pop("content-type"), headers=headers)
 
 
 def render(scope: Scope, error: BaseException) -> Answer:
@@ -54,6 +55,12 @@ def render(scope: Scope, error: BaseException) -> Answer:
     if found is None:
         log.error("request.broken", request_id=_request_id(scope), exc_info=error)
         found = Internal("Something broke on our side. The operator finds it under the request id; try again.")
+    if openai_errors.speaks(scope["path"]):
+        return answers.json(
+            openai_errors.body(found),
+            status=openai_errors.told(type(found)).status,
+            headers={**_headers(scope, found, error), **openai_errors.headers(found)},
+        )
     return Answer(
         _encode(document(scope, found)),
         status=found.status,

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from control_plane import api
-from control_plane.api import guards
+from control_plane.api import guards, openai_errors
 from control_plane.api.document import plain_path
 from control_plane.api.operation import Operation, declared
 from control_plane.app import create_app
@@ -43,13 +43,23 @@ STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
 }
 """Every operation of a person that names a thing by id, and the job of somebody else that it is tried on."""
 
-FENCED = {"upload_artifact", "complete_attempt", "fail_attempt", "release_attempt"}
+FENCED = {
+    "upload_artifact",
+    "direct_artifact",
+    "collect_artifact",
+    "complete_attempt",
+    "fail_attempt",
+    "release_attempt",
+}
 """Operations of a worker on a lease; `test_api_worker.py` tries each with the lease of another worker."""
 
 SIGNED = {"get_artifact", "head_artifact"}
 """Public operations that name a job; they need a signature instead (`test_api_artifacts.py`)."""
 
 PROBLEM_PAGES = {"get_problem"}
+
+CATALOGUE = {"get_openai_model"}
+"""Operations that name what is the same for everybody."""
 
 OWN = {"unlink_identity"}
 """Operations that name a thing of the caller by what it is called among theirs."""
@@ -99,13 +109,14 @@ async def test_every_guarded_route_refuses_a_caller_without_credentials(control_
             answered = await control_plane.call(op.method, _filled(op, str(uuid4())), raw=b"{}")
         assert answered.status == 401, op
         assert answered.headers["WWW-Authenticate"] == "Bearer"
-        assert answered.code == "unauthorized"
+        code = answered.json["error"]["code"] if openai_errors.speaks(op.path) else answered.code
+        assert code in {"unauthorized", "invalid_api_key"}
         tried += 1
     assert tried >= 10
 
 
 def test_every_operation_with_an_id_is_tried_by_a_second_user() -> None:
-    tried = {*STRANGERS, *FENCED, *SIGNED, *ADMINISTRATORS, *PROBLEM_PAGES, *OWN}
+    tried = {*STRANGERS, *FENCED, *SIGNED, *ADMINISTRATORS, *PROBLEM_PAGES, *CATALOGUE, *OWN}
     assert {op.name for op in _by_id()} == tried
 
 
@@ -141,7 +152,8 @@ async def test_a_list_has_only_ones_own_jobs(control_plane: Plane) -> None:
 
 def _filled(op: Operation, job_id: str) -> str:
     ids = dict.fromkeys(("job_id", "report_id", "user_id"), job_id)
-    values = {**ids, "number": "1", "attempt": "1", "index": "0", "slug": "invalid", "provider": "telegram"}
+    named = {"slug": "invalid", "provider": "telegram", "model": "testcard"}
+    values = {**ids, **named, "number": "1", "attempt": "1", "index": "0"}
     return plain_path(op.path).format(**values)
 
 

@@ -1,0 +1,135 @@
+"""OpenAI's shape over the same jobs: the official `openai` package works with another base URL and key.
+
+A request in this shape waits for its pictures, so it ends in one of four ways. The job ends: pictures, or an error.
+The client hangs up: nobody is left who knows the job's id, so a job that has not started is canceled; one that runs
+goes on, since most of it may be paid for already, and is found by `GET /api/v1/jobs`. The wait is over: 504, and such
+a job would have expired by itself at that moment (`max_wait`), also if this process had died. With an
+`Idempotency-Key` it is different: the client can come back under it, so the job stays in line and the next try with
+the key waits for the same job.
+"""
+
+from __future__ import annotations
+
+import math
+
+from litestar.types import ASGIApp
+
+from control_plane import jobs
+from control_plane.api import answers, guards, openai_answers, openai_errors, openai_orders
+from control_plane.api.decoding import Disconnected
+from control_plane.api.following import followed
+from control_plane.api.guards import Person
+from control_plane.api.jobs import IDEMPOTENCY_KEY, check_permission, idempotency_key
+from control_plane.api.openai_stream import Stream
+from control_plane.api.operation import Call, Nothing, operation
+from control_plane.api.presence import watched
+from control_plane.context import Context
+from control_plane.errors import (
+    DiskLow,
+    IdempotencyMismatch,
+    ModeratedInput,
+    NoSuchModel,
+    Paused,
+    PlanForbids,
+    QueueFull,
+    RateLimited,
+    Suspended,
+    TokensShort,
+)
+from control_plane.states import TERMINAL
+from control_plane.wire.job import JobView
+from control_plane.wire.openai import (
+    ErrorBody,
+    ImageRequest,
+    ImagesResponse,
+    ModelObject,
+    ModelObjects,
+)
+
+WAIT_SECONDS_MAX = 600.0
+"""As long as OpenAI's client waits by itself."""
+OWNER = "tessera"
+TAG = "OpenAI's shape"
+EVENT_STREAM = "text/event-stream"
+ORDER_PROBLEMS = (
+    *(NoSuchModel, ModeratedInput, IdempotencyMismatch, TokensShort, PlanForbids, Suspended),
+    *(RateLimited, QueueFull, Paused, DiskLow),
+)
+
+
+@operation(
+    "POST",
+    "/v1/images/generations",
+    guard=guards.SUBMIT,
+    answers={200: (ImagesResponse, EVENT_STREAM), 409: ErrorBody, 500: ErrorBody},
+    problems=ORDER_PROBLEMS,
+    headers=(IDEMPOTENCY_KEY,),
+    tag=TAG,
+    wait_seconds=WAIT_SECONDS_MAX,
+    submits=True,
+)
+async def create_images(call: Call[Person, ImageRequest, Nothing]) -> ASGIApp:
+    """Order pictures and wait for them, in OpenAI's shape.
+
+    With `stream` the answer is server-sent events: at most `partial_images` of `image_generation.partial_image`, then
+    `image_generation.completed` for each picture, or `error`. A client that hangs up before the job has started
+    cancels it, unless it sent an `Idempotency-Key`: with the same key it may come back for the same job.
+    """
+    wanted, context = call.body, call.context
+    key = idempotency_key(call)
+    model = await context.catalogue.find("image", wanted.model)
+    wait_seconds = context.settings.images_wait_seconds
+    order = openai_orders.order(wanted, model, max_wait=None if key else math.ceil(wait_seconds))
+    check_permission(call.who, order)
+    placed = await jobs.submit(context, call.who.user_id, order, key)
+    call.request.scope["state"]["rate"] = placed.rate
+    if wanted.stream:
+        return Stream(call, placed.job, stays=key is not None)
+    job = placed.job
+    with watched(context.tasks, call.request.receive) as gone:
+        async for seen in followed(call, placed.job.id, gone, wait_seconds):
+            job = seen
+        if gone.is_set():
+            await openai_answers.leave(call, job, stays=key is not None)
+            raise Disconnected
+    return await _answer(call, job, stays=key is not None)
+
+
+@operation("GET", "/v1/models", guard=guards.READ, answers={200: ModelObjects}, tag=TAG)
+async def list_openai_models(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """The models that make pictures, in OpenAI's shape."""
+    return answers.json(ModelObjects(data=await _models(call.context)))
+
+
+@operation(
+    "GET", "/v1/models/{model:str}", guard=guards.READ, answers={200: ModelObject}, problems=(NoSuchModel,), tag=TAG
+)
+async def get_openai_model(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """One model, in OpenAI's shape."""
+    found = await call.context.catalogue.find("image", call.path("model"))
+    return answers.json(_model(found.name))
+
+
+async def _answer(call: Call[Person, ImageRequest, Nothing], job: JobView, *, stays: bool) -> ASGIApp:
+    if fault := openai_answers.ended(job, stays=stays):
+        await openai_answers.leave(call, job, stays=stays)
+        shown, sentence = fault
+        retry = {} if stays and job.status not in TERMINAL else openai_errors.NO_RETRY
+        return answers.json(openai_errors.detail(sentence, shown), status=shown.status, headers=retry)
+    found = ImagesResponse(
+        created=int(job.created_at.timestamp()),
+        data=await openai_answers.images(call.context, job, call.body.response_format),
+        output_format=job.artifacts[0].mime_type.removeprefix("image/"),
+        size=f"{job.width}x{job.height}",
+        usage=openai_answers.usage(job),
+        job_id=str(job.id),
+    )
+    return answers.json(found)
+
+
+async def _models(context: Context) -> list[ModelObject]:
+    return [_model(model.name) for model in await context.catalogue.models() if model.kind == "image"]
+
+
+def _model(name: str) -> ModelObject:
+    return ModelObject(id=name, owned_by=OWNER)

@@ -1,0 +1,116 @@
+"""The pictures of an order as OpenAI's server-sent events: previews while it runs, then each finished picture.
+
+The connection is the interest: when it is gone, what has not started is canceled (see `openai`). Comments keep
+proxies from taking silence for death.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+
+from control_plane import jobs
+from control_plane.api import openai_answers, openai_errors
+from control_plane.api.following import followed
+from control_plane.api.guards import Person
+from control_plane.api.jobs import image_type
+from control_plane.api.operation import Call, Nothing
+from control_plane.api.presence import watched
+from control_plane.errors import NotFound, TesseraError
+from control_plane.wire.job import JobView
+from control_plane.wire.openai import ErrorBody, ImageEvent, ImageRequest
+
+KEEP_ALIVE_SECONDS = 15.0
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would collect events otherwise
+]
+KEEP_ALIVE = b": keep-alive\n\n"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Stream:
+    """An order on its way to becoming pictures. `stays`: the client may come back for the job."""
+
+    def __init__(self, call: Call[Person, ImageRequest, Nothing], job: JobView, *, stays: bool) -> None:
+        self._call = call
+        self._job = job
+        self._stays = stays
+        self._previews = 0
+        self._last_preview = b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        with watched(self._call.context.tasks, receive) as gone:
+            async for frame in self._frames(gone):
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
+        await openai_answers.leave(self._call, self._job, stays=self._stays)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _frames(self, gone: asyncio.Event) -> AsyncIterator[bytes]:
+        wait_seconds, sent_at = self._call.context.settings.images_wait_seconds, time.monotonic()
+        try:
+            async for job in followed(self._call, self._job.id, gone, wait_seconds):
+                self._job = job
+                if frame := await self._preview():
+                    sent_at = time.monotonic()
+                    yield frame
+                elif time.monotonic() - sent_at > KEEP_ALIVE_SECONDS:
+                    sent_at = time.monotonic()
+                    yield KEEP_ALIVE
+            if not gone.is_set():
+                async for frame in self._ending():
+                    yield frame
+        except TesseraError as error:
+            yield _frame("error", openai_errors.body(error))
+
+    async def _preview(self) -> bytes | None:
+        """The next preview, if there is a new one and it is wanted."""
+        if self._job.status != "running" or self._previews >= (self._call.body.partial_images or 0):
+            return None
+        try:
+            found = await jobs.preview(self._call.context, self._call.who.user_id, self._job.id)
+        except NotFound:
+            return None
+        if found == self._last_preview:
+            return None
+        self._last_preview = found
+        index, self._previews = self._previews, self._previews + 1
+        return _frame(
+            "image_generation.partial_image", self._event(base64.b64encode(found).decode(), image_type(found), index)
+        )
+
+    async def _ending(self) -> AsyncIterator[bytes]:
+        if fault := openai_answers.ended(self._job, stays=self._stays):
+            shown, sentence = fault
+            yield _frame("error", openai_errors.detail(sentence, shown))
+            return
+        for artifact in self._job.artifacts:
+            content = await openai_answers.inline(self._call.context, self._job, artifact)
+            yield _frame("image_generation.completed", self._event(content, artifact.mime_type))
+
+    def _event(self, content: str, mime_type: str, preview: int | None = None) -> ImageEvent:
+        is_preview = preview is not None
+        return ImageEvent(
+            type="image_generation.partial_image" if is_preview else "image_generation.completed",
+            b64_json=content,
+            created_at=int(self._job.created_at.timestamp()),
+            output_format=mime_type.removeprefix("image/"),
+            size=f"{self._job.width}x{self._job.height}",
+            background="opaque",
+            quality=self._call.body.quality or "auto",
+            job_id=str(self._job.id),
+            partial_image_index=preview,
+            usage=None if is_preview else openai_answers.usage(self._job),
+        )
+
+
+def _frame(name: str, body: ImageEvent | ErrorBody) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + _encode(body) + b"\n\n"
