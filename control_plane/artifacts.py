@@ -3,19 +3,21 @@
 An upload is streamed into the store under a temporary name, counted and hashed on the way, and becomes a row only
 when length, SHA-256 and content are right and the fence still holds in the very statement that inserts it. A row is
 seen by nobody until its job succeeds in that same attempt, so a stale agent can at worst leave rubbish, which is
-swept. Erasing takes the files first and the rows after, so that nothing is forgotten that is still there.
+swept. Large files may be put into the object store by the agent itself, under a staging key that nothing is served
+from; they are collected from there, and from then on are an upload like any other.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from uuid import UUID
 
 import msgspec
 import structlog
 
+from control_plane import discards
 from control_plane.database import Database, Query
 from control_plane.disk import Disk
 from control_plane.errors import (
@@ -30,12 +32,13 @@ from control_plane.errors import (
     Suspended,
     TooLarge,
     TooManyWaiting,
+    Unavailable,
     UnsupportedMediaType,
 )
 from control_plane.probe import Media, UnknownMedia, media
 from control_plane.states import TERMINAL, State
-from control_plane.store import Staged, Store, new_key
-from control_plane.wire.worker import ARTIFACT_BYTES_MAX, Uploaded
+from control_plane.store import Address, Label, Staged, Store, new_key, staging_key
+from control_plane.wire.worker import ARTIFACT_BYTES_MAX, DIRECT_BYTES_MIN, Uploaded
 
 IDLE_SECONDS = 30.0
 """An upload of which nothing arrives for this long is given up."""
@@ -44,6 +47,9 @@ UPLOAD_SECONDS = 3_600.0
 UPLOADS_PER_WORKER_MAX = 8
 UPLOADS_MAX = 128
 """Of one process at once; each holds a buffer of the store's and two open files."""
+
+INLINE = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
+"""Shown in the browser under a name with this ending; anything else is offered for saving."""
 
 Digest = bytes
 """A SHA-256, 32 bytes; fields below are called `bytes`, so the type needs another name."""
@@ -102,8 +108,7 @@ ADD = Query("artifacts.add", Added)
 VISIBLE = Query("artifacts.visible", Located)
 OWNED = Query("artifacts.owned", Located)
 LOCK_JOB = Query("artifacts.lock_job", Erasable)
-KEYS_OF_JOB = Query("artifacts.keys_of_job", str)
-DELETE_OF_JOB: Query[None] = Query("artifacts.delete_of_job")
+DISCARD_OF_JOB = Query("artifacts.discard_of_job", str)
 ERASE_SPEC: Query[None] = Query("artifacts.erase_spec")
 ERASE_RENDERED: Query[None] = Query("artifacts.erase_rendered")
 ERASE_MESSAGES: Query[None] = Query("artifacts.erase_messages")
@@ -127,8 +132,7 @@ class Uploads:
         Raises `LeaseLost` at whatever moment the fence turns out to be stale, `ArtifactMismatch` when bytes and
         announcement differ, `UnsupportedMediaType`, `TooLarge`, `DiskLow`, `TooManyWaiting`, `DeadlineExceeded`.
         """
-        if upload.bytes > self._bytes_max:
-            raise TooLarge(f"A file may have at most {self._bytes_max} bytes.", bytes_max=self._bytes_max)
+        self._check_size(upload)
         with self._place(upload.worker_id):
             already = await self._announce(upload)
             if already is not None:
@@ -138,8 +142,51 @@ class Uploads:
             async with self._store.stage(key) as staged:
                 await self._copy(upload, chunks, staged)
                 found = await _verified(upload, staged)
-                await staged.keep()
+                shown = disposition(upload.job_id, upload.index, found.mime_type)
+                await staged.keep(Label(mime_type=found.mime_type, disposition=shown))
             return await self._add(upload, key, found)
+
+    async def direct(self, upload: Upload) -> Address | None:
+        """Where the agent may put this file itself, to have it collected; None: it goes through here.
+
+        Raises what `receive` raises before it reads a body.
+        """
+        self._check_size(upload)
+        if await self._announce(upload) is not None or upload.bytes < DIRECT_BYTES_MIN:
+            return None
+        self._disk.check(upload.bytes)
+        return await self._store.staging_address(_staging_key(upload))
+
+    async def collect(self, upload: Upload) -> Uploaded:
+        """Takes in what the agent has put there: read, hashed and looked at like any upload, and only then kept under
+        its own key, to which no agent ever had an address. Raises what `receive` raises."""
+        key = _staging_key(upload)
+        try:
+            async with aclosing(self._fetched(key)) as chunks:
+                collected = await self.receive(upload, chunks)
+        except (ArtifactMismatch, UnsupportedMediaType):
+            await self._forget(key)
+            raise
+        await self._forget(key)
+        return collected
+
+    async def _fetched(self, key: str) -> AsyncGenerator[bytes, None]:
+        opened = await self._store.open(key)
+        if opened is None:
+            raise ArtifactMismatch("Nothing was put where this file was to be collected. Send it through here.")
+        try:
+            async for data in opened.read(0, opened.bytes):
+                yield data
+        finally:
+            opened.close()
+
+    async def _forget(self, key: str) -> None:
+        with suppress(Unavailable):  # it is swept in two hours
+            await self._store.delete_temporary(key)
+
+    def _check_size(self, upload: Upload) -> None:
+        if upload.bytes > self._bytes_max:
+            raise TooLarge(f"A file may have at most {self._bytes_max} bytes.", bytes_max=self._bytes_max)
 
     @contextmanager
     def _place(self, worker_id: UUID) -> Iterator[None]:
@@ -192,6 +239,17 @@ class Uploads:
         answer = _same(upload, added)
         log.info("artifact.stored", job_id=upload.job_id, attempt=upload.attempt, bytes=upload.bytes)
         return answer
+
+
+def _staging_key(upload: Upload) -> str:
+    return staging_key(upload.job_id, upload.attempt, upload.index, upload.token, upload.sha256)
+
+
+def disposition(job_id: UUID, index: int, mime_type: str) -> str:
+    """Of the file as a browser is told (RFC 6266): shown, or offered for saving, and under which name."""
+    ending = INLINE.get(mime_type)
+    name = f"tessera-{str(job_id)[-12:]}-{index}.{ending or mime_type.partition('/')[2]}"
+    return f'{"inline" if ending else "attachment"}; filename="{name}"'
 
 
 async def _verified(upload: Upload, staged: Staged) -> Media:
@@ -248,8 +306,7 @@ def gone() -> Gone:
 async def erase(database: Database, store: Store, user_id: UUID, job_id: UUID) -> None:
     """Takes away the files and the prompt of a job that has ended; what it cost stays. Idempotent.
 
-    Raises `NotFound`, `NotFinished`, `LegalHold`. The transaction is held open while files of the local folder are
-    unlinked (there are few, and nobody else waits for this job's row), so that a failure leaves rows that say so.
+    Raises `NotFound`, `NotFinished`, `LegalHold`.
     """
     job = {"job_id": job_id}
     async with database.transaction() as connection:
@@ -260,7 +317,8 @@ async def erase(database: Database, store: Store, user_id: UUID, job_id: UUID) -
             raise NotFinished("This job has not ended. Cancel it or wait; then its files can be erased.")
         if found.legal_hold:
             raise LegalHold("Files of this job are kept for a legal reason and cannot be erased.")
-        await store.delete(*await KEYS_OF_JOB.many(connection, job))
-        for query in (DELETE_OF_JOB, ERASE_SPEC, ERASE_RENDERED, ERASE_MESSAGES, ERASE_PROGRESS):
+        keys = await DISCARD_OF_JOB.many(connection, job)
+        for query in (ERASE_SPEC, ERASE_RENDERED, ERASE_MESSAGES, ERASE_PROGRESS):
             await query.run(connection, job)
+    await discards.soon(database, store, keys)
     log.info("job.erased", job_id=job_id)

@@ -2,9 +2,8 @@
 
 Nothing here is urgent or decides about jobs (reaping, backoff and expiry run every second in the dispatcher). Every
 task may run in several processes at once: rows are locked and skipped, unlinking what is gone is no error, and the
-beats are jittered apart. A task that fails is logged and tried again soon; the others do not notice. Files go before
-their rows, so that nothing is forgotten that is still there; the rows stay locked meanwhile, so that nobody puts a
-legal hold on a file that is just going. The folder is local and a batch is small, hence the short transaction.
+beats are jittered apart. A task that fails is logged and tried again soon; the others do not notice. The row of a
+file goes in one statement with a note that the file is to go (`discards`), and the file after it.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ import msgspec
 import psycopg
 import structlog
 
-from control_plane import ledger, metrics
+from control_plane import discards, ledger, metrics
 from control_plane.artifacts import UPLOAD_SECONDS
 from control_plane.database import Database, Query
 from control_plane.errors import TesseraError
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.store import Found, Store
+from control_plane.store.keys import THUMBNAIL_SUFFIX
 
 HOUR, DAY = 3_600.0, 86_400.0
 JITTER = 0.2
@@ -35,7 +35,7 @@ FIRST_SECONDS = 60.0
 RETRY_SECONDS = 60.0
 
 BATCH = 100
-"""Files deleted in one transaction."""
+"""Files forgotten by one statement."""
 ROWS_MAX = 1_000
 """Rows deleted by one statement."""
 KNOWN_BATCH = 500
@@ -45,6 +45,8 @@ STALE_REACH_SECONDS = 2 * DAY
 """The frequent sweep looks back so far, the daily one at everything."""
 EVER_SECONDS = 100 * 365 * DAY
 ORPHAN_SECONDS = DAY
+SWEPT_HERE = ("jobs/", "checks/")
+"""Kinds of keys whose orphans are looked for; a check has no row at all."""
 ORPHAN_SHARE_MAX = 0.5
 """If more of all files had no row, the fault would more likely be the database's: then nothing is deleted."""
 TEMPORARY_SECONDS = UPLOAD_SECONDS + HOUR
@@ -58,7 +60,6 @@ VIOLATIONS_LOGGED = 20
 
 STALE = Query("sweep.stale", str)
 RETIRED = Query("sweep.retired", str)
-DELETE_ARTIFACTS: Query[None] = Query("sweep.delete_artifacts")
 KNOWN = Query("sweep.known", str)
 IDEMPOTENCY_KEYS: Query[None] = Query("sweep.idempotency_keys")
 PROGRESS: Query[None] = Query("sweep.progress")
@@ -83,6 +84,7 @@ class Sweeper:
                 Task("signing_keys", 60.0, self.signing_keys),
                 Task("stale_artifacts", 5 * 60.0, self.stale_artifacts),
                 Task("retired_artifacts", HOUR, self.retired_artifacts),
+                Task("discards", 60.0, self.discards),
                 Task("temporary_files", HOUR, self.temporary_files),
                 Task("orphan_files", DAY, self.orphan_files),
                 Task("older_stale_artifacts", DAY, self.older_stale_artifacts),
@@ -134,12 +136,14 @@ class Sweeper:
     async def _delete_all(self, query: Query[str], **parameters: float) -> int:
         swept = 0
         while True:
-            async with self._database.transaction() as connection:
-                keys = await query.many(connection, {**parameters, "most": BATCH})
-                if not keys:
-                    return swept
-                await self._store.delete(*keys)
-                swept += await DELETE_ARTIFACTS.run(connection, {"keys": keys})
+            keys = await self._database.many(query, {**parameters, "most": BATCH})
+            if not keys:
+                return swept
+            await discards.carry_out(self._database, self._store, keys)
+            swept += len(keys)
+
+    async def discards(self) -> int:
+        return await discards.overdue(self._database, self._store)
 
     async def temporary_files(self) -> int:
         """What uploads left behind that were cut down together with their process."""
@@ -161,12 +165,14 @@ class Sweeper:
 
     async def _survey(self) -> tuple[int, list[str]]:
         """How many files there are, and those old enough to be orphans."""
-        found = [file async for file in self._store.files() if not file.temporary]
+        found = [file async for file in self._store.files() if not file.temporary and file.key.startswith(SWEPT_HERE)]
         return len(found), [file.key for file in found if file.age_seconds > ORPHAN_SECONDS]
 
     async def _unknown(self, keys: list[str]) -> set[str]:
-        known = await self._database.many(KNOWN, {"keys": keys})
-        return set(keys) - set(known)
+        """Of these files; a small picture is known by what it shows."""
+        names = {key: key.removesuffix(THUMBNAIL_SUFFIX) for key in keys}
+        known = set(await self._database.many(KNOWN, {"keys": list(set(names.values()))}))
+        return {key for key, name in names.items() if name not in known}
 
     async def idempotency_keys(self) -> int:
         return await self._delete_rows(IDEMPOTENCY_KEYS, IDEMPOTENCY_SECONDS)

@@ -3,6 +3,9 @@
 The signed route is public: the address is the permission. It serves single ranges (RFC 9110), so that a phone can
 seek in a video and a broken download goes on; the ETag is the file's SHA-256. What the file is was decided by its
 content when it came in, and the browser is told neither to guess again nor to run anything.
+
+From an object store whole files are fetched by redirect. Ranges are not: players ask for one after the other at the
+place to which they were sent first, which by then has expired, and the ETag there is another one than ours.
 """
 
 from __future__ import annotations
@@ -43,8 +46,6 @@ CACHE_SECONDS_MAX = 5
 LOOK_SECONDS = 4.0
 """How often a download that takes long makes sure that the file may still be seen."""
 
-INLINE = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
-"""Shown in the browser under a name with this ending; anything else is offered for saving."""
 RANGE = Header(name="Range", description="One range of bytes (RFC 9110).", schema={"type": "string"})
 IF_RANGE = Header(name="If-Range", description="An ETag: the range is of that file.", schema={"type": "string"})
 IF_NONE_MATCH = Header(name="If-None-Match", description="An ETag that is known already.", schema={"type": "string"})
@@ -95,18 +96,26 @@ async def erase_artifacts(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     "GET",
     "/artifacts/{job_id:uuid}/{index:int}",
     guard=guards.PUBLIC,
-    answers={200: "application/octet-stream", 206: "application/octet-stream", 304: None},
+    answers={200: "application/octet-stream", 206: "application/octet-stream", 302: None, 304: None},
     problems=(Forbidden, Suspended, NotFound, Gone, RangeNotSatisfiable),
     headers=(RANGE, IF_RANGE, IF_NONE_MATCH),
     tag="Artifacts",
     wait_seconds=DOWNLOAD_SECONDS,
 )
 async def get_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
-    """The file itself, by a signed address and without any other credential. Supports single ranges."""
+    """The file itself, by a signed address and without any other credential. Supports single ranges.
+
+    Where files lie in an object store, the answer may be a redirect to an address there that is good for seconds;
+    a request for a range is always answered from here.
+    """
     found, headers = await _signed(call)
     etag = headers["ETag"].encode()
-    if guards.header(call.request.scope, b"if-none-match") == etag:
+    if is_known(guards.header(call.request.scope, b"if-none-match"), etag):
         return _empty(304, headers)
+    if guards.header(call.request.scope, b"range") is None:
+        address = await call.context.store.address(found.key or "")
+        if address is not None:
+            return _empty(302, {"Location": address.url, "Cache-Control": "no-store", "Content-Length": "0"})
     opened = await call.context.store.open(found.key or "")
     if opened is None:
         log.error("artifact.missing", job_id=call.path("job_id"))
@@ -143,11 +152,9 @@ async def _signed(call: Call[None, Nothing, SignedQuery]) -> tuple[Located, dict
     found = await artifacts.locate(call.context.database, job_id, index)
     assert found.mime_type is not None, "a file that is there has a type"
     assert found.sha256 is not None, "and a hash"
-    ending = INLINE.get(found.mime_type)
-    name = f"tessera-{str(job_id)[-12:]}-{index}.{ending or found.mime_type.partition('/')[2]}"
     return found, {
         "Content-Type": found.mime_type,
-        "Content-Disposition": f'{"inline" if ending else "attachment"}; filename="{name}"',
+        "Content-Disposition": artifacts.disposition(job_id, index, found.mime_type),
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Cache-Control": f"private, max-age={int(min(CACHE_SECONDS_MAX, call.query.expires - now))}",
@@ -161,6 +168,12 @@ def _index(call: Call[Any, Any, Any]) -> int:
     if not 0 <= index <= INDEX_MAX:
         raise NotFound("There is no such file.")
     return index
+
+
+def is_known(header: bytes | None, etag: bytes) -> bool:
+    """Whether an `If-None-Match` names this ETag (RFC 9110, 13.1.2: compared weakly, `*` is anything)."""
+    known = [part.strip().removeprefix(b"W/") for part in (header or b"").split(b",")]
+    return etag in known or known == [b"*"]
 
 
 def byte_range(header: bytes | None, size: int) -> tuple[int, int] | None:

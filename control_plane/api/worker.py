@@ -28,6 +28,7 @@ from control_plane.errors import (
     DiskLow,
     LeaseLost,
     TesseraError,
+    TooLarge,
     TooManyWaiting,
     Unauthorized,
     UnsupportedMediaType,
@@ -45,6 +46,8 @@ from control_plane.wire.worker import (
     Claimed,
     ClaimRequest,
     CompleteRequest,
+    DirectAnswer,
+    DirectRequest,
     Enrolled,
     EnrollRequest,
     FailRequest,
@@ -164,20 +167,43 @@ async def upload_artifact(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIA
 
     It needs a `Content-Length`. The same file again gets the same answer, another one under the same index is refused.
     """
-    fence = _fence(call)
-    index: int = call.path("index")
-    if not 0 <= index <= INDEX_MAX:
-        raise decoding.parameter("index", "out_of_range", f"An index is from 0 to {INDEX_MAX}.")
-    upload = Upload(
-        job_id=fence.job_id,
-        attempt=fence.attempt,
-        token=fence.token,
-        worker_id=fence.worker_id,
-        index=index,
-        bytes=_length(call),
-        sha256=_sha256(call),
-    )
+    upload = _upload(call, _length(call), _sha256(call))
     return answers.json(await call.context.uploads.receive(upload, _chunks(call.request.receive)))
+
+
+@operation(
+    "POST",
+    ATTEMPT + "/artifacts/{index:int}/direct",
+    guard=guards.WORKER,
+    answers={200: DirectAnswer},
+    problems=(LeaseLost, TooLarge, DiskLow),
+    headers=(LEASE_TOKEN,),
+    tag="Worker",
+)
+async def direct_artifact(call: Call[WorkerIdentity, DirectRequest, Nothing]) -> ASGIApp:
+    """Ask where a large file may be put without passing through the control plane.
+
+    `url` is null when it may not; then upload it. What was put there must be collected before the job may succeed.
+    """
+    address = await call.context.uploads.direct(_announced(call))
+    if address is None:
+        return answers.json(DirectAnswer(url=None))
+    return answers.json(DirectAnswer(url=address.url, headers=address.headers))
+
+
+@operation(
+    "POST",
+    ATTEMPT + "/artifacts/{index:int}/collect",
+    guard=guards.WORKER,
+    answers={200: Uploaded},
+    problems=(LeaseLost, ArtifactMismatch, UnsupportedMediaType, TooLarge, TooManyWaiting, DiskLow),
+    headers=(LEASE_TOKEN,),
+    tag="Worker",
+    wait_seconds=UPLOAD_SECONDS,
+)
+async def collect_artifact(call: Call[WorkerIdentity, DirectRequest, Nothing]) -> ASGIApp:
+    """Have a file verified and taken in that was put where `direct` said. Repeating it changes nothing."""
+    return answers.json(await call.context.uploads.collect(_announced(call)))
 
 
 @operation(
@@ -291,6 +317,27 @@ def _fence(call: Call[WorkerIdentity, Any, Nothing]) -> Fence:
     if not 1 <= attempt <= ATTEMPT_MAX:
         raise decoding.parameter("attempt", "out_of_range", f"Attempts are counted from 1 to {ATTEMPT_MAX}.")
     return Fence(job_id=call.path("job_id"), attempt=attempt, token=token, worker_id=call.who.id)
+
+
+def _announced(call: Call[WorkerIdentity, DirectRequest, Nothing]) -> Upload:
+    return _upload(call, call.body.bytes, bytes.fromhex(call.body.sha256))
+
+
+def _upload(call: Call[WorkerIdentity, Any, Nothing], length: int, sha256: bytes) -> Upload:
+    """What the fence, the path and the announcement make together. Raises `Invalid`."""
+    fence = _fence(call)
+    index: int = call.path("index")
+    if not 0 <= index <= INDEX_MAX:
+        raise decoding.parameter("index", "out_of_range", f"An index is from 0 to {INDEX_MAX}.")
+    return Upload(
+        job_id=fence.job_id,
+        attempt=fence.attempt,
+        token=fence.token,
+        worker_id=fence.worker_id,
+        index=index,
+        bytes=length,
+        sha256=sha256,
+    )
 
 
 def _length(call: Call[WorkerIdentity, Any, Nothing]) -> int:

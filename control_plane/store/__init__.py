@@ -9,7 +9,7 @@ need not pass through this service; a folder answers None instead, and they do. 
 
 from __future__ import annotations
 
-from control_plane.store.contract import Found, Label, Opened, Store
+from control_plane.store.contract import Address, Found, Label, Opened, Store
 from control_plane.store.folder import FolderStore
 from control_plane.store.keys import new_input_key, new_key, staging_key, thumbnail_key
 from control_plane.store.places import open_store
@@ -17,6 +17,7 @@ from control_plane.store.staged import BUFFER_BYTES, Staged
 
 __all__ = [
     "BUFFER_BYTES",
+    "Address",
     "FolderStore",
     "Found",
     "Label",

@@ -31,6 +31,14 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     disposition: str = "attachment"
 
 
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the store's own, signed and short-lived; whoever holds it needs no other credential."""
+
+    url: str
+    headers: dict[str, str] = {}
+    """To be sent along."""
+
+
 class Opened(Protocol):
     """A file on its way out."""
 
@@ -63,8 +71,8 @@ class Store(Protocol):
     async def delete_temporary(self, *keys: str) -> None:
         """What uploads that were cut down left behind."""
 
-    async def address(self, key: str) -> str | None:
+    async def address(self, key: str) -> Address | None:
         """Where to fetch this file without us, for `ADDRESS_SECONDS`; None when that is not possible here."""
 
-    async def staging_address(self, key: str) -> str | None:
+    async def staging_address(self, key: str) -> Address | None:
         """Where to PUT a file without us, to be collected from under this staging key; None when it is not possible."""

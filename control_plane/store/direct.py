@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 
 from control_plane.errors import TesseraError
+from control_plane.store.contract import Address
 from control_plane.store.keys import new_check_key
 
 TRIAL_SECONDS = 10.0
@@ -23,7 +24,7 @@ GOOD_SECONDS = 15 * 60.0
 BAD_SECONDS = 60.0
 CONTENT = b"Tessera looks whether this bucket can be reached by signed addresses."
 
-Sign = Callable[[str, str], Awaitable[str]]
+Sign = Callable[[str, str], Awaitable[Address]]
 """(method, key) to an address."""
 
 log = structlog.get_logger()
@@ -76,6 +77,8 @@ async def trial(sign: Sign) -> str | None:
     return None
 
 
-async def _send(session: aiohttp.ClientSession, method: str, address: str, data: bytes | None = None) -> bytes:
-    async with session.request(method, address, data=data, allow_redirects=False, raise_for_status=True) as response:
+async def _send(session: aiohttp.ClientSession, method: str, address: Address, data: bytes | None = None) -> bytes:
+    async with session.request(
+        method, address.url, headers=address.headers, data=data, allow_redirects=False, raise_for_status=True
+    ) as response:
         return await response.content.read(len(CONTENT) + 1)

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from control_plane.errors import Internal
-from control_plane.store.contract import Found
+from control_plane.store.contract import Address, Found
 from control_plane.store.keys import checked, is_key
 from control_plane.store.staged import BUFFER_BYTES, Staged, disk_errors, in_thread
 
@@ -88,11 +88,11 @@ class FolderStore:
         """What uploads that were cut down left behind."""
         await in_thread(self._delete, keys, TEMPORARY_SUFFIX)
 
-    async def address(self, key: str) -> str | None:
+    async def address(self, key: str) -> Address | None:
         """Nobody reaches this folder but through us."""
         return None
 
-    async def staging_address(self, key: str) -> str | None:
+    async def staging_address(self, key: str) -> Address | None:
         """Nobody reaches this folder but through us."""
         return None
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import obstore
 import structlog
@@ -24,10 +24,13 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from control_plane.errors import Internal, Unavailable
-from control_plane.store.contract import Found, Label
+from control_plane.store.contract import Address, Found, Label
 from control_plane.store.direct import Direct
 from control_plane.store.keys import STAGING, checked, is_key
 from control_plane.store.staged import BUFFER_BYTES, Staged, disk_errors, in_thread
+
+if TYPE_CHECKING:
+    from obstore import HTTP_METHOD
 
 Bucket = S3Store | GCSStore | AzureStore
 
@@ -44,6 +47,8 @@ PUT_PART_BYTES = 8 * 1024**2
 PUT_PARTS_AT_ONCE = 2
 LISTED_AT_ONCE = 1_000
 RETRY_AFTER_SECONDS = 10
+AZURE_PUT_HEADERS = {"x-ms-blob-type": "BlockBlob"}
+"""Required of every Put Blob (Azure Storage REST API)."""
 CACHE = "private, max-age=5"
 
 log = structlog.get_logger()
@@ -85,6 +90,7 @@ class ObjectStore:
     def __init__(self, bucket: Bucket, where: str, spool: Path, *, direct: bool = True) -> None:
         self._bucket = bucket
         self._spool = spool
+        self._put_headers = AZURE_PUT_HEADERS if isinstance(bucket, AzureStore) else {}
         self._direct = Direct(self.signed) if direct else None
         self.where = where
 
@@ -133,11 +139,11 @@ class ObjectStore:
                 if is_key(key):
                     yield Found(key, (now - meta["last_modified"]).total_seconds(), temporary=key.startswith(STAGING))
 
-    async def address(self, key: str) -> str | None:
+    async def address(self, key: str) -> Address | None:
         """Where to fetch this file without us, for `ADDRESS_SECONDS`; None when that does not work."""
         return await self._address("GET", key, ADDRESS_SECONDS)
 
-    async def staging_address(self, key: str) -> str | None:
+    async def staging_address(self, key: str) -> Address | None:
         """Where to PUT a file, to be collected from under this staging key; None when that does not work."""
         return await self._address("PUT", key, STAGING_SECONDS)
 
@@ -147,15 +153,16 @@ class ObjectStore:
             return "TESSERA_ARTIFACTS_URL says direct=no"
         return await self._direct.fault()
 
-    async def signed(self, method: str, key: str, seconds: int = ADDRESS_SECONDS) -> str:
+    async def signed(self, method: str, key: str, seconds: int = ADDRESS_SECONDS) -> Address:
         """An address that lets its bearer do this one thing. Raises `Unavailable`."""
         with bucket_errors("sign"):
             async with asyncio.timeout(CALL_SECONDS):
-                return await obstore.sign_async(
-                    self._bucket, cast("obstore._sign.HTTP_METHOD", method), checked(key), timedelta(seconds=seconds)
+                url = await obstore.sign_async(
+                    self._bucket, cast("HTTP_METHOD", method), checked(key), timedelta(seconds=seconds)
                 )
+        return Address(url=url, headers=self._put_headers if method == "PUT" else {})
 
-    async def _address(self, method: str, key: str, seconds: int) -> str | None:
+    async def _address(self, method: str, key: str, seconds: int) -> Address | None:
         if self._direct is None or not await self._direct.works():
             return None
         return await self.signed(method, key, seconds)

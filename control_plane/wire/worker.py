@@ -27,6 +27,8 @@ LEASES_PER_HEARTBEAT_MAX = SLOTS_MAX * LEASES_PER_SLOT_MAX
 GAUGES_PER_SLOT_MAX = 64
 PREVIEW_BYTES_MAX = 64 * 1024
 ARTIFACT_BYTES_MAX = 2 * 1024**3
+DIRECT_BYTES_MIN = 8 * 1024**2
+"""A smaller file goes through the control plane, which costs one call instead of three."""
 POLL_SECONDS_MAX = 25.0
 HOLD_SECONDS_MAX = 10.0
 
@@ -205,3 +207,17 @@ class Uploaded(Message, frozen=True, kw_only=True):
     height: int
     bytes: int
     sha256: str
+
+
+class DirectRequest(Message, frozen=True, kw_only=True):
+    """A file that an agent would put into the store itself, or has put there: what it announces about it."""
+
+    bytes: Annotated[int, Meta(ge=1, le=ARTIFACT_BYTES_MAX)]
+    sha256: Sha256
+
+
+class DirectAnswer(Message, frozen=True, kw_only=True):
+    url: str | None
+    """Where to PUT the file within a minute, without any credential; null: send it through the control plane."""
+    headers: dict[str, str] = {}
+    """To be sent with it."""

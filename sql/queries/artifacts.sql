@@ -58,13 +58,12 @@ select j.state,
 from jobs j where j.id = %(job_id)s::uuid and j.user_id = %(user_id)s::uuid
 for update of j;
 
--- keys_of_job :many
--- Where the files of a job lie, those of stale attempts too.
-select key from artifacts where job_id = %(job_id)s::uuid;
-
--- delete_of_job :run
--- Forget the files of a job.
-delete from artifacts where job_id = %(job_id)s::uuid;
+-- discard_of_job :many
+-- Forget the files of a job, those of stale attempts too; what is left is the note that they are to go.
+with gone as (
+    delete from artifacts where job_id = %(job_id)s::uuid returning key
+)
+insert into discards (key) select key from gone returning key;
 
 -- erase_spec :run
 -- What a person typed is overwritten; sizes, steps and cost stay, because the accounting needs them.

@@ -1,31 +1,37 @@
 -- What the sweeper takes away. Rows are locked and those that another process works on are skipped.
 
 -- stale :many
--- Files of attempts that did not succeed, some time after: nobody will ever see them.
-select a.key
-from artifacts a join jobs j on j.id = a.job_id
-where a.created_at < now() - make_interval(secs => %(grace_seconds)s::float8)
-    and a.created_at > now() - make_interval(secs => %(reach_seconds)s::float8)
-    and (j.attempt <> a.attempt or j.state not in ('running', 'succeeded'))
-    and not a.legal_hold
-order by a.created_at limit %(most)s::integer
-for update of a skip locked;
+-- Files of attempts that did not succeed, some time after: nobody will ever see them. Their rows go, the notes stay.
+with stale as materialized (
+    select a.key
+    from artifacts a join jobs j on j.id = a.job_id
+    where a.created_at < now() - make_interval(secs => %(grace_seconds)s::float8)
+        and a.created_at > now() - make_interval(secs => %(reach_seconds)s::float8)
+        and (j.attempt <> a.attempt or j.state not in ('running', 'succeeded'))
+        and not a.legal_hold
+    order by a.created_at limit %(most)s::integer
+    for update of a skip locked
+), gone as (
+    delete from artifacts using stale where artifacts.key = stale.key returning artifacts.key
+)
+insert into discards (key) select key from gone returning key;
 
 -- retired :many
--- Files older than the plan of their owner keeps them.
-select a.key
-from artifacts a
-join jobs j on j.id = a.job_id
-join users u on u.id = j.user_id
-join plans p on p.name = u.plan
-where a.created_at < now() - make_interval(days => (select min(retention_days) from plans))
-    and a.created_at < now() - make_interval(days => p.retention_days) and not a.legal_hold
-order by a.created_at limit %(most)s::integer
-for update of a skip locked;
-
--- delete_artifacts :run
--- Forget files that are gone.
-delete from artifacts where key = any (%(keys)s::text[]);
+-- Files older than the plan of their owner keeps them, likewise.
+with retired as materialized (
+    select a.key
+    from artifacts a
+    join jobs j on j.id = a.job_id
+    join users u on u.id = j.user_id
+    join plans p on p.name = u.plan
+    where a.created_at < now() - make_interval(days => (select min(retention_days) from plans))
+        and a.created_at < now() - make_interval(days => p.retention_days) and not a.legal_hold
+    order by a.created_at limit %(most)s::integer
+    for update of a skip locked
+), gone as (
+    delete from artifacts using retired where artifacts.key = retired.key returning artifacts.key
+)
+insert into discards (key) select key from gone returning key;
 
 -- known :many
 -- Which of these files have a row.
