@@ -13,7 +13,6 @@ from functools import partial
 import msgspec
 import structlog
 
-from agent import transfer
 from agent.client import Problem
 from agent.duty import Duty
 from agent.engine import Done, EngineError, Output, Preview
@@ -172,16 +171,7 @@ async def _upload(work: Work, duty: Duty, output: Output) -> None:
 
 
 async def _send(work: Work, duty: Duty, output: Output) -> None:
-    measure = await transfer.measure(output.path)
-    await duty.client.upload(
-        work.lease,
-        output.index,
-        transfer.chunks(output.path),
-        length=measure.bytes,
-        sha256=measure.sha256,
-        mime_type=output.mime_type,
-    )
-    duty.metrics.uploaded_bytes += measure.bytes
+    duty.metrics.uploaded_bytes += await duty.uploads.send(work.lease, output)
 
 
 async def _report(work: Work, slot: Slot, duty: Duty, outcome: Outcome) -> Reported:

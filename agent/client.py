@@ -25,6 +25,8 @@ from control_plane.wire.worker import (
     Claimed,
     ClaimRequest,
     CompleteRequest,
+    DirectAnswer,
+    DirectRequest,
     Enrolled,
     EnrollRequest,
     FailRequest,
@@ -42,8 +44,11 @@ CALL_SECONDS = 10.0
 """An ordinary call; a held one gets what it asked for on top."""
 UPLOAD_BYTES_PER_SECOND_MIN = 50_000
 """An upload slower than this is given up and tried again."""
+COLLECT_BYTES_PER_SECOND_MIN = 1_000_000
+"""The control plane reads and writes a file that it collects, near the store."""
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 CONNECTIONS_MAX = 64
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
 T = TypeVar("T")
 
@@ -109,6 +114,32 @@ class Client:
         path = f"{_attempt(lease)}/artifacts/{index}"
         return await self._call("PUT", path, Uploaded, data=chunks, headers=headers, held_seconds=seconds)
 
+    async def direct(self, lease: Lease, index: int, request: DirectRequest) -> DirectAnswer:
+        path = f"{_attempt(lease)}/artifacts/{index}/direct"
+        return await self._call("POST", path, DirectAnswer, body=request, headers=_fence(lease))
+
+    async def put(self, url: str, headers: Mapping[str, str], chunks: AsyncIterable[bytes], length: int) -> None:
+        """A file to a place outside of the control plane, which must not see the secret of this worker.
+
+        Raises `NoAnswer` whatever goes wrong: a refusal there says nothing about the lease or this agent.
+        """
+        sent = {**headers, "Content-Length": str(length)}
+        try:
+            async with (
+                asyncio.timeout(CALL_SECONDS + length / UPLOAD_BYTES_PER_SECOND_MIN),
+                aiohttp.ClientSession(timeout=TIMEOUT) as stranger,
+                stranger.put(url, data=chunks, headers=sent, allow_redirects=False) as response,
+            ):
+                if response.status >= 300:
+                    raise NoAnswer(f"the store answered with {response.status}")
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise NoAnswer(f"the store: {type(error).__name__}") from None  # its words may hold the address, which is a key
+
+    async def collect(self, lease: Lease, index: int, request: DirectRequest) -> Uploaded:
+        path = f"{_attempt(lease)}/artifacts/{index}/collect"
+        seconds = request.bytes / COLLECT_BYTES_PER_SECOND_MIN
+        return await self._call("POST", path, Uploaded, body=request, headers=_fence(lease), held_seconds=seconds)
+
     async def complete(self, lease: Lease, request: CompleteRequest) -> Reported:
         return await self._report(lease, "complete", request)
 
@@ -166,10 +197,9 @@ async def connect(url: str, secret: str | None = None) -> AsyncIterator[Client]:
     headers = {"User-Agent": f"tessera-agent/{agent_version()} protocol/{PROTOCOL_VERSION}"}
     if secret is not None:
         headers["Authorization"] = f"Bearer {secret}"
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
     async with aiohttp.ClientSession(
-        connector=connector, headers=headers, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
+        connector=connector, headers=headers, timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
         yield Client(session, url)
 

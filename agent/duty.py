@@ -17,6 +17,7 @@ from agent.client import Client
 from agent.metrics import Metrics
 from agent.settings import Settings
 from agent.slot import Slot
+from agent.transfer import Uploads
 from agent.work import Work
 from control_plane.wire import PROTOCOL_VERSION
 from control_plane.wire.worker import ClaimRequest, Enrolled, Intervals, Lease
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 class Duty:
     def __init__(self, client: Client, settings: Settings, slots: list[Slot], metrics: Metrics) -> None:
         self.client = client
+        self.uploads = Uploads(client)
         self.settings = settings
         self.slots = slots
         self.metrics = metrics
