@@ -11,7 +11,7 @@ import asyncio
 import gc
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from types import FrameType
 from uuid import UUID
@@ -21,8 +21,9 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from control_plane import api, log
+from control_plane import api, events, log
 from control_plane.api import problems
+from control_plane.api.cors import Preflights
 from control_plane.api.document import document
 from control_plane.api.edge import Edge
 from control_plane.api.express import Express
@@ -71,6 +72,7 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
             context = _context(settings, database, conduct, tasks)
             await context.signing_keys.load(database)
             _listen(context)
+            await events.begin(database)
             await context.dispatcher.start()
             sweeper = Sweeper(database, context.store, context.signing_keys, settings)
             running = (sweeper.run(), context.credentials.run_uses(), conduct.run())
@@ -148,7 +150,13 @@ def create_app(
         logging_config=None,
         request_max_body_size=None,  # `decoding.read` and uploads have limits of their own
     )
-    app.asgi_handler = Edge(Express(app.asgi_handler, handlers), settings.request_seconds, api.operations())
+
+    async def origins() -> Collection[str]:
+        context: Context = app.state.context
+        return await context.credentials.origins()
+
+    inner = Preflights(Express(app.asgi_handler, handlers), origins)
+    app.asgi_handler = Edge(inner, settings.request_seconds, api.operations())
     return app
 
 
@@ -207,8 +215,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.context.dispatcher.waiters.close()
-        self.context.dispatcher.heartbeats.close()
+        self.context.dispatcher.close()
         await super().shutdown(sockets)
 
 

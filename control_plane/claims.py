@@ -24,6 +24,7 @@ from control_plane.admission import Order, SubmitRow
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database
 from control_plane.errors import Internal, Unauthorized
+from control_plane.feed import Feed
 from control_plane.heartbeats import Heartbeats
 from control_plane.lanes import Board
 from control_plane.queue import ClaimRow, Fence, LaneHint, Place, TakenOver
@@ -60,6 +61,7 @@ class Claims:
         board: Board,
         waiters: Waiters,
         heartbeats: Heartbeats,
+        feed: Feed,
         nudge: Callable[[UUID], None],
     ) -> None:
         self._database = database
@@ -67,6 +69,7 @@ class Claims:
         self._board = board
         self._waiters = waiters
         self._heartbeats = heartbeats
+        self._feed = feed
         self._nudge = nudge
         self.places: Coalescer[Place, ClaimRow] = Coalescer(
             self._claim_batch, tasks, key=lambda place: (place.lane_ids, place.loaded_lane_id)
@@ -165,6 +168,7 @@ class Claims:
             self._lent.setdefault(place.worker_id, {})[taken.job_id] = place.slot
             metrics.jobs_claimed.inc()
             metrics.jobs_taken_over.inc()
+            self._feed.touch()
             self._nudge(taken.old_worker_id)
             return _lease_taken_over(place, taken, self._settings.offer_seconds), 0
         return "no_job"
@@ -257,6 +261,7 @@ class Claims:
             self._settings.offer_seconds,
             self._board.pace,
         )
+        self._feed.touch()
         self._board.learn(rows, lowered)
         return rows
 

@@ -26,6 +26,7 @@ from control_plane.claims import Claims
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database
 from control_plane.errors import Rate, Unavailable
+from control_plane.feed import Feed
 from control_plane.heartbeats import Heartbeats
 from control_plane.lanes import Board
 from control_plane.notify import RESYNC, Bus
@@ -70,12 +71,15 @@ class Dispatcher:
         self.settings = settings
         self.board = Board(database)
         self.bus = Bus(database, enabled=settings.notify)
+        self.feed = Feed(database, self.bus)
         self.waiters = Waiters()
-        self.heartbeats = Heartbeats(database, settings, self.bus, tasks)
+        self.heartbeats = Heartbeats(database, settings, self.bus, self.feed, tasks)
         self._tasks = tasks
         self._loops: list[asyncio.Task[None]] = []
         self._submits: Coalescer[Order, SubmitRow] = Coalescer(self._submit_batch, tasks)
-        self.claims = Claims(database, settings, tasks, self.board, self.waiters, self.heartbeats, self.nudge)
+        self.claims = Claims(
+            database, settings, tasks, self.board, self.waiters, self.heartbeats, self.feed, self.nudge
+        )
         self._completions: Coalescer[Completion, CompleteRow] = Coalescer(self._complete_batch, tasks)
         self.bus.on("lane", self._hear_lane)
         self.bus.on("worker", lambda words: self._hear_worker(UUID(words[0])))
@@ -84,13 +88,19 @@ class Dispatcher:
 
     async def start(self) -> None:
         await self.board.refresh()
-        loops = (self._run_ticks(), self.bus.run_sender(), self.bus.run_listener())
+        buses = (self.bus.run_sender(), self.bus.run_listener())
+        loops = (self._run_ticks(), *buses, self.feed.run(), self.feed.run_progress())
         self._loops = [self._tasks.create_task(loop) for loop in loops]
+
+    def close(self) -> None:
+        """Answer everyone whose request is held open; nobody's is any more."""
+        self.waiters.close()
+        self.heartbeats.close()
+        self.feed.close()
 
     async def stop(self) -> None:
         """Answer everyone who waits, write down what was learnt, end the loops."""
-        self.waiters.close()
-        self.heartbeats.close()
+        self.close()
         for loop in self._loops:
             loop.cancel()
         try:
@@ -124,13 +134,14 @@ class Dispatcher:
             rows, given_out = [handed[0]], handed[1]
         else:
             rows = await admission.submit(self.database, placed, spent_plans=spent)
-        served = [self._admitted(order, row, given_out) for order, row in zip(orders, rows, strict=True)]
+        self.feed.touch()
+        served = [self.admitted(order, row, given_out) for order, row in zip(orders, rows, strict=True)]
         if any(served):
             for _ in range(AGENT_TURNS):
                 await asyncio.sleep(0)
         return rows
 
-    def _admitted(self, order: Order, row: SubmitRow, given_out: UUID | None) -> bool:
+    def admitted(self, order: Order, row: SubmitRow, given_out: UUID | None = None) -> bool:
         """Offer what is in line now, unless it has been given out. Whether an agent here has something to do."""
         if row.refusal is not None or row.tag is None:
             return False
@@ -172,6 +183,7 @@ class Dispatcher:
         row = await self._completions(Completion(**msgspec.structs.asdict(fence), artifacts=artifacts))
         state = await queue.completed(self.database, fence, row)
         metrics.jobs_completed.labels(state).inc()
+        self.feed.touch()
         self.claims.ended(fence)
         if row.result == "succeeded" and row.lane_id is not None and row.run_seconds is not None and row.cost:
             self.board.ran(row.lane_id, row.run_seconds, row.cost)
@@ -183,11 +195,13 @@ class Dispatcher:
     async def fail(self, fence: Fence, cause: FailCause, message: str) -> State:
         state = await queue.fail(self.database, fence, cause, message)
         metrics.jobs_failed.labels(cause).inc()
+        self.feed.touch()
         self.claims.ended(fence)
         return state
 
     async def release(self, fence: Fence, reason: ReleaseReason) -> State:
         released = await queue.release(self.database, fence, reason)
+        self.feed.touch()
         self.claims.ended(fence)
         if isinstance(released, str):
             return released
@@ -201,6 +215,7 @@ class Dispatcher:
         if canceled is None:
             return
         metrics.jobs_canceled.inc()
+        self.feed.touch()
         if canceled.worker_id is not None:
             self.nudge(canceled.worker_id)
 
@@ -233,6 +248,7 @@ class Dispatcher:
     async def revoke(self, worker_id: UUID) -> None:
         for job in await workers.revoke(self.database, worker_id):
             self._requeued(job.state, job.lane_id, job.tag)
+        self.feed.touch()
         self.bus.announce("credential", worker_id)
         self.nudge(worker_id)
 
@@ -278,6 +294,8 @@ class Dispatcher:
             log.info("lease.reaped", job_id=job.job_id, attempt=job.attempt, worker_id=job.worker_id, state=job.state)
             metrics.jobs_reaped.labels(job.phase).inc()
             self._requeued(job.state, job.lane_id, job.tag)
+        if reaped:
+            self.feed.touch()
         return len(reaped)
 
     async def wake_backoff(self) -> int:
@@ -289,6 +307,8 @@ class Dispatcher:
     async def expire(self) -> int:
         expired = await queue.expire(self.database)
         metrics.jobs_expired.inc(len(expired))
+        if expired:
+            self.feed.touch()
         return len(expired)
 
     async def _wake_for_heads(self) -> None:

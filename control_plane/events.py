@@ -18,6 +18,10 @@ import msgspec
 from psycopg import AsyncConnection
 
 from control_plane.database import Database, Query
+from control_plane.states import TERMINAL
+
+LAST = frozenset(f"job.{state}" for state in TERMINAL)
+"""How the story of a job ends."""
 
 _TEXT = re.compile(r"([0-9a-f]{8})-([0-9]{1,19})-([0-9]{1,19})\Z")
 _NUMBER_MAX = 2**63 - 1
@@ -81,6 +85,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     settled: bool
     """Nothing can appear before it any more."""
 
+    @property
+    def is_last(self) -> bool:
+        """Nothing happens to a job after that."""
+        return self.name in LAST
+
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     events: list[Event]
@@ -95,6 +104,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 BEGIN_EPOCH: Query[None] = Query("events.begin_epoch")
 HEAD = Query("events.head", Head)
 AFTER = Query("events.after", Event)
+OF_JOB = Query("events.of_job", Event)
 
 
 async def begin(database: Database) -> None:
@@ -120,3 +130,8 @@ async def after(connection: AsyncConnection[Any], position: Position, most: int)
         more=len(events) == most,
         unsettled=len(events) < len(rows),
     )
+
+
+async def of_job(connection: AsyncConnection[Any], job_id: UUID) -> list[Event]:
+    """The story of one job so far, as far as it is settled."""
+    return [event for event in await OF_JOB.many(connection, {"job_id": job_id}) if event.settled]

@@ -22,6 +22,7 @@ from control_plane import queue, slots
 from control_plane.coalesce import Coalescer
 from control_plane.database import Database, Query
 from control_plane.errors import Unauthorized
+from control_plane.feed import Feed
 from control_plane.notify import Bus
 from control_plane.queue import SEEN_WORKER, HeartbeatRow, ProgressReport, Report
 from control_plane.slots import SlotFacts, SlotHealth
@@ -82,8 +83,9 @@ class Held:
 class Heartbeats:
     """All heartbeats of this process."""
 
-    def __init__(self, database: Database, settings: Settings, bus: Bus, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, database: Database, settings: Settings, bus: Bus, feed: Feed, tasks: asyncio.TaskGroup) -> None:
         self._database = database
+        self._feed = feed
         self._settings = settings
         self._intervals = intervals(settings)
         self._bus = bus
@@ -169,11 +171,11 @@ class Heartbeats:
         ]
 
     async def _renew_batch(self, calls: Sequence[Sequence[Report]]) -> Sequence[Sequence[HeartbeatRow]]:
-        rows = iter(
-            await queue.heartbeat(
-                self._database, [report for call in calls for report in call], self._settings.lease_seconds
-            )
-        )
+        reports = [report for call in calls for report in call]
+        renewed = await queue.heartbeat(self._database, reports, self._settings.lease_seconds)
+        if any(row.starts for row in renewed):
+            self._feed.touch()
+        rows = iter(renewed)
         return [[next(rows) for _ in call] for call in calls]
 
     async def _progress_batch(self, calls: Sequence[Sequence[ProgressReport]]) -> Sequence[None]:

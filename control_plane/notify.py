@@ -50,6 +50,7 @@ class Bus:
         self._origin = secrets.token_hex(4)
         self._listeners: dict[str, list[Hear]] = {}
         self._pending: list[str] = []
+        self._once: set[str] = set()
         self._filled = asyncio.Event()
         self._heard_probe = asyncio.Event()
         self.heard = 0
@@ -63,6 +64,12 @@ class Bus:
         if self._enabled and len(self._pending) < PENDING_MAX:
             self._pending.append(" ".join([topic, *map(str, words)]))
             self._filled.set()
+
+    def send_once(self, topic: str) -> None:
+        """The same, unless it is about to leave anyway."""
+        if topic not in self._once:
+            self._once.add(topic)
+            self.send(topic)
 
     def announce(self, topic: str, *words: object) -> None:
         """Tell everybody: the listeners of this process now, the others soon."""
@@ -79,6 +86,7 @@ class Bus:
         """Send what has gathered; what does not fit into one notification goes into the next."""
         self._filled.clear()
         pending, self._pending = self._pending, []
+        self._once.clear()
         for payload in payloads(self._origin, pending):
             try:
                 await self._database.run(SEND, {"payload": payload})

@@ -26,3 +26,26 @@ select page.xid::text::bigint as xid, page.seq, page.job_id,
     page.name, page.attempt, page.at, page.xid < pg_snapshot_xmin(pg_current_snapshot()) as settled
 from page
 order by page.xid, page.seq;
+
+-- of_job :many
+-- What has happened to a job, settled or not.
+select e.xid::text::bigint as xid, e.seq, e.job_id,
+    (select j.user_id from jobs j where j.id = e.job_id) as user_id,
+    e.name, e.attempt, e.at, e.xid < pg_snapshot_xmin(pg_current_snapshot()) as settled
+from job_events e
+where e.job_id = %(job_id)s::uuid
+order by e.xid, e.seq;
+
+-- progress :many
+-- The last progress of jobs, where it is another one than was seen.
+select p.job_id, p.attempt, p.value, p.step, p.steps, p.preview, p.reported_at
+from unnest(%(job_id)s::uuid[], %(seen_at)s::timestamptz[]) as seen (job_id, reported_at)
+join job_progress p on p.job_id = seen.job_id
+where p.reported_at is distinct from seen.reported_at;
+
+-- known :many
+-- How these users are recognised by a service, as far as its providers go.
+select i.user_id, i.provider || ':' || i.subject as identity
+from identities i
+where i.user_id = any (%(user_id)s::uuid[]) and i.provider = any (%(providers)s::text[])
+order by i.user_id, identity;
