@@ -8,9 +8,11 @@ the line of the lane.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import asdict
 
 from control_plane import admission, orders, plans, pricing, views, waiting
 from control_plane.admission import URGENT_TOKENS, Order
@@ -20,7 +22,7 @@ from control_plane.errors import DiskLow, Invalid, ModeratedInput, NotFound, Pla
 from control_plane.models import Model
 from control_plane.plans import Standing
 from control_plane.states import TERMINAL
-from control_plane.views import JobFacts, JobRow
+from control_plane.views import JobFacts, JobRow, Ordered
 from control_plane.waiting import Queued
 from control_plane.wire.job import (
     JobSpec,
@@ -59,8 +61,20 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     def size(self) -> plans.Size:
         return _size(self.spec)
 
-    def order(self, user_id: UUID, policy_version: int, key: str | None, request_sha256: bytes | None) -> Order:
+    def order(
+        self,
+        user_id: UUID,
+        policy_version: int,
+        key: str | None,
+        request_sha256: bytes | None,
+        *,
+        batch_id: UUID | None = None,
+        repeat_of: UUID | None = None,
+    ) -> Order:
         """What goes into the queue."""
+        spec = self.spec
+        if batch_id is not None or repeat_of is not None:
+            spec = Ordered(**asdict(spec), batch_id=batch_id, repeat_of=repeat_of)
         return Order(
             user_id=user_id,
             lane_id=self.lane_id,
@@ -68,7 +82,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
             pixels=self.size.pixels,
             video_seconds=self.size.video_seconds,
             head_start=URGENT_TOKENS if self.request.priority == "urgent" else 0.0,
-            spec=_encode(self.spec).decode(),
+            spec=_encode(spec).decode(),
             metadata=_encode(self.request.metadata).decode(),
             max_wait=self.request.max_wait,
             key=key,
@@ -89,11 +103,13 @@ async def prepare(context: Context, user_id: UUID, order: SubmitRequest) -> Read
     return Ready(request=order, spec=spec, model=model, lane_id=lane_id, cost=cost)
 
 
-async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str | None = None) -> Placed:
+async def submit(
+    context: Context, user_id: UUID, order: SubmitRequest, key: str | None = None, *, repeat_of: UUID | None = None
+) -> Placed:
     """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `ModeratedInput`, `DiskLow` and
     what the dispatcher refuses. `key` is the Idempotency-Key; what was accepted under it stays so, also when the rules
     of conduct have changed since, or the input is gone."""
-    request_sha256 = hashlib.sha256(_encode(order)).digest() if key is not None else None
+    request_sha256 = _digest(order, repeat_of) if key is not None else None
     try:
         ready = await prepare(context, user_id, order)
         policy_version = context.conduct.check(ready.spec)
@@ -104,7 +120,7 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
         return Placed(job=await view(context, user_id, known), replayed=True, rate=None)
     context.disk.check()
     sent_at = context.lines.clock()
-    placed = ready.order(user_id, policy_version, key, request_sha256)
+    placed = ready.order(user_id, policy_version, key, request_sha256, repeat_of=repeat_of)
     try:
         submitted = await context.dispatcher.submit(placed)
     except PlanForbids as error:
@@ -114,29 +130,43 @@ async def submit(context: Context, user_id: UUID, order: SubmitRequest, key: str
         return Placed(job=job, replayed=submitted.replayed, rate=submitted.rate)
     queued = Queued(id=submitted.job_id, tag=submitted.tag, cost=ready.cost)
     told = await context.lines.arrived(ready.lane_id, views.bound(context, ready.lane_id), queued, sent_at)
-    fresh = JobFacts(id=submitted.job_id, cost=ready.cost, created_at=submitted.created_at, waiting=told)
+    fresh = JobFacts(
+        id=submitted.job_id, cost=ready.cost, created_at=submitted.created_at, waiting=told, repeat_of=repeat_of
+    )
     return Placed(job=views.view(context, fresh, ready.spec, order.metadata), replayed=False, rate=submitted.rate)
+
+
+def _digest(order: SubmitRequest, repeat_of: UUID | None) -> bytes:
+    """What an Idempotency-Key is bound to."""
+    return hashlib.sha256(_encode(order) + (repeat_of.bytes if repeat_of else b"")).digest()
 
 
 async def quote(context: Context, user_id: UUID, order: SubmitRequest) -> Quote:
     """What an order would cost, and whether it would be taken now; nothing is placed, counted or held."""
     ready = await prepare(context, user_id, order)
     context.conduct.check(ready.spec)
-    line = await views.line(context, ready.lane_id)
     standing = await plans.standing(context.database, user_id, context.dispatcher.board.spent_plans)
-    refusal = await _foreseen(context, standing, ready)
+    return await quoted(context, standing, ready)
+
+
+async def quoted(context: Context, standing: Standing, ready: Ready, before: Sequence[Quote] = ()) -> Quote:
+    """What is told of an order before it is placed; `before`: those that would be placed right before it."""
+    line = await views.line(context, ready.lane_id)
+    left = msgspec.structs.replace(standing, calls=standing.calls - len(before), queued=standing.queued + len(before))
+    spent = sum(told.cost for told in before)
+    refusal = await _foreseen(context, left, ready, standing.available - spent)
     return Quote(
         cost=ready.cost,
         feasible_now=ready.model.feasible_now,
-        eta=waiting.estimate(line, ready.cost),
+        eta=waiting.estimate(line, ready.cost + spent),
         spec=ready.spec,
-        available=standing.available,
+        available=standing.available - spent,
         resets_at=standing.resets_at,
         refusal=None if refusal is None else Refusal(code=refusal.slug, status=refusal.status, detail=refusal.detail),
     )
 
 
-async def _foreseen(context: Context, standing: Standing, ready: Ready) -> TesseraError | None:
+async def _foreseen(context: Context, standing: Standing, ready: Ready, available: int) -> TesseraError | None:
     """What admission would refuse this order with at this moment, in the same order and words."""
     if standing.status != "active":
         return admission.suspended()
@@ -148,8 +178,8 @@ async def _foreseen(context: Context, standing: Standing, ready: Ready) -> Tesse
         return admission.rate_limited(standing.submits_per_minute, standing.busy_seconds)
     if standing.queued >= standing.queued_max:
         return admission.queue_full()
-    if ready.cost > standing.available:
-        return admission.tokens_short(ready.cost, standing.available, standing.resets_at, standing.resets_in)
+    if ready.cost > available:
+        return admission.tokens_short(ready.cost, available, standing.resets_at, standing.resets_in)
     try:
         context.disk.check()
     except DiskLow as error:

@@ -58,6 +58,7 @@ def complete(order: SubmitRequest, model: Model, picture: Picture | None = None)
         frames=model.frames if order.frames is None else order.frames,
         fps=model.fps if order.fps is None else order.fps,
         upscale=order.upscale,
+        embed_metadata=order.embed_metadata is not False,
     )
 
 

@@ -43,6 +43,7 @@ class Acting(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     reads_per_minute: int
     """Of the plan that the user has."""
+    embed_metadata: bool
 
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,8 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
 
 BY_IDENTITY = Query("users.by_identity", Acting)
 ADD_SEEN = Query("users.add_seen", Acting)
+SET_EMBED_METADATA = Query("users.set_embed_metadata", bool)
+EMBED_METADATA = Query("users.embed_metadata", bool)
 GET = Query("users.get", UserRow)
 BY_NAME = Query("users.by_name", UserRow)
 LIST = Query("users.list", UserRow)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from litestar.handlers import HTTPRouteHandler
 
-from control_plane.api import artifacts, catalogue, conduct, health, jobs, openai, pages, people, worker
+from control_plane.api import artifacts, batches, catalogue, conduct, health, inputs, jobs, keys, openai, pages, people, worker
 from control_plane.api.operation import Operation, declared
 
 PUBLIC: frozenset[tuple[str, str]] = frozenset(
@@ -23,6 +23,7 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
         ("GET", "/api/v1/plans"),
         ("GET", "/artifacts/{job_id:uuid}/{index:int}"),
         ("HEAD", "/artifacts/{job_id:uuid}/{index:int}"),
+        ("GET", "/inputs/{input_id:uuid}"),
         ("POST", "/api/v1/worker/enroll"),
     }
 )
@@ -31,7 +32,7 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
 
 def handlers() -> list[HTTPRouteHandler]:
     """Every operation of every module; one that is not declared, and so has no guard, is refused at start."""
-    modules = (jobs, artifacts, conduct, catalogue, people, openai, worker, health, pages)
+    modules = (jobs, batches, artifacts, inputs, conduct, catalogue, people, keys, openai, worker, health, pages)
     found = [value for module in modules for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
     for handler in found:
         assert declared(handler) is not None, f"{handler} has no declaration, hence no guard"

@@ -9,6 +9,7 @@ rows without that header. Unknown, malformed, expired and revoked credentials ar
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Generic, TypeVar
@@ -18,9 +19,10 @@ from litestar import Request
 from litestar.types import Scope as Connection
 
 from control_plane import admission, signup, users
+from control_plane.api import cors
 from control_plane.context import Context
 from control_plane.credentials import TOKEN_LENGTH_MAX, ApiKey, Scope, SpokenFor, WorkerIdentity, unauthorized
-from control_plane.errors import Forbidden, Suspended
+from control_plane.errors import Forbidden, Suspended, Unauthorized
 from control_plane.users import Acting, Identity
 
 ON_BEHALF_OF_HEADER = "Tessera-On-Behalf-Of"
@@ -33,12 +35,14 @@ Address = IPv4Address | IPv6Address
 class Person:
     """The user for whom a request is made, and the key it is made with."""
 
-    __slots__ = ("key", "reads_per_minute", "user_id")
+    __slots__ = ("embed_metadata", "key", "reads_per_minute", "user_id")
 
-    def __init__(self, user_id: UUID, key: ApiKey, reads_per_minute: int) -> None:
+    def __init__(self, user_id: UUID, key: ApiKey, reads_per_minute: int, *, embed_metadata: bool) -> None:
         self.user_id = user_id
         self.key = key
         self.reads_per_minute = reads_per_minute
+        self.embed_metadata = embed_metadata
+        """What they have chosen for orders that do not say."""
 
     def may(self, scope: Scope) -> bool:
         return scope in self.key.scopes
@@ -67,29 +71,38 @@ async def worker(request: Request[Any, Any, Any]) -> WorkerIdentity:
 
 
 async def _anybody(request: Request[Any, Any, Any]) -> None:
-    return None
+    """Nobody is asked for a key; a page that shows one is told whether it may read the answer."""
+    if header(request.scope, b"origin") is None or header(request.scope, b"authorization") is None:
+        return
+    with suppress(Unauthorized):
+        key = await _context(request).credentials.api_key(bearer(request.scope))
+        cors.allow(request.scope, key.origins or [])
 
 
 def _person_with(
-    wanted: Scope, *, also_suspended: bool = False
+    wanted: Scope, *, also_suspended: bool = False, only_live: bool = False
 ) -> Callable[[Request[Any, Any, Any]], Awaitable[Person]]:
     async def check(request: Request[Any, Any, Any]) -> Person:
         key = await _key(request, wanted, also_suspended=also_suspended)
+        if only_live:
+            _refuse_tests(key)
         if key.user_id is not None:
             if header(request.scope, b"tessera-on-behalf-of") is not None:
                 raise Forbidden("Only the credential of a service can act on behalf of somebody else.")
             assert key.reads_per_minute is not None, "every user has a plan"
-            return Person(key.user_id, key, key.reads_per_minute)
+            return Person(key.user_id, key, key.reads_per_minute, embed_metadata=key.embed_metadata)
         spoken_for = await _on_behalf(request, key)
         if spoken_for.suspended and not also_suspended:
             raise admission.suspended()
-        return Person(spoken_for.user_id, key, spoken_for.reads_per_minute)
+        embed = spoken_for.embed_metadata
+        return Person(spoken_for.user_id, key, spoken_for.reads_per_minute, embed_metadata=embed)
 
     return check
 
 
 async def _comer(request: Request[Any, Any, Any]) -> Comer:
     key = await _key(request, "submit")
+    _refuse_tests(key)
     if key.user_id is not None:
         return Comer((await _person_with("submit")(request)).user_id, None)
     identity = _named(request, key)
@@ -128,8 +141,12 @@ READ = Guard("read", Person, _person_with("read"))
 SELF = Guard("read", Person, _person_with("read", also_suspended=True))
 """For what tells somebody how they stand, also that they are suspended; everything else is refused to them."""
 SUBMIT = Guard("submit", Person, _person_with("submit"))
+REPORTER = Guard("read", Person, _person_with("read", only_live=True))
+LIVE = Guard("submit", Person, _person_with("submit", only_live=True))
+"""For what a test key must not do, because somebody real would notice."""
+KEYS = Guard("keys", Person, _person_with("keys"))
 COMER = Guard("comer", Comer, _comer)
-ADMIN = Guard("admin", Person, _person_with("admin"))
+ADMIN = Guard("admin", Person, _person_with("admin", only_live=True))
 METRICS: Guard[None] = Guard("metrics", type(None), _metrics)
 WORKER = Guard("worker", WorkerIdentity, worker)
 
@@ -138,6 +155,8 @@ async def _key(request: Request[Any, Any, Any], wanted: Scope, *, also_suspended
     """The live key of the request, with this scope and from a network it is bound to. Raises `Suspended` when that of
     a user who is, unless it may be."""
     key = await _context(request).credentials.api_key(bearer(request.scope))
+    if key.origins is not None:
+        cors.allow(request.scope, key.origins)
     if key.networks is not None:
         sender = client_address(request.scope, list(_context(request).settings.trusted_proxies))
         if sender is None or not _within(sender, key.networks):
@@ -147,6 +166,11 @@ async def _key(request: Request[Any, Any, Any], wanted: Scope, *, also_suspended
     if key.user_status == "suspended" and not also_suspended:
         raise admission.suspended()
     return key
+
+
+def _refuse_tests(key: ApiKey) -> None:
+    if key.is_test:
+        raise Forbidden("A test key cannot do this. Use a live one.")
 
 
 async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> SpokenFor:
@@ -166,7 +190,7 @@ async def _on_behalf(request: Request[Any, Any, Any], key: ApiKey) -> SpokenFor:
 def _spoken_for(acting: Acting) -> SpokenFor:
     if acting.status == "deleted":
         raise Suspended("This account has been deleted.")
-    return SpokenFor(acting.id, acting.reads_per_minute, acting.status == "suspended")
+    return SpokenFor(acting.id, acting.reads_per_minute, acting.status == "suspended", acting.embed_metadata)
 
 
 def _named(request: Request[Any, Any, Any], key: ApiKey) -> Identity:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
 
+import msgspec
 from litestar.types import ASGIApp
 from msgspec import Meta
 
@@ -13,6 +14,7 @@ from control_plane import jobs, listing
 from control_plane.api import answers, decoding, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
+from control_plane.cursors import CURSOR_LENGTH_MAX
 from control_plane.errors import (
     DiskLow,
     Forbidden,
@@ -27,8 +29,9 @@ from control_plane.errors import (
     Suspended,
     TokensShort,
 )
+from control_plane.listing import Filters
 from control_plane.wire import Request
-from control_plane.wire.job import JobList, JobStatus, JobView, SubmitRequest
+from control_plane.wire.job import JobKind, JobList, JobStatus, JobView, Name, SubmitRequest
 from control_plane.wire.model import Quote
 
 IDEMPOTENCY_KEY = Header(
@@ -36,6 +39,19 @@ IDEMPOTENCY_KEY = Header(
     description="Makes repeating an order harmless: the same key with the same order answers with the same job.",
     schema={"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
 )
+SUBMIT_PROBLEMS = (
+    NoSuchModel,
+    ModeratedInput,
+    IdempotencyMismatch,
+    TokensShort,
+    PlanForbids,
+    Suspended,
+    RateLimited,
+    QueueFull,
+    Paused,
+    DiskLow,
+)
+"""What an order may be refused with, whichever way it is placed."""
 LIMIT_DEFAULT = 20
 
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
@@ -48,9 +64,30 @@ class SubmitQuery(Request, frozen=True, kw_only=True):
 
 class JobsQuery(Request, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=listing.PAGE_MAX)] = LIMIT_DEFAULT
-    cursor: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")] | None = None
-    """`next_cursor` of the page before; absent for the newest jobs."""
+    cursor: Annotated[str, Meta(min_length=1, max_length=CURSOR_LENGTH_MAX, pattern=r"^[A-Za-z0-9_-]+\Z")] | None = None
+    """`next_cursor` of the page before, with the same filters; absent for the first page."""
     status: JobStatus | None = None
+    kind: JobKind | None = None
+    model: Name | None = None
+    created_after: Annotated[datetime, Meta(tz=True)] | None = None
+    """Created then or later (RFC 3339, with a time zone)."""
+    created_before: Annotated[datetime, Meta(tz=True)] | None = None
+    metadata: Annotated[str, Meta(max_length=600, pattern=r"^[^\x00=]{1,64}=[^\x00]*\Z")] | None = None
+    """`key=value`: only jobs with this entry in their metadata."""
+    order: listing.Direction = "newest"
+    """Which come first."""
+
+    def filters(self) -> Filters:
+        key, _, value = (self.metadata or "").partition("=")
+        return Filters(
+            status=self.status,
+            kind=self.kind,
+            model=self.model,
+            created_after=self.created_after,
+            created_before=self.created_before,
+            metadata=(key, value) if self.metadata is not None else None,
+            order=self.order,
+        )
 
 
 @operation(
@@ -58,18 +95,7 @@ class JobsQuery(Request, frozen=True, kw_only=True):
     "/api/v1/jobs",
     guard=guards.SUBMIT,
     answers={201: JobView, 200: Quote},
-    problems=(
-        NoSuchModel,
-        ModeratedInput,
-        IdempotencyMismatch,
-        TokensShort,
-        PlanForbids,
-        Suspended,
-        RateLimited,
-        QueueFull,
-        Paused,
-        DiskLow,
-    ),
+    problems=SUBMIT_PROBLEMS,
     headers=(IDEMPOTENCY_KEY,),
     tag="Jobs",
     submits=True,
@@ -82,11 +108,11 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     repeat. A repetition is answered with `Idempotent-Replayed: true` and the job as it is by then.
     """
     key = idempotency_key(call)
-    check_permission(call.who, call.body)
+    order = permitted(call.who, call.body)
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
-        return answers.json(await jobs.quote(call.context, call.who.user_id, call.body))
-    placed = await jobs.submit(call.context, call.who.user_id, call.body, key)
+        return answers.json(await jobs.quote(call.context, call.who.user_id, order))
+    placed = await jobs.submit(call.context, call.who.user_id, order, key)
     call.request.scope["state"]["rate"] = placed.rate
     headers = {"Location": placed.job.urls.self}
     if placed.replayed:
@@ -109,10 +135,13 @@ async def get_job(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 
 @operation("GET", "/api/v1/jobs", guard=guards.READ, answers={200: JobList}, tag="Jobs")
 async def list_jobs(call: Call[Person, Nothing, JobsQuery]) -> ASGIApp:
-    """List your jobs, the newest first."""
+    """List your jobs, narrowed to what fits, page by page.
+
+    With filters, one page looks at no more than some thousands of your jobs. So it may be short, or even empty, and
+    still have a next one: go on for as long as `has_more` is true.
+    """
     query = call.query
-    before = UUID(hex=query.cursor) if query.cursor is not None else None
-    found = await listing.page(call.context, call.who.user_id, before=before, status=query.status, limit=query.limit)
+    found = await listing.page(call.context, call.who.user_id, query.filters(), query.cursor, query.limit)
     return answers.json(found)
 
 
@@ -158,12 +187,15 @@ def idempotency_key(call: Call[Person, Any, Any]) -> str | None:
     return key.decode("ascii") if key is not None else None
 
 
-def check_permission(who: Person, order: SubmitRequest) -> None:
-    """Whether this key may order this at all. Raises `Forbidden`."""
+def permitted(who: Person, order: SubmitRequest) -> SubmitRequest:
+    """The order as this person means it, if this key may order it at all. Raises `Forbidden`."""
     if order.priority == "urgent" and not who.may("admin"):
         raise Forbidden("Only a key with the scope `admin` may order with priority `urgent`.")
     if who.key.models is not None and order.model not in who.key.models:
         raise Forbidden(f"This key is bound to these models, one of which must be named: {', '.join(who.key.models)}.")
+    if order.embed_metadata is None and not who.embed_metadata:
+        return msgspec.structs.replace(order, embed_metadata=False)
+    return order
 
 
 def image_type(data: bytes) -> str:

@@ -19,7 +19,7 @@ from control_plane.api import answers, guards, openai_answers, openai_errors, op
 from control_plane.api.decoding import Disconnected
 from control_plane.api.following import followed
 from control_plane.api.guards import Person
-from control_plane.api.jobs import IDEMPOTENCY_KEY, check_permission, idempotency_key
+from control_plane.api.jobs import IDEMPOTENCY_KEY, idempotency_key, permitted
 from control_plane.api.openai_stream import Stream
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.api.presence import watched
@@ -80,7 +80,7 @@ async def create_images(call: Call[Person, ImageRequest, Nothing]) -> ASGIApp:
     model = await context.catalogue.find("image", wanted.model)
     wait_seconds = context.settings.images_wait_seconds
     order = openai_orders.order(wanted, model, max_wait=None if key else math.ceil(wait_seconds))
-    check_permission(call.who, order)
+    order = permitted(call.who, order)
     placed = await jobs.submit(context, call.who.user_id, order, key)
     call.request.scope["state"]["rate"] = placed.rate
     if wanted.stream:

@@ -9,15 +9,17 @@ select j.id, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as c
     case when j.state = 'succeeded' then (
         select jsonb_agg(jsonb_build_object('index', a.index, 'mime_type', a.mime_type, 'width', a.width,
             'height', a.height, 'bytes', a.bytes, 'sha256', encode(a.sha256, 'hex')) order by a.index)::text
-        from artifacts a where a.job_id = j.id and a.attempt = j.attempt and a.visibility <> 'quarantined') end as artifacts
+        from artifacts a where a.job_id = j.id and a.attempt = j.attempt and a.visibility <> 'quarantined') end as artifacts,
+    case when j.state = 'succeeded' then (
+        select v.made::text from provenance v where v.job_id = j.id and v.attempt = j.attempt) end as provenance
 from jobs j
 join job_specs s on s.job_id = j.id
 left join settlements st on st.job_id = j.id
 left join job_progress p on p.job_id = j.id and p.attempt = j.attempt and j.state = 'running'
 where j.id = %(job_id)s::uuid and j.user_id = %(user_id)s::uuid;
 
--- page :many
--- A user's jobs, the newest first, from below a given one; `status` is what the public calls it, null for all.
+-- shown :many
+-- The same for several jobs at once, in no order.
 select j.id, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested, j.tag, j.cost,
     st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
     p.value as progress, p.step as progress_step, p.steps as progress_steps,
@@ -25,19 +27,72 @@ select j.id, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as c
     case when j.state = 'succeeded' then (
         select jsonb_agg(jsonb_build_object('index', a.index, 'mime_type', a.mime_type, 'width', a.width,
             'height', a.height, 'bytes', a.bytes, 'sha256', encode(a.sha256, 'hex')) order by a.index)::text
-        from artifacts a where a.job_id = j.id and a.attempt = j.attempt and a.visibility <> 'quarantined') end as artifacts
+        from artifacts a where a.job_id = j.id and a.attempt = j.attempt and a.visibility <> 'quarantined') end as artifacts,
+    case when j.state = 'succeeded' then (
+        select v.made::text from provenance v where v.job_id = j.id and v.attempt = j.attempt) end as provenance
 from jobs j
 join job_specs s on s.job_id = j.id
 left join settlements st on st.job_id = j.id
 left join job_progress p on p.job_id = j.id and p.attempt = j.attempt and j.state = 'running'
-where j.user_id = %(user_id)s::uuid and j.id < coalesce(%(before)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+where j.id = any (%(job_id)s::uuid[]) and j.user_id = %(user_id)s::uuid;
+
+-- newest :many
+-- Ids of a user's jobs that fit, the newest first, among the first `reach` of those between `low` and `high`, which are
+-- read off the index and not counted. `status` is what the public calls it; null is all, for every filter.
+select j.id from (
+    select w.id, w.lane_id, w.state, w.phase, w.cancel_requested_at, w.created_at from jobs w
+    where w.user_id = %(user_id)s::uuid and w.id > %(low)s::uuid and w.id < %(high)s::uuid
+    order by w.id desc
+    limit %(reach)s::integer
+) j
+where (%(lane_id)s::integer[] is null or j.lane_id = any (%(lane_id)s::integer[]))
     and (%(status)s::text is null or %(status)s::text = case
         when j.state <> 'running' then j.state
         when j.cancel_requested_at is not null then 'canceling'
         when j.phase = 'started' then 'running'
         else 'queued' end)
+    and (%(created_after)s::timestamptz is null or j.created_at >= %(created_after)s::timestamptz)
+    and (%(created_before)s::timestamptz is null or j.created_at < %(created_before)s::timestamptz)
+    and (%(metadata)s::jsonb is null or (
+        select s.metadata @> %(metadata)s::jsonb from job_specs s where s.job_id = j.id))
 order by j.id desc
 limit %(most)s::integer;
+
+-- reach_newest :value
+-- The last of the jobs that such a page looked at; no row when it has seen the last one there is.
+select w.id from jobs w
+where w.user_id = %(user_id)s::uuid and w.id > %(low)s::uuid and w.id < %(high)s::uuid
+order by w.id desc
+offset greatest(0, %(reach)s::integer - 1) limit 1;
+
+-- oldest :many
+-- Ids of a user's jobs that fit, the oldest first, among the first `reach` of those between `low` and `high`, which are
+-- read off the index and not counted. `status` is what the public calls it; null is all, for every filter.
+select j.id from (
+    select w.id, w.lane_id, w.state, w.phase, w.cancel_requested_at, w.created_at from jobs w
+    where w.user_id = %(user_id)s::uuid and w.id > %(low)s::uuid and w.id < %(high)s::uuid
+    order by w.id asc
+    limit %(reach)s::integer
+) j
+where (%(lane_id)s::integer[] is null or j.lane_id = any (%(lane_id)s::integer[]))
+    and (%(status)s::text is null or %(status)s::text = case
+        when j.state <> 'running' then j.state
+        when j.cancel_requested_at is not null then 'canceling'
+        when j.phase = 'started' then 'running'
+        else 'queued' end)
+    and (%(created_after)s::timestamptz is null or j.created_at >= %(created_after)s::timestamptz)
+    and (%(created_before)s::timestamptz is null or j.created_at < %(created_before)s::timestamptz)
+    and (%(metadata)s::jsonb is null or (
+        select s.metadata @> %(metadata)s::jsonb from job_specs s where s.job_id = j.id))
+order by j.id asc
+limit %(most)s::integer;
+
+-- reach_oldest :value
+-- The last of the jobs that such a page looked at; no row when it has seen the last one there is.
+select w.id from jobs w
+where w.user_id = %(user_id)s::uuid and w.id > %(low)s::uuid and w.id < %(high)s::uuid
+order by w.id asc
+offset greatest(0, %(reach)s::integer - 1) limit 1;
 
 -- preview :value
 -- The last preview of a running job.

@@ -2,7 +2,8 @@
 
 -- by_identity :one
 -- The user that an identity belongs to.
-select p.user_id as id, p.status, p.reads_per_minute from identities i join user_plans p on p.user_id = i.user_id
+select p.user_id as id, p.status, p.reads_per_minute, u.embed_metadata
+from identities i join user_plans p on p.user_id = i.user_id join users u on u.id = i.user_id
 where i.provider = %(provider)s::text and i.subject = %(subject)s::text;
 
 -- add_seen :one
@@ -15,7 +16,7 @@ linked as (
     select %(provider)s::text, %(subject)s::text, born.id from born
     on conflict (provider, subject) do nothing returning user_id
 )
-select born.id, born.status, p.reads_per_minute
+select born.id, born.status, p.reads_per_minute, true as embed_metadata
 from born join linked on linked.user_id = born.id join plans p on p.name = born.plan;
 
 -- get :one
@@ -43,10 +44,10 @@ join users u on u.id = found.id
 join user_plans p on p.user_id = u.id;
 
 -- list :many
--- The users, the newest first; who was merged is somebody else now.
+-- The users, the newest first; who was merged is somebody else now, and test users are nobody.
 select u.id, u.name, p.plan, u.status, u.created_at,
     array(select i.provider || ':' || i.subject from identities i where i.user_id = u.id order by 1) as identities
-from users u join user_plans p on p.user_id = u.id where u.status <> 'merged' order by u.id desc limit 1000;
+from users u join user_plans p on p.user_id = u.id where u.status <> 'merged' and u.test_of is null order by u.id desc limit 1000;
 
 -- add :value
 -- Makes a user; no row when the name is taken.
@@ -56,6 +57,14 @@ on conflict (name) do nothing returning id;
 -- is_merged :value
 -- Whether a user has become part of another one.
 select u.status = 'merged' from users u where u.id = %(user_id)s::uuid;
+
+-- set_embed_metadata :value
+-- What orders of a user get that do not say whether files may tell how they were made.
+update users set embed_metadata = %(embed_metadata)s::boolean where id = %(user_id)s::uuid returning embed_metadata;
+
+-- embed_metadata :value
+-- The same, to look at.
+select u.embed_metadata from users u where u.id = %(user_id)s::uuid;
 
 -- set_plan :value
 -- Puts a user on a plan, for ever or until a moment.

@@ -266,21 +266,40 @@ def test_the_board_reads_one_job_a_lane(large: Large) -> None:
 
 
 def test_a_users_list_reads_one_page(large: Large) -> None:
-    """`jobs.page` takes the newest jobs of one user from an index that is in their order."""
+    """The newest jobs of one user come from an index that is in their order."""
+    assert jobs_of(large, large.users[0]) > 2_000
+    for name in ("jobs.newest", "jobs.oldest"):
+        check(large.explain(name, **page(large)), most=60, buffers=100)
+    job_ids = [
+        job for (job,) in large.pick("select id from jobs where user_id = (select min(user_id) from jobs) limit 20")
+    ]
+    check(large.explain("jobs.shown", user_id=large.users[0], job_id=job_ids), most=120, buffers=1_000)
+
+
+def test_a_list_that_nothing_fits_looks_at_no_more_than_its_reach(large: Large) -> None:
+    reach = 1_000
+    assert jobs_of(large, large.users[0]) > 2 * reach
+    nothing = page(large) | {"reach": reach, "metadata": '{"nobody": "has this"}'}
+    for name in ("jobs.newest", "jobs.oldest"):
+        check(large.explain(name, **nothing), most=2 * reach + 10, buffers=12 * reach)
+    check(
+        large.explain("jobs.reach_newest", **{name: nothing[name] for name in REACHED}), most=reach, buffers=2 * reach
+    )
+
+
+REACHED = ("user_id", "low", "high", "reach")
+
+
+def jobs_of(large: Large, user_id: UUID) -> int:
     with rows(large.url) as connection:
-        assert one(connection, "select count(*) from jobs where user_id = %s", large.users[0]) > 2_000
-    plan = large.explain("jobs.page", **page(large))
-    check(plan, most=60, buffers=1_000)
+        return int(one(connection, "select count(*) from jobs where user_id = %s", user_id))
 
 
 def page(large: Large) -> dict[str, Any]:
-    """The parameters of the list, whatever they are called: the user, no filter, the first page."""
-    text = statements()["jobs.page"][1]
-    kinds = dict(re.findall(r"%\((\w+)\)s::([a-z0-9\[\]]+)", text))
-    values: dict[str, Any] = {"user_id": large.users[0]}
-    for name, kind in kinds.items():
-        values.setdefault(name, 20 if kind in ("integer", "int") else None)
-    return values
+    """The parameters of a list: the user, no filter, the first page."""
+    window = {"user_id": large.users[0], "low": UUID(int=0), "high": UUID(int=2**128 - 1), "reach": 5_000, "most": 21}
+    filters = ("status", "lane_id", "created_after", "created_before", "metadata")
+    return window | dict.fromkeys(filters)
 
 
 @pytest.mark.parametrize(
