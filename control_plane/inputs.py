@@ -1,16 +1,17 @@
 """Inputs: the pictures that orders start from, from the door to the store.
 
-A picture is received onto local disk and hashed, judged by its headers (`probe`) before anything is decoded, decoded and
-written anew by a process on a short leash (`normalise`), and only what that wrote is kept. What arrived is never stored.
-The same file sent again is the same input. It is kept for a day, and longer for as long as a job that is not over, or whose
-results are still kept, starts from it; which jobs do is written by the database with their specs. A result of one's own
-can be named in an order too: it takes the same way in, once.
+A picture is received onto local disk and hashed, judged by its headers (`probe`) before anything is decoded, decoded
+and written anew by a process on a short leash (`normalise`), and only what that wrote is kept. What arrived is never
+stored. The same file sent again is the same input. It is kept for a day, and longer for as long as a job that is not
+over, or whose results are still kept, starts from it; which jobs do is written by the database with their specs. A
+result of one's own can be named in an order too: it takes the same way in, once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from control_plane.database import Database, Query
 from control_plane.disk import Disk
 from control_plane.errors import (
     DeadlineExceeded,
+    Forbidden,
     Gone,
     InputNeeded,
     InputsFull,
@@ -38,6 +40,8 @@ from control_plane.errors import (
     TooLarge,
     TooManyWaiting,
 )
+from control_plane.queue import Fence
+from control_plane.signing import ROUNDING, SigningKeys
 from control_plane.store import BUFFER_BYTES, Store, new_input_key
 from control_plane.wire.input import INPUT_BYTES_MAX, INPUT_PIXELS_MAX, INPUT_TYPES, InputReference, Picture
 
@@ -169,7 +173,8 @@ class Inputs:
         """What an order refers to. Raises `Invalid` when this user has no such picture, and as `receive` does."""
         reference = InputReference(id=wanted) if isinstance(wanted, UUID) else wanted
         if (reference.id is None) == (reference.job_id is None):
-            raise Invalid.at("/input_image", "Name either the `id` of an upload or the `job_id` of a result.", "unclear")
+            sentence = "Name either the `id` of an upload or the `job_id` of a result."
+            raise Invalid.at("/input_image", sentence, "unclear")
         found = await self._found(user_id, reference)
         if found is None:
             sentence = "You have no such picture here: it was never uploaded, was deleted, or its time is over."
@@ -184,8 +189,8 @@ class Inputs:
             sha256=found.sha256.hex(),
         )
 
-    async def fetch(self, fence: msgspec.Struct, index: int) -> Fetched:
-        """An input of a job, for whoever holds its lease. Raises `LeaseLost`; `NotFound` when there is none (any more)."""
+    async def fetch(self, fence: Fence, index: int) -> Fetched:
+        """An input of a job, for whoever holds its lease. Raises `LeaseLost`, and `NotFound` when there is none."""
         found = await self._database.one(OF_ATTEMPT, msgspec.structs.asdict(fence))
         if found is None:
             raise LeaseLost("The lease of this attempt is no longer yours; nothing was changed. Stop the work.")
@@ -356,14 +361,44 @@ async def get(database: Database, user_id: UUID, input_id: UUID) -> Input:
     return found
 
 
+async def page(database: Database, user_id: UUID, before: UUID | None, most: int) -> tuple[list[Input], bool]:
+    """A user's inputs, the newest first, from below a given one; and whether there are more."""
+    found = await database.many(PAGE, {"user_id": user_id, "before": before, "most": most + 1})
+    return found[:most], len(found) > most
+
+
+def url(keys: SigningKeys, public_url: str, input_id: UUID, lifetime_seconds: float) -> str:
+    """An address of an input for whoever holds it, good for about so long; the same one for a while."""
+    step = max(1, int(lifetime_seconds) // ROUNDING)
+    expires = math.ceil((keys.now() + lifetime_seconds) / step) * step
+    signature = keys.digest(_message(input_id, expires)).hex()
+    return f"{public_url}/inputs/{input_id}?expires={expires}&signature={signature}"
+
+
+def check_url(keys: SigningKeys, input_id: UUID, expires: int, signature: str) -> None:
+    """Raises `Forbidden` unless the address was signed by us, as it stands, and has not expired."""
+    if len(signature) != 64 or not keys.proves(_message(input_id, expires), bytes.fromhex(signature)):
+        raise Forbidden("This address was not made here or has been changed. Ask for the input again to get a new one.")
+    if keys.now() >= expires:
+        raise Forbidden("This address has expired. Ask for the input again to get a new one.")
+
+
+def _message(input_id: UUID, expires: int) -> bytes:
+    return f"input/{input_id}/{expires}".encode()
+
+
 async def content(database: Database, input_id: UUID) -> Content:
     """Anybody's input, for the bearer of a signed address. Raises `Gone`, `Suspended`."""
     found = await database.one(SIGNED, {"id": input_id})
     if found is None:
-        raise Gone("This input is gone: it was deleted, or its time was over.")
+        raise gone()
     if found.suspended:
         raise Suspended("The account that this file belongs to is suspended.")
     return found
+
+
+def gone() -> Gone:
+    return Gone("This input is gone: it was deleted, or its time was over.")
 
 
 def not_found() -> NotFound:

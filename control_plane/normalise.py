@@ -1,12 +1,12 @@
 """A stranger's picture made harmless: decoded by a child process on a short leash, and written anew from its pixels.
 
-The child has its own limits on memory, time of the processor and size of files, sees two open files and no path, and
-is killed when it takes too long; whatever a decoder can be made to do, it does there. It decodes by the one format that the
-headers were found to be, turns the picture upright (EXIF), brings its colours to sRGB, makes one of more than
-`INPUT_SIDE_MAX` pixels along a side smaller, and writes pixels alone: no EXIF, no place where it was taken, no profile, no
-comment, and nothing of what may hang behind the picture. A photograph that came as JPEG stays JPEG (quality 95, no chroma
-subsampling): as PNG it would be ten times larger on its way to agents, to keep noise of its first compression. All else
-becomes PNG, without loss.
+The child has limits of its own on memory, time of the processor and size of files, is given two open files and no path,
+and is killed when it takes too long; whatever a decoder can be made to do, it does there. It decodes by the one format
+that the headers were found to be, turns the picture upright (EXIF), brings its colours to sRGB, makes one of more than
+`INPUT_SIDE_MAX` pixels along a side smaller, and writes pixels alone: no EXIF, no place where it was taken, no profile,
+no comment, and nothing of what may hang behind the picture. A photograph that came as JPEG stays JPEG (quality 95, no
+chroma subsampling): as PNG it would be ten times larger on its way to agents, to keep noise of its first compression.
+All else becomes PNG, without loss.
 """
 
 from __future__ import annotations

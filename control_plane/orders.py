@@ -1,7 +1,7 @@
 """From what a customer wrote to what an engine can run: defaults filled in, limits of the model kept.
 
-Pure, but for the seed that is drawn when none is given. Everything wrong with an order is told at once, by pointer. What
-is to be made of what (the task) follows from the order, and the model says which tasks it is good for.
+Pure, but for the seed that is drawn when none is given. Everything wrong with an order is told at once, by pointer.
+What is to be made of what (the task) follows from the order, and the model says which tasks it is good for.
 """
 
 from __future__ import annotations

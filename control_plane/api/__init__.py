@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from litestar.handlers import HTTPRouteHandler
 
-from control_plane.api import artifacts, batches, catalogue, conduct, health, inputs, jobs, keys, openai, pages, people, worker
+from control_plane.api import (
+    artifacts,
+    batches,
+    catalogue,
+    conduct,
+    health,
+    inputs,
+    jobs,
+    keys,
+    openai,
+    pages,
+    people,
+    worker,
+)
 from control_plane.api.operation import Operation, declared
 
 PUBLIC: frozenset[tuple[str, str]] = frozenset(

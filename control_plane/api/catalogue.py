@@ -117,6 +117,8 @@ def _view(model: Model) -> ModelView:
             steps_per_token=pricing.STEPS_PER_TOKEN,
             frames_per_picture=pricing.FRAMES_PER_PICTURE,
         ),
+        tasks=model.tasks,
+        upscales=model.upscales,
     )
 
 

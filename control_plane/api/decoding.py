@@ -8,6 +8,7 @@ be read is a problem for the sender, never an error of ours.
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -72,6 +73,17 @@ async def read(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
         if len(body) > bytes_max:
             raise _too_large(bytes_max)
     return body
+
+
+async def chunks(receive: Receive) -> AsyncIterator[bytes]:
+    """A raw body as it arrives. Raises `Disconnected` when it ends before it is whole."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        yield message["body"]
+        more = message["more_body"]
 
 
 def body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:

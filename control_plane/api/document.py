@@ -19,6 +19,7 @@ import msgspec
 
 from control_plane import errors
 from control_plane.api import openai_errors
+from control_plane.api.forms import FIELD, FORM
 from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Comer, Person
 from control_plane.api.operation import Nothing, Operation
 from control_plane.errors import TesseraError
@@ -117,10 +118,19 @@ def _operation(op: Operation) -> Json:
     if op.body is not Nothing:
         described["requestBody"] = _content([{JSON: _reference(op.body)}], required=True)
     elif op.uploads:
-        described["requestBody"] = _content([{op.uploads: {"type": "string", "format": "binary"}}], required=True)
+        files = {media_type: _file(media_type) for media_type in op.uploads}
+        described["requestBody"] = _content([files], required=True)
     if op.guard is not PUBLIC:
         described["security"] = [{"worker" if op.guard.name == "worker" else "bearer": []}]
     return described
+
+
+def _file(media_type: str) -> Json:
+    """A file that is the body, or a part of it."""
+    content: Json = {"type": "string", "format": "binary"}
+    if media_type != FORM:
+        return content
+    return {"type": "object", "properties": {FIELD: content}, "required": [FIELD], "additionalProperties": False}
 
 
 def _parameters(op: Operation) -> Iterator[Json]:

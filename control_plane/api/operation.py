@@ -83,8 +83,8 @@ class Operation:
     tag: str
     description: str
     headers: tuple[Header, ...]
-    uploads: str | None
-    """Media type of a raw body, which the handler reads itself from `call.request`."""
+    uploads: tuple[str, ...]
+    """Media types of a file that is the body, or the part `file` of it; the handler reads it itself."""
     wait_seconds: float
     """Added to the deadline of a request: how long this one may be held open on purpose, or take to upload."""
     hot: bool
@@ -112,7 +112,7 @@ def operation(
     tag: str,
     problems: tuple[type[TesseraError], ...] = (),
     headers: tuple[Header, ...] = (),
-    uploads: str | None = None,
+    uploads: tuple[str, ...] = (),
     wait_seconds: float = 0.0,
     hot: bool = False,
     submits: bool = False,

@@ -7,17 +7,15 @@ path, the token in a header. Claims and heartbeats are held open; when their cli
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import structlog
-from litestar.types import ASGIApp, Receive
+from litestar.types import ASGIApp
 
 from control_plane import workers
 from control_plane.api import answers, decoding, guards
-from control_plane.api.decoding import Disconnected
 from control_plane.api.operation import Call, Header, Nothing, operation
 from control_plane.api.presence import watched
 from control_plane.artifacts import UPLOAD_SECONDS, Upload
@@ -158,7 +156,7 @@ async def heartbeat(call: Call[WorkerIdentity, HeartbeatRequest, Nothing]) -> AS
     answers={200: Uploaded},
     problems=(LeaseLost, ArtifactMismatch, UnsupportedMediaType, TooManyWaiting, DiskLow),
     headers=(LEASE_TOKEN, CONTENT_SHA256),
-    uploads="application/octet-stream",
+    uploads=("application/octet-stream",),
     tag="Worker",
     wait_seconds=UPLOAD_SECONDS,
 )
@@ -168,7 +166,7 @@ async def upload_artifact(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIA
     It needs a `Content-Length`. The same file again gets the same answer, another one under the same index is refused.
     """
     upload = _upload(call, _length(call), _sha256(call))
-    return answers.json(await call.context.uploads.receive(upload, _chunks(call.request.receive)))
+    return answers.json(await call.context.uploads.receive(upload, decoding.chunks(call.request.receive)))
 
 
 @operation(
@@ -222,10 +220,10 @@ async def complete_attempt(call: Call[WorkerIdentity, CompleteRequest, Nothing])
 
     With `claim`, the next lease comes in the same answer; should claiming fail, the completion stands all the same.
     """
-    fence, wanted = _fence(call), call.body.claim
+    spoken_for, wanted = fence(call), call.body.claim
     if wanted is not None:
         _check_protocol(wanted)
-    state = await call.context.dispatcher.complete(fence, call.body.artifacts)
+    state = await call.context.dispatcher.complete(spoken_for, call.body.artifacts)
     claimed = await _claim_next(call, wanted) if wanted is not None else None
     return answers.json(Reported(state=state, claimed=claimed))
 
@@ -241,7 +239,7 @@ async def complete_attempt(call: Call[WorkerIdentity, CompleteRequest, Nothing])
 )
 async def fail_attempt(call: Call[WorkerIdentity, FailRequest, Nothing]) -> ASGIApp:
     """The run failed; the cause decides whether the job is tried again. Repeating it changes nothing."""
-    state = await call.context.dispatcher.fail(_fence(call), call.body.cause, call.body.message)
+    state = await call.context.dispatcher.fail(fence(call), call.body.cause, call.body.message)
     return answers.json(Reported(state=state))
 
 
@@ -256,7 +254,7 @@ async def fail_attempt(call: Call[WorkerIdentity, FailRequest, Nothing]) -> ASGI
 )
 async def release_attempt(call: Call[WorkerIdentity, ReleaseRequest, Nothing]) -> ASGIApp:
     """Give a lease back unharmed: it counts in no budget. Repeating it changes nothing."""
-    state = await call.context.dispatcher.release(_fence(call), call.body.reason)
+    state = await call.context.dispatcher.release(fence(call), call.body.reason)
     return answers.json(Reported(state=state))
 
 
@@ -306,7 +304,7 @@ async def _claim_next(call: Call[WorkerIdentity, Any, Nothing], request: ClaimRe
         return None
 
 
-def _fence(call: Call[WorkerIdentity, Any, Nothing]) -> Fence:
+def fence(call: Call[WorkerIdentity, Any, Nothing]) -> Fence:
     """Whose lease this call speaks for. Raises `Invalid` when there is no such fence at all."""
     raw = guards.header(call.request.scope, LEASE_TOKEN_HEADER.lower().encode())
     try:
@@ -325,15 +323,15 @@ def _announced(call: Call[WorkerIdentity, DirectRequest, Nothing]) -> Upload:
 
 def _upload(call: Call[WorkerIdentity, Any, Nothing], length: int, sha256: bytes) -> Upload:
     """What the fence, the path and the announcement make together. Raises `Invalid`."""
-    fence = _fence(call)
+    spoken_for = fence(call)
     index: int = call.path("index")
     if not 0 <= index <= INDEX_MAX:
         raise decoding.parameter("index", "out_of_range", f"An index is from 0 to {INDEX_MAX}.")
     return Upload(
-        job_id=fence.job_id,
-        attempt=fence.attempt,
-        token=fence.token,
-        worker_id=fence.worker_id,
+        job_id=spoken_for.job_id,
+        attempt=spoken_for.attempt,
+        token=spoken_for.token,
+        worker_id=spoken_for.worker_id,
         index=index,
         bytes=length,
         sha256=sha256,
@@ -358,14 +356,3 @@ def _sha256(call: Call[WorkerIdentity, Any, Nothing]) -> bytes:
             ARTIFACT_SHA256_HEADER, "bad_format", "Send the SHA-256 of the file, 64 hexadecimal digits."
         )
     return found
-
-
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises `Disconnected` when it ends before it is whole."""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Disconnected
-        yield message["body"]
-        more = message["more_body"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from control_plane.wire import Message
-from control_plane.wire.job import Eta, JobKind, JobSpec
+from control_plane.wire.job import Eta, JobKind, JobSpec, Task
 
 
 class Price(Message, frozen=True, kw_only=True):
@@ -40,6 +40,10 @@ class ModelView(Message, frozen=True, kw_only=True):
     feasible_now: bool
     """Whether a live worker serves it at this moment; an order waits otherwise."""
     price: Price
+    tasks: list[Task]
+    """What it can be ordered for. What is made of a picture needs `input_image`."""
+    upscales: list[int]
+    """By which factors it enlarges."""
 
 
 class ModelList(Message, frozen=True, kw_only=True):
