@@ -48,6 +48,7 @@ COLLECT_BYTES_PER_SECOND_MIN = 1_000_000
 """The control plane reads and writes a file that it collects, near the store."""
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 CONNECTIONS_MAX = 64
+INPUT_CHUNK_BYTES = 256 * 1024
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
 T = TypeVar("T")
@@ -133,12 +134,27 @@ class Client:
                 if response.status >= 300:
                     raise NoAnswer(f"the store answered with {response.status}")
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise NoAnswer(f"the store: {type(error).__name__}") from None  # its words may hold the address, which is a key
+            # its own words may hold the address, which is a key
+            raise NoAnswer(f"the store: {type(error).__name__}") from None
 
     async def collect(self, lease: Lease, index: int, request: DirectRequest) -> Uploaded:
         path = f"{_attempt(lease)}/artifacts/{index}/collect"
         seconds = request.bytes / COLLECT_BYTES_PER_SECOND_MIN
         return await self._call("POST", path, Uploaded, body=request, headers=_fence(lease), held_seconds=seconds)
+
+    @asynccontextmanager
+    async def input(self, lease: Lease, index: int, have: int) -> AsyncIterator[tuple[bool, AsyncIterator[bytes]]]:
+        """An input of a job as it arrives: from byte `have` on, when the first of the two says so, else from the first."""
+        headers = {**_fence(lease), **({"Range": f"bytes={have}-"} if have else {})}
+        address = f"{self._base}{_attempt(lease)}/inputs/{index}"
+        try:
+            async with self._session.request("GET", address, headers=headers, allow_redirects=False) as response:
+                async with asyncio.timeout(CALL_SECONDS):
+                    if response.status >= 300:
+                        raise _problem(response, await _read(response))
+                yield response.status == 206, _arriving(response)
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise NoAnswer(_cause(error)) from error
 
     async def complete(self, lease: Lease, request: CompleteRequest) -> Reported:
         return await self._report(lease, "complete", request)
@@ -210,6 +226,16 @@ def _attempt(lease: Lease) -> str:
 
 def _fence(lease: Lease) -> dict[str, str]:
     return {LEASE_TOKEN_HEADER: str(lease.token)}
+
+
+async def _arriving(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body piece by piece, none of which may let us wait for too long."""
+    while True:
+        async with asyncio.timeout(CALL_SECONDS):
+            data = await response.content.read(INPUT_CHUNK_BYTES)
+        if not data:
+            return
+        yield data
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -76,6 +76,7 @@ class Sweeper:
         self._store = store
         self._keys = keys
         self._ledger_due = 0.0
+        self.orphan_seconds, self.temporary_seconds = ORPHAN_SECONDS, TEMPORARY_SECONDS
         self._grace_seconds = STALE_LEASES * settings.lease_seconds
         self.tasks: dict[str, Task] = {
             task.name: task
@@ -147,7 +148,11 @@ class Sweeper:
 
     async def temporary_files(self) -> int:
         """What uploads left behind that were cut down together with their process."""
-        keys = [found.key async for found in self._store.files() if _abandoned(found)]
+        keys = [
+            found.key
+            async for found in self._store.files()
+            if found.temporary and found.age_seconds > self.temporary_seconds
+        ]
         await self._store.delete_temporary(*keys)
         return len(keys)
 
@@ -166,7 +171,7 @@ class Sweeper:
     async def _survey(self) -> tuple[int, list[str]]:
         """How many files there are, and those old enough to be orphans."""
         found = [file async for file in self._store.files() if not file.temporary and file.key.startswith(SWEPT_HERE)]
-        return len(found), [file.key for file in found if file.age_seconds > ORPHAN_SECONDS]
+        return len(found), [file.key for file in found if file.age_seconds > self.orphan_seconds]
 
     async def _unknown(self, keys: list[str]) -> set[str]:
         """Of these files; a small picture is known by what it shows."""
@@ -209,7 +214,3 @@ class Task(msgspec.Struct, frozen=True):
     name: str
     interval_seconds: float
     run: Callable[[], Awaitable[int]]
-
-
-def _abandoned(found: Found) -> bool:
-    return found.temporary and found.age_seconds > TEMPORARY_SECONDS

@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fixtures.api",
     "tests.fixtures.people",
     "tests.fixtures.money",
+    "tests.fixtures.bucket",
 ]
 
 for _name in [name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")]:

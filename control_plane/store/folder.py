@@ -97,9 +97,11 @@ class FolderStore:
         return None
 
     def _survey(self) -> list[Found]:
-        found = []
+        found: list[Found] = []
+        if not self.root.exists():  # nothing was ever stored
+            return found
         now = time.time()
-        for path, _, names, folder in os.fwalk(self.root, follow_symlinks=False):  # yields nothing if there is no root
+        for path, _, names, folder in os.fwalk(self.root, follow_symlinks=False):
             for name in names:
                 key = str(Path(path, name.removesuffix(TEMPORARY_SUFFIX)).relative_to(self.root))
                 if is_key(key):

@@ -203,12 +203,13 @@ class ObjectStore:
 
 @contextmanager
 def bucket_errors(doing: str) -> Iterator[None]:
-    """Whatever is wrong with the bucket is `Unavailable`; that an object is not there is said as it is."""
+    """Whatever is wrong with the bucket is `Unavailable`; that an object is not there is said as it is, but where one is
+    to be put it means that there is no bucket."""
     try:
         yield
-    except FileNotFoundError:
-        raise
-    except (BaseError, TimeoutError) as error:
+    except (BaseError, TimeoutError, FileNotFoundError) as error:
+        if isinstance(error, FileNotFoundError) and doing not in ("put", "list"):
+            raise
         log.warning("store.failed", doing=doing, error=type(error).__name__)
         message = "The store that holds the files does not answer. Try again later."
         raise Unavailable(message, retry_after=RETRY_AFTER_SECONDS) from error

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
-import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from control_plane import audit, quarantine
 from control_plane.api import artifacts as downloads
 from control_plane.errors import NotFound
 from tests.fixtures.api import API, Plane
-from tests.fixtures.worker import Service, picture, serving
+from tests.fixtures.worker import Service, picture, serving, weighty
 
 PROMISE_SECONDS = 5.0
 
@@ -78,13 +76,6 @@ async def test_a_browser_keeps_a_file_no_longer_than_the_promise(plane: Plane) -
     directives = dict(part.strip().partition("=")[::2] for part in answered.headers["Cache-Control"].split(","))
     assert float(directives["max-age"]) <= PROMISE_SECONDS
     assert (await plane.service.get(url, **{"If-None-Match": answered.headers["ETag"]})).status == 304
-
-
-def weighty(size: int) -> bytes:
-    """A small picture with a private chunk of so many bytes in front of its end."""
-    kind, payload, whole = b"teSt", bytes(size), picture()
-    chunk = struct.pack(">I", size) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
-    return whole[:-12] + chunk + whole[-12:]
 
 
 async def parts(data: bytes) -> AsyncIterator[bytes]:
