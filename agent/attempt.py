@@ -71,6 +71,7 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
     """Everything that can be ended from outside."""
     try:
         async with work.working:
+            await duty.inputs.bring(duty.client, work.lease, work.folder)
             outputs = await _run(work, slot, duty)
             await asyncio.sleep(0)  # the engine's next run begins before this one's upload
             work.stage = "uploading"

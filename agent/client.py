@@ -144,7 +144,7 @@ class Client:
 
     @asynccontextmanager
     async def input(self, lease: Lease, index: int, have: int) -> AsyncIterator[tuple[bool, AsyncIterator[bytes]]]:
-        """An input of a job as it arrives: from byte `have` on, when the first of the two says so, else from the first."""
+        """An input of a job as it arrives: from byte `have` on if the first of the two says so, else from the first."""
         headers = {**_fence(lease), **({"Range": f"bytes={have}-"} if have else {})}
         address = f"{self._base}{_attempt(lease)}/inputs/{index}"
         try:

@@ -14,6 +14,7 @@ import structlog
 
 from agent import clock
 from agent.client import Client
+from agent.inputs import Inputs
 from agent.metrics import Metrics
 from agent.settings import Settings
 from agent.slot import Slot
@@ -21,6 +22,8 @@ from agent.transfer import Uploads
 from agent.work import Work
 from control_plane.wire import PROTOCOL_VERSION
 from control_plane.wire.worker import ClaimRequest, Enrolled, Intervals, Lease
+
+GIB = 1024**3
 
 DrainReason = Literal["signal", "owner", "operator"]
 
@@ -34,6 +37,7 @@ class Duty:
         self.settings = settings
         self.slots = slots
         self.metrics = metrics
+        self.inputs = Inputs(settings.inputs_folder, int(settings.inputs_gib_max * GIB))
         self.intervals = Intervals()
         self.enrolled: Enrolled | None = None
         self.paused = False

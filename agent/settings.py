@@ -50,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A run that takes longer is stopped and reported as failed."""
     disk_free_gib_min: Annotated[float, Meta(ge=0, le=10_000)] = 1.0
     """With less free disk than this the agent asks for no work."""
+    inputs_gib_max: Annotated[float, Meta(ge=0, le=1_000)] = 1.0
+    """How much of the pictures that orders start from is kept, in case they come again."""
     local_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     """Port on 127.0.0.1 for /health, /capabilities, /metrics and /run_job; 0 = off. The control socket has them too."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -62,6 +64,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def work_folder(self) -> Path:
         return self.dir / "work"
+
+    @property
+    def inputs_folder(self) -> Path:
+        return self.dir / "inputs"
 
     @property
     def trials_folder(self) -> Path:
@@ -85,6 +91,7 @@ _ALLOWED = {
     "testcard_seconds": "a number of seconds from 0 to 3600",
     "run_seconds_max": "a number of seconds above 0, at most 86400",
     "disk_free_gib_min": "a number of GiB from 0 to 10000",
+    "inputs_gib_max": "a number of GiB from 0 to 1000",
     "local_port": "a port from 0 to 65535",
     "log_level": "debug, info, warning or error",
     "log_format": "auto, json or console",

@@ -18,6 +18,7 @@ from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.worker import Capability, FailCause
 
 INTERRUPT_SECONDS = 2.0
+INPUT_SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg"}
 
 
 class Preview(msgspec.Struct, frozen=True):
@@ -54,6 +55,13 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """For people: `NVIDIA RTX 4090`, `CPU`."""
 
 
+def input_path(spec: JobSpec, folder: Path) -> Path | None:
+    """Where the input image of a run lies in its folder; None when it has none."""
+    if spec.input_image is None:
+        return None
+    return folder / f"input{INPUT_SUFFIXES.get(spec.input_image.mime_type, '')}"
+
+
 class Engine(Protocol):
     name: str
 
@@ -66,7 +74,8 @@ class Engine(Protocol):
         ...
 
     def run(self, spec: JobSpec, folder: Path) -> AsyncGenerator[Progress | Preview | Done | Output, None]:
-        """Make the files of `spec` inside `folder`, which is this run's own and holds nothing but the input image."""
+        """Make the files of `spec` inside `folder`, which is this run's own and holds nothing but the input
+        image (`input_path`)."""
         ...
 
     def loaded(self) -> Capability | None:

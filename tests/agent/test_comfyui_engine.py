@@ -13,6 +13,7 @@ from agent.engine import EngineError
 from agent.engine.comfyui.feed import parse_binary, parse_text
 from control_plane.wire.worker import PREVIEW_BYTES_MAX, Capability
 from tests.fixtures.comfyui import GENUINE_URL, asked, engine_on, looked_at, order, ran, until_under_way
+from tests.fixtures.pictures import as_input, drawn, encoded, lay
 
 LONG_STEPS = 80
 SD15 = Capability(kind="image", model="sd15")
@@ -58,10 +59,9 @@ async def test_the_same_order_twice_brings_the_same_picture_and_one_after_the_ot
 
 
 async def test_a_picture_is_drawn_over_an_input(tmp_path: Path) -> None:
-    (tmp_path / "job").mkdir()
-    Image.linear_gradient("L").convert("RGB").save(tmp_path / "job" / "start.png")
+    start = lay(encoded(Image.linear_gradient("L").convert("RGB")), tmp_path / "job")
     async with engine_on(tmp_path / "comfyui") as engine:
-        told = await ran(engine, order(seed=15, input_image="start.png", strength=0.5), tmp_path / "job")
+        told = await ran(engine, order(seed=15, input_image=start, strength=0.5), tmp_path / "job")
     assert len(told.outputs) == 1
 
 
@@ -104,7 +104,8 @@ async def test_what_is_loaded_is_known_after_the_canary(tmp_path: Path) -> None:
         ({"kind": "video"}, "missing_model"),
         ({"width": 64}, "invalid_input"),
         ({"sampler": "nope"}, "invalid_input"),
-        ({"input_image": "not-there.png"}, "invalid_input"),
+        ({"input_image": as_input(encoded(drawn()))}, "invalid_input"),
+        ({"input_image": as_input(encoded(drawn())), "upscale": 2}, "invalid_input"),
     ],
 )
 async def test_an_order_that_cannot_be_run_says_whose_fault_it_is(

@@ -15,6 +15,7 @@ from agent.engine.comfyui.nodes import node_classes
 from agent.engine.comfyui.render import Unfit, artifact, render
 from agent.engine.comfyui.workflow import SHIPPED, Field, Graph, Workflow, WorkflowError, declared, load
 from control_plane.wire.job import PROMPT_LENGTH_MAX, SEED_MAX, JobSpec
+from tests.fixtures.pictures import as_input, drawn, encoded
 from tests.standins.comfyui.pinned import every_model, object_info
 
 WORKFLOWS = {workflow.name: workflow for workflow in load(SHIPPED)}
@@ -47,7 +48,7 @@ def _orders(workflow: Workflow) -> st.SearchStrategy[JobSpec]:
         sampler=st.none() | (st.sampled_from(sampler.choices) if sampler else text),
         seed=st.integers(0, SEED_MAX),
         count=number("count", 1, 4),
-        input_image=text,
+        input_image=st.none() | st.just(as_input(encoded(drawn()))),
         strength=st.none() | st.floats(0, 1),
         frames=st.none() | number("frames", 1, 480),
         fps=st.none() | number("fps", 1, 60),

@@ -127,9 +127,12 @@ class ComfyUI:
         serving = [w for w in self._serving() if (w.manifest.kind, w.manifest.model) == wanted]
         if not serving:
             raise EngineError("missing_model", f"This worker cannot run {spec.model} now.")
-        fitting = [workflow for workflow in serving if workflow.wants_image == (spec.input_image is not None)]
+        alike = [workflow for workflow in serving if workflow.wants_image == (spec.input_image is not None)]
+        fitting = [workflow for workflow in alike if workflow.manifest.upscale == spec.upscale]
         if not fitting:
             needs = "needs an input image" if serving[0].wants_image else "cannot start from an image"
+            if alike:
+                needs = "only enlarges" if spec.upscale is None else f"cannot enlarge {spec.upscale} times"
             raise EngineError("invalid_input", f"{spec.model} {needs}.")
         return fitting[0]
 

@@ -19,7 +19,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
-from agent.engine import Done, EngineError, Output, Preview
+from agent.engine import Done, EngineError, Output, Preview, input_path
 from agent.engine.comfyui import errors, looks, metadata, outputs, places
 from agent.engine.comfyui.outputs import File
 from agent.engine.comfyui.render import Unfit, render
@@ -135,8 +135,8 @@ class Errand:
 
     async def _upload(self) -> None:
         if self._workflow.wants_image:
-            image = self._folder / (self._spec.input_image or "")
-            if not image.is_file():
+            image = input_path(self._spec, self._folder)
+            if image is None or not image.is_file():
                 raise EngineError("invalid_input", "The input image is not there.")
             try:
                 self._image = await self._workbench.server.upload(image, places.folder(self.prompt_id))
@@ -164,15 +164,16 @@ class Errand:
         if mime_type.startswith("video/"):  # its notes would make any two films differ
             metadata.clean(path, mime_type, {})
         digest = looks.judge(path, mime_type)
-        if self._spec.strength != 0:  # nothing was drawn over the input
+        if self._spec.strength != 0 and self._spec.upscale is None:  # else nothing was drawn over the input
             self._workbench.memory.compare(digest, f"{self._spec.seed} {self._identity()}")
         metadata.clean(path, mime_type, {"Source": f"{self._spec.model}, seed {self._spec.seed}"})
 
     def _identity(self) -> str:
         """Two orders with one identity are one and the same picture."""
-        image = self._folder / self._spec.input_image if self._workflow.wants_image and self._spec.input_image else None
+        image = input_path(self._spec, self._folder) if self._workflow.wants_image else None
         content = image.read_bytes() if image is not None and image.is_file() else b""
-        parts = (msgspec.json.encode(self._workflow.graph), msgspec.json.encode(self._spec), content)
+        spec = msgspec.structs.replace(self._spec, input_image=None)  # what it is called does not matter
+        parts = (msgspec.json.encode(self._workflow.graph), msgspec.json.encode(spec), content)
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
 
     async def _leave(self) -> None:

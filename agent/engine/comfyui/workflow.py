@@ -88,6 +88,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vram_gib: Annotated[int, Meta(ge=0)]
     """The least memory that the GPU must have."""
     proven: Proof
+    upscale: int | None = None
+    """For a workflow that only enlarges: how many times longer it makes the sides."""
     prefix: Leaf
     """Of the names of the files that are made."""
     slots: dict[Field, Slot]

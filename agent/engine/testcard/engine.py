@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from agent.engine import EngineError, Offer, Output, Preview
+from agent.engine import EngineError, Offer, Output, Preview, input_path
 from agent.engine.testcard.child import Painter
 from agent.engine.testcard.talk import Ended, Glimpse, Made, Paint, Step
 from control_plane.wire.job import JobKind, JobSpec, Progress
@@ -46,7 +46,7 @@ class Testcard:
         return self._loaded
 
     async def run(self, spec: JobSpec, folder: Path) -> AsyncGenerator[Progress | Preview | Output, None]:
-        _refuse(spec)
+        _refuse(spec, folder)
         painter = await (self._hire() if spec.kind == "video" else self._stayer())
         self._loaded = Capability(kind=spec.kind, model=spec.model)
         paint = Paint(spec, str(folder.absolute()), self._seconds)  # noqa: ASYNC240 -- asks no disk
@@ -113,13 +113,16 @@ def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _refuse(spec: JobSpec) -> None:
+def _refuse(spec: JobSpec, folder: Path) -> None:
     if spec.model != MODEL:
         raise EngineError("missing_model", f"The built-in engine has no model {spec.model}; it draws test cards.")
     if spec.kind == "video" and not _installed("av"):
         raise EngineError("missing_model", "Films need PyAV on this machine. Run: pip install av")
     if min(spec.width, spec.height, spec.count, spec.frames or 1, spec.fps or 1) < 1:
         raise EngineError("invalid_input", "Width, height, count, frames and fps must be at least 1.")
+    start = input_path(spec, folder)
+    if start is not None and not start.is_file():
+        raise EngineError("invalid_input", "The picture to start from is not there.")
 
 
 def _sweep(folder: Path, announced: set[Path]) -> None:

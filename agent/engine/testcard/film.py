@@ -22,6 +22,7 @@ from PIL import Image, ImageChops
 from agent.engine.testcard.brush import Size
 from agent.engine.testcard.caption import caption
 from agent.engine.testcard.layer import STILL, Layer, Stage, lay
+from agent.engine.testcard.original import left_behind
 from agent.engine.testcard.picture import scene
 from control_plane.wire.job import JobSpec
 
@@ -64,7 +65,7 @@ class Camera(NamedTuple):
         return Stage(self.frame[0] + 2 * self.across, self.frame[1] + 2 * self.along)
 
 
-def film(spec: JobSpec, seed: int, path: Path) -> Frames:
+def film(spec: JobSpec, seed: int, path: Path, start: Image.Image | None = None) -> Frames:
     """Makes the MP4 at `path`, yielding (how far, the frame at hand); it is whole when 1 is reached."""
     frames, rate = spec.frames or FRAMES, spec.fps or FRAMES_PER_SECOND
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
@@ -72,7 +73,7 @@ def film(spec: JobSpec, seed: int, path: Path) -> Frames:
         stream.width, stream.height, stream.pix_fmt = spec.width, spec.height, "yuv420p"
         stream.codec_context.thread_count = 1
         stream.codec_context.time_base = Fraction(1, rate)
-        for share, canvas in shots(spec, seed, frames, frames / rate):
+        for share, canvas in shots(spec, seed, frames, frames / rate, start):
             if share > PAINTING_SHARE:
                 container.mux(stream.encode(_yuv(canvas)))
             if share < 1.0:
@@ -86,7 +87,7 @@ def _yuv(canvas: Image.Image) -> av.VideoFrame:
     return shot.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
 
 
-def shots(spec: JobSpec, seed: int, frames: int, seconds: float) -> Frames:
+def shots(spec: JobSpec, seed: int, frames: int, seconds: float, start: Image.Image | None = None) -> Frames:
     """The scene while it is being painted, up to `PAINTING_SHARE`, and then one frame after the other."""
     size = (spec.width, spec.height)
     camera = camera_for(size, seconds)
@@ -104,6 +105,8 @@ def shots(spec: JobSpec, seed: int, frames: int, seconds: float) -> Frames:
         for layer in moving:
             show(canvas, camera, layer, (frame + 0.5) / frames)
         canvas = canvas if canvas.size == size else canvas.resize(size, Image.Resampling.BICUBIC)
+        if start is not None:
+            canvas = left_behind(start, canvas, spec.strength, frame / max(1, frames - 1))
         for layer in captions:
             lay(canvas, layer)
         yield PAINTING_SHARE + (1 - PAINTING_SHARE) * (frame + 1) / frames, canvas

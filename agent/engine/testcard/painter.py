@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from agent.engine.testcard import picture
+from agent.engine.testcard.original import original
 from agent.engine.testcard.studio import Pace, Stopped, Studio, settle
 from agent.engine.testcard.talk import Begun, Ended, Glimpse, Made, Paint, Ready
 from control_plane.wire.job import JobSpec
@@ -61,9 +62,10 @@ def paint(studio: Studio, order: Paint) -> None:
     pace = Pace(studio, order.seconds, spec.steps * spec.count)
     suffix, mime_type = (".mp4", "video/mp4") if spec.kind == "video" else (".png", "image/png")
     for index in range(spec.count):
+        start = original(spec, folder)
         part = folder / f".{index}{suffix}.part"
         try:
-            with closing(_work(spec, spec.seed + index, part)) as work:
+            with closing(_work(spec, spec.seed + index, part, start)) as work:
                 _follow(studio, pace, work, index, spec.count)
             part.rename(folder / f"{index}{suffix}")
         finally:
@@ -71,16 +73,16 @@ def paint(studio: Studio, order: Paint) -> None:
         studio.tell(Made(index, f"{index}{suffix}", mime_type))
 
 
-def _work(spec: JobSpec, seed: int, part: Path) -> Work:
+def _work(spec: JobSpec, seed: int, part: Path, start: Image.Image | None) -> Work:
     if spec.kind == "image":
-        return _still(spec, seed, part)
+        return _still(spec, seed, part, start)
     from agent.engine.testcard.film import film  # With its encoder: only the painters of films need the memory.
 
-    return film(spec, seed, part)
+    return film(spec, seed, part, start)
 
 
-def _still(spec: JobSpec, seed: int, part: Path) -> Work:
-    for share, canvas in picture.paint(spec, seed):
+def _still(spec: JobSpec, seed: int, part: Path, start: Image.Image | None) -> Work:
+    for share, canvas in picture.paint(spec, seed, start):
         if share == 1.0:
             canvas.save(part, "PNG", compress_level=1)
         yield share, canvas

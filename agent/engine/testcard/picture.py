@@ -1,6 +1,7 @@
 """From a spec to a finished still: scene, finish, caption.
 
-The picture depends on prompt, negative prompt, seed and size alone, byte for byte for one version of Pillow.
+The picture depends on prompt, negative prompt, seed, size and what it starts from alone, byte for byte for one version
+of Pillow. What it starts from is painted over as the strength says; an upscale is only enlarged and captioned.
 Pictures beyond `DRAWN_PIXELS_MAX` are drawn smaller and enlarged before grain and caption, so that no order,
 however large, holds the painter for long.
 """
@@ -16,6 +17,7 @@ from PIL import Image, ImageChops
 from agent.engine.testcard.brush import grain
 from agent.engine.testcard.caption import write_caption
 from agent.engine.testcard.layer import STRIP_ROWS, Layer, Stage, lay
+from agent.engine.testcard.original import painted_over
 from agent.engine.testcard.palette import Palette, palette
 from agent.engine.testcard.scenes import FAMILIES, family
 from control_plane.wire.job import JobSpec
@@ -44,8 +46,11 @@ def scene(spec: JobSpec, seed: int, stage: Stage) -> tuple[Palette, Iterator[tup
     return colours, ((min(1.0, count / chosen.layers), layer) for count, layer in enumerate(layers, start=1))
 
 
-def paint(spec: JobSpec, seed: int) -> Iterator[tuple[float, Image.Image]]:
+def paint(spec: JobSpec, seed: int, start: Image.Image | None = None) -> Iterator[tuple[float, Image.Image]]:
     """Draws one picture, yielding (how far, the canvas so far) after every layer; the last one is finished."""
+    if start is not None and spec.upscale is not None:
+        yield from _enlarged(spec, seed, start)
+        return
     size = (spec.width, spec.height)
     scale = min(1.0, (DRAWN_PIXELS_MAX / (spec.width * spec.height)) ** 0.5)
     stage = Stage(max(8, round(spec.width * scale)), max(8, round(spec.height * scale)))
@@ -56,10 +61,19 @@ def paint(spec: JobSpec, seed: int) -> Iterator[tuple[float, Image.Image]]:
         yield share * LAYERS_SHARE, canvas
     if canvas.size != size:
         canvas = canvas.resize(size, Image.Resampling.BICUBIC)
+    if start is not None:
+        canvas = painted_over(start, canvas, spec.strength)
     finish(canvas, Random(seed))
     yield (1 + LAYERS_SHARE) / 2, canvas
     write_caption(canvas, spec.prompt, seed, colours)
     yield 1.0, canvas
+
+
+def _enlarged(spec: JobSpec, seed: int, start: Image.Image) -> Iterator[tuple[float, Image.Image]]:
+    yield LAYERS_SHARE, start
+    words, rng = read(spec, seed)
+    write_caption(start, spec.prompt or f"{spec.upscale} × larger", seed, palette(words, rng))
+    yield 1.0, start
 
 
 def finish(canvas: Image.Image, rng: Random) -> None:
