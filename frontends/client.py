@@ -25,6 +25,7 @@ import aiohttp
 import msgspec
 
 from control_plane.wire.job import ArtifactView, JobList, JobView, SubmitRequest
+from control_plane.wire.model import ModelList
 from frontends.problems import ClientError, Damaged, ProblemDocument, Refused, Unreachable, cause, passing
 
 ANSWER_SECONDS = 35.0
@@ -64,6 +65,10 @@ class Client:
         """The newest first."""
         query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
         return await self._call("GET", "/api/v1/jobs", JobList, query=query)
+
+    async def models(self) -> ModelList:
+        """What can be ordered, and what it costs."""
+        return await self._call("GET", "/api/v1/models", ModelList)
 
     async def cancel(self, job_id: UUID) -> JobView:
         """The job as it is now: a finished one stays what it is."""

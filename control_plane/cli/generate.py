@@ -26,10 +26,10 @@ def add(commands: Any) -> None:
 def _generate(arguments: argparse.Namespace) -> int:
     from frontends.command_line.generating import run
 
-    return run(arguments, os.environ, _local())
+    return run(arguments, os.environ, local())
 
 
-def _local() -> options.Access | None:
+def local() -> options.Access | None:
     """The service of `tessera up` on this machine, when it has ever been started."""
     try:
         data_dir = settings().data_dir

@@ -16,6 +16,7 @@ from control_plane.cli import (
     invite,
     job,
     ledger,
+    mcp,
     migrate,
     openapi,
     pause,
@@ -39,7 +40,7 @@ Start here:
 """
 
 NOUNS = (
-    *(up, generate, status, user, api_key, invite, plan, ledger, worker),
+    *(up, generate, mcp, status, user, api_key, invite, plan, ledger, worker),
     *(job, artifact, report, pause, audit, serve, migrate, check, openapi),
 )
 """In the order of the help."""
