@@ -31,14 +31,16 @@ from control_plane.api.protocol import Protocol
 from control_plane.artifacts import Uploads
 from control_plane.conduct import Conduct
 from control_plane.context import Context
+from control_plane.courier import Courier
 from control_plane.credentials import Credentials
 from control_plane.database import Database
 from control_plane.disk import Disk
 from control_plane.dispatch import Dispatcher
-from control_plane.inputs import Inputs
+from control_plane.intake import Intake
 from control_plane.models import Catalogue
 from control_plane.notify import RESYNC
 from control_plane.rates import Reads
+from control_plane.relay import Relay
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.slots import LIVE_SECONDS
@@ -75,7 +77,9 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
             await events.begin(database)
             await context.dispatcher.start()
             sweeper = Sweeper(database, context.store, context.signing_keys, settings)
-            running = (sweeper.run(), context.credentials.run_uses(), conduct.run())
+            courier = Courier(context)
+            relay = Relay(database, courier.wake)
+            running = (sweeper.run(), context.credentials.run_uses(), conduct.run(), courier.run(), relay.run())
             loops = [tasks.create_task(loop) for loop in running]
             try:
                 yield context
@@ -103,7 +107,7 @@ def _context(settings: Settings, database: Database, conduct: Conduct, tasks: as
         signing_keys=SigningKeys(),
         store=store,
         uploads=Uploads(database, store, disk, settings.artifact_bytes_max),
-        inputs=Inputs(database, store, disk, conduct, settings.data_dir / "scratch"),
+        intake=Intake(database, store, disk, conduct, settings.data_dir / "scratch"),
         tasks=tasks,
     )
 

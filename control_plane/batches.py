@@ -18,9 +18,10 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from control_plane import admission, jobs, listing, plans
+from control_plane import admission, caps, jobs, listing, plans
 from control_plane.admission import Order, SubmitRow
 from control_plane.context import Context
+from control_plane.credentials import ApiKey
 from control_plane.database import Query, columns
 from control_plane.errors import (
     Invalid,
@@ -68,9 +69,11 @@ OF_JOB = Query("batches.of_job", UUID)
 _encode = msgspec.json.Encoder().encode
 
 
-async def submit(context: Context, user_id: UUID, request: BatchRequest, key: str | None = None) -> PlacedBatch:
+async def submit(
+    context: Context, user_id: UUID, request: BatchRequest, key: str | None = None, *, by: ApiKey | None = None
+) -> PlacedBatch:
     """Places every order of a batch, or none; committed when this returns. Raises what `jobs.submit` raises, with the
-    pointer of the member that is to blame."""
+    pointer of the member that is to blame. `by`: whose daily cap it counts for."""
     request_sha256 = hashlib.sha256(b"batch\n" + _encode(request)).digest() if key is not None else None
     batch_id = await context.database.one(NEW_ID)
     assert batch_id is not None
@@ -87,11 +90,17 @@ async def submit(context: Context, user_id: UUID, request: BatchRequest, key: st
         each.order(user_id, version, key if n == 0 else None, request_sha256 if n == 0 else None, batch_id=batch_id)
         for n, (each, version) in enumerate(ready)
     ]
-    rows = await _admitted(context, batch_id, orders)
+    for n, (each, _) in enumerate(ready):
+        with _blamed(n):
+            await jobs.knock(context, user_id, each)
+    cost = sum(each.cost for each, _ in ready)
+    async with caps.spending(context.database, by, cost):
+        rows = await _admitted(context, batch_id, orders)
+        if rows[0].refusal != "replayed" and any(row.refusal for row in rows):
+            raise await _refused(context, user_id, [each for each, _ in ready], rows)
     if rows[0].refusal == "replayed" and rows[0].job_id is not None:
+        await caps.unspend(context.database, by, cost)
         return await _replayed(context, user_id, rows[0].job_id, admission.rate(rows[0]))
-    if any(row.refusal for row in rows):
-        raise await _refused(context, user_id, [each for each, _ in ready], rows)
     for order, row in zip(orders, rows, strict=True):
         context.dispatcher.admitted(order, row)
     return PlacedBatch(batch=await view(context, user_id, batch_id), replayed=False, rate=_rate(rows))

@@ -4,7 +4,7 @@ A secret is shown once and stored as SHA-256 of the whole string. What was found
 worker for `WORKER_SECONDS` and whoever speaks for a user for `CACHE_SECONDS`, and dropped at once when a process
 announces a change (`credential <id>`, `user <id>`), so a request usually costs no query; statements that write check
 again. Unknown, expired and revoked look the same. The time of last use is written at most once a minute for each key,
-by a loop of its own.
+by a loop of its own. A key that was rotated has two secrets for a while.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from control_plane import audit
 from control_plane.audit import Actor
 from control_plane.database import Database, Query
 from control_plane.errors import NotFound, Unauthorized, Unavailable
+from control_plane.twins import is_test, twin
 
 CACHE_SECONDS = 4.0
 """Of API keys and of whom a service acts for: a suspension counts within five seconds also where no word of it came."""
@@ -38,11 +39,16 @@ CACHED_MAX = 10_000
 USE_SECONDS = 60.0
 """How often uses are written down."""
 TOKEN_LENGTH_MAX = 200
+ORIGINS_MAX = 10_000
+"""Web sites remembered at once."""
 
-Scope = Literal["read", "submit", "admin", "metrics"]
+Scope = Literal["read", "submit", "keys", "admin", "metrics"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
-_KEY = re.compile(r"tsk_([0-9a-z]{12})_[0-9a-f]{64}")
+LIVE, TEST = "tsk", "tsr_test"
+"""What a key begins with; the hash is of the whole, so neither can pass for the other."""
+
+_KEY = re.compile(r"(?:tsk|tsr_test)_([0-9a-z]{12})_[0-9a-f]{64}")
 _WORKER = re.compile(r"tsw_[0-9a-f]{64}")
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -54,16 +60,30 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     secret_sha256: bytes
+    old_secret_sha256: bytes | None
+    """From before the last rotation."""
+    old_expires_in: float | None
     user_id: UUID | None
     user_status: str | None
+    """Of a test key: of whom it tests for."""
     reads_per_minute: int | None
     """Of the plan that the user has."""
     scopes: list[str]
     providers: list[str]
     networks: list[IPv4Network | IPv6Network] | None
     models: list[str] | None
+    daily_cap: int | None
+    """Tokens that it may order in a day (UTC)."""
+    origins: list[str] | None
+    """Web sites whose pages may use it."""
     expires_in: float | None
     """Seconds, by the database's clock; None = never."""
+    embed_metadata: bool
+    """What its user has chosen for orders that do not say."""
+
+    @property
+    def is_test(self) -> bool:
+        return self.user_id is not None and is_test(self.user_id)
 
 
 class SpokenFor(NamedTuple):
@@ -73,6 +93,8 @@ class SpokenFor(NamedTuple):
     reads_per_minute: int
     """Of the plan that the user has."""
     suspended: bool = False
+    embed_metadata: bool = True
+    """What the user has chosen for orders that do not say."""
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,16 +117,29 @@ class KeyListed(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    test: bool
     scopes: list[str]
     providers: list[str]
+    models: list[str] | None
+    networks: list[IPv4Network | IPv6Network] | None
+    origins: list[str] | None
+    daily_cap: int | None
+    ordered_today: int | None
+    """Tokens, of a key with a daily cap."""
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    rotated_at: datetime | None
+    old_expires_at: datetime | None
+    """Until when the secret from before the rotation opens."""
+    old_used_at: datetime | None
+    """When that one was used last since."""
     revoked_at: datetime | None
 
 
 FIND_KEY = Query("credentials.find_key", ApiKey)
 FIND_WORKER = Query("credentials.find_worker", WorkerIdentity)
+ORIGINS = Query("credentials.origins", str)
 ADD_KEY = Query("credentials.add_key", str)
 LIST_KEYS = Query("credentials.list_keys", KeyListed)
 REVOKE_KEY = Query("credentials.revoke_key", str)
@@ -119,6 +154,8 @@ class Credentials:
         self._known: dict[bytes, tuple[float, str, ApiKey | WorkerIdentity]] = {}
         self._acting: dict[tuple[str, str], tuple[float, SpokenFor]] = {}
         self._used: set[str] = set()
+        self._used_old: set[str] = set()
+        self._origins: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
         self.changes = 0
         """Rises with everything that is to be forgotten: what was looked up meanwhile is not remembered."""
 
@@ -128,13 +165,26 @@ class Credentials:
         known = self._remembered(digest)
         if known is None:
             changes = self.changes
-            known = await self._find_key(token, digest)
+            found, live_seconds = await self._find_key(token, digest)
+            known = found
             if changes == self.changes:
-                self._remember(digest, known.id, known, min(CACHE_SECONDS, known.expires_in or CACHE_SECONDS))
+                self._remember(digest, found.id, found, min(CACHE_SECONDS, live_seconds or CACHE_SECONDS))
         if not isinstance(known, ApiKey):
             raise unauthorized()
         self._used.add(known.id)
+        if known.old_secret_sha256 == digest:
+            self._used_old.add(known.id)
         return known
+
+    async def origins(self) -> frozenset[str]:
+        """Every web site whose pages may use some live key."""
+        read_at, origins = self._origins
+        if time.monotonic() - read_at > CACHE_SECONDS:
+            changes = self.changes
+            origins = frozenset(await self._database.many(ORIGINS, {"most": ORIGINS_MAX}))
+            if changes == self.changes:
+                self._origins = (time.monotonic(), origins)
+        return origins
 
     async def worker(self, token: str) -> WorkerIdentity:
         """The worker behind a bearer token. Raises `Unauthorized`."""
@@ -164,6 +214,7 @@ class Credentials:
     def forget(self, credential_id: str) -> None:
         """A key or worker has changed: look again."""
         self.changes += 1
+        self._origins = (float("-inf"), frozenset())
         for digest in [digest for digest, known in self._known.items() if known[1] == credential_id]:
             del self._known[digest]
 
@@ -177,6 +228,7 @@ class Credentials:
 
     def forget_all(self) -> None:
         self.changes += 1
+        self._origins = (float("-inf"), frozenset())
         self._known.clear()
         self._acting.clear()
 
@@ -188,10 +240,11 @@ class Credentials:
 
     async def write_uses(self) -> None:
         used, self._used = self._used, set()
+        old, self._used_old = self._used_old, set()
         if not used:
             return
         try:
-            await self._database.run(USED, {"id": sorted(used)})
+            await self._database.run(USED, {"id": sorted(used), "old": sorted(old)})
         except (Unavailable, psycopg.Error) as error:
             log.warning("credentials.uses_lost", keys=len(used), error=type(error).__name__)
 
@@ -204,14 +257,22 @@ class Credentials:
         _make_room(self._known)
         self._known[digest] = (time.monotonic() + seconds, name, found)
 
-    async def _find_key(self, token: str, digest: bytes) -> ApiKey:
-        shape = _KEY.fullmatch(token)
-        if shape is None:
+    async def _find_key(self, token: str, digest: bytes) -> tuple[ApiKey, float | None]:
+        """The key, and for how many seconds this secret opens (None: for ever)."""
+        key_id = key_id_of(token)
+        if key_id is None:
             raise unauthorized()
-        found = await self._database.one(FIND_KEY, {"id": shape[1]})
-        if found is None or not hmac.compare_digest(found.secret_sha256, digest):
+        found = await self._database.one(FIND_KEY, {"id": key_id})
+        if found is None:
             raise unauthorized()
-        return found
+        if hmac.compare_digest(found.secret_sha256, digest):
+            return found, found.expires_in
+        if found.old_secret_sha256 is None or not hmac.compare_digest(found.old_secret_sha256, digest):
+            raise unauthorized()
+        left = found.old_expires_in or 0.0
+        if left <= 0:
+            raise unauthorized()
+        return found, min(left, found.expires_in or left)
 
 
 def _make_room(cache: dict[Any, Any]) -> None:
@@ -220,7 +281,7 @@ def _make_room(cache: dict[Any, Any]) -> None:
 
 
 def _speaks_for(known: ApiKey | WorkerIdentity, user_id: UUID) -> bool:
-    return isinstance(known, ApiKey) and known.user_id == user_id
+    return isinstance(known, ApiKey) and known.user_id in (user_id, twin(user_id))
 
 
 def sha256(token: str) -> bytes:
@@ -231,6 +292,18 @@ def unauthorized() -> Unauthorized:
     return Unauthorized("Send `Authorization: Bearer …` with a live credential.")
 
 
+def key_id_of(key: str) -> str | None:
+    """The part of a key that is no secret; None when it is no key."""
+    shape = _KEY.fullmatch(key)
+    return shape[1] if shape else None
+
+
+def new_secret(key_id: str, user_id: UUID | None) -> str:
+    """A whole key for this id: shown once, stored nowhere."""
+    kind = TEST if user_id is not None and is_test(user_id) else LIVE
+    return f"{kind}_{key_id}_{secrets.token_hex(32)}"
+
+
 async def create_key(
     database: Database,
     *,
@@ -239,34 +312,40 @@ async def create_key(
     scopes: Collection[Scope],
     providers: Collection[str] = (),
     models: Collection[str] | None = None,
+    networks: Collection[IPv4Network | IPv6Network] | None = None,
+    origins: Collection[str] | None = None,
+    daily_cap: int | None = None,
     expires_seconds: float | None = None,
     actor: Actor | None = None,
 ) -> NewKey:
-    """Makes a key of a user, or (without a user) of a service that acts for the identities of its providers; by an
-    operator or an administrator, if one is named. `models`: it may order these only; None: all."""
-    bound_to = None if models is None else sorted(set(models))
+    """Makes a key of a user (of a twin: a test key), or without a user of a service that acts for the identities of its
+    providers; by an operator or a person, if one is named. `models`, `networks`: what it is bound to; None: nothing."""
     identifier = "".join(secrets.choice(_ALPHABET) for _ in range(12))
-    key = f"tsk_{identifier}_{secrets.token_hex(32)}"
+    key = new_secret(identifier, user_id)
+    told = {
+        "scopes": sorted(scopes),
+        "providers": sorted(providers),
+        "models": None if models is None else sorted(set(models)),
+        "networks": None if networks is None else sorted(map(str, networks)),
+        "origins": sorted(set(origins)) if origins else None,
+        "daily_cap": daily_cap,
+    }
     row = {
         "id": identifier,
         "secret_sha256": sha256(key),
         "user_id": user_id,
         "name": name,
-        "scopes": sorted(scopes),
-        "providers": sorted(providers),
-        "models": bound_to,
         "expires_seconds": expires_seconds,
     }
     async with database.transaction() as connection:
-        await ADD_KEY.one(connection, row)
+        await ADD_KEY.one(connection, {**row, **told})
         if actor is not None:
-            told = {"user": user_id, "scopes": sorted(scopes), "providers": sorted(providers), "models": bound_to}
-            await audit.record(connection, actor, "create", ("key", identifier), told)
+            await audit.record(connection, actor, "create", ("key", identifier), {"user": user_id, **told})
     return NewKey(id=identifier, key=key)
 
 
 async def list_keys(database: Database, user_id: UUID | None) -> list[KeyListed]:
-    """The keys of a user, or of the services, the newest first."""
+    """The keys of a user, with those for tests, or of the services, the newest first."""
     return await database.many(LIST_KEYS, {"user_id": user_id})
 
 

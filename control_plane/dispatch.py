@@ -32,6 +32,7 @@ from control_plane.lanes import Board
 from control_plane.notify import RESYNC, Bus
 from control_plane.queue import CompleteRow, Completion, Fence
 from control_plane.states import State
+from control_plane.twins import is_test
 from control_plane.waiters import Waiters
 from control_plane.wire.worker import (
     Claimed,
@@ -45,6 +46,8 @@ from control_plane.wire.worker import (
 if TYPE_CHECKING:
     from control_plane.settings import Settings
 
+SANDBOX = "sandbox"
+"""The topic of hints that a test key has ordered something."""
 TICK_SECONDS = bound.TICK_SECONDS
 AGENT_TURNS = 2
 """Turns of the loop that the answers to submits leave to the agents that were woken or served: their claims are on the
@@ -145,16 +148,25 @@ class Dispatcher:
         """Offer what is in line now, unless it has been given out. Whether an agent here has something to do."""
         if row.refusal is not None or row.tag is None:
             return False
-        metrics.jobs_submitted.inc()
+        if self._counts(order.lane_id):
+            metrics.jobs_submitted.inc()
         self.board.pooled(order.lane_id, row.pool, order.cost)
         return row.job_id == given_out or self.offer_work(order.lane_id, row.tag)
 
     def offer_work(self, lane_id: int, tag: float) -> bool:
         """A job waits in this lane: lower the bound and wake one agent, here (true) or else in another process."""
         self.board.lower(lane_id, tag)
+        if not self._counts(lane_id):
+            self.bus.announce(SANDBOX, lane_id)
+            return False
         woken = self.waiters.wake(lane_id, 1)
         self.bus.send("lane", lane_id, repr(tag), 1 - woken)
         return woken > 0
+
+    def _counts(self, lane_id: int) -> bool:
+        """Whether work of this lane is real; the sandbox's is not, and no agent's either."""
+        lane = self.board.lanes.get(lane_id)
+        return lane is None or not lane.sandbox
 
     def _hear_lane(self, words: list[str]) -> None:
         lane_id, tag, jobs = int(words[0]), float(words[1]), int(words[2])
@@ -182,7 +194,8 @@ class Dispatcher:
         """Durable when it returns. Raises `LeaseLost`, `ArtifactsMissing`."""
         row = await self._completions(Completion(**msgspec.structs.asdict(fence), artifacts=artifacts))
         state = await queue.completed(self.database, fence, row)
-        metrics.jobs_completed.labels(state).inc()
+        if row.lane_id is None or self._counts(row.lane_id):
+            metrics.jobs_completed.labels(state).inc()
         self.feed.touch()
         self.claims.ended(fence)
         if row.result == "succeeded" and row.lane_id is not None and row.run_seconds is not None and row.cost:
@@ -214,7 +227,8 @@ class Dispatcher:
         canceled = await queue.cancel(self.database, user_id, job_id)
         if canceled is None:
             return
-        metrics.jobs_canceled.inc()
+        if not is_test(user_id):
+            metrics.jobs_canceled.inc()
         self.feed.touch()
         if canceled.worker_id is not None:
             self.nudge(canceled.worker_id)
@@ -292,7 +306,8 @@ class Dispatcher:
         reaped = await queue.reap(self.database)
         for job in reaped:
             log.info("lease.reaped", job_id=job.job_id, attempt=job.attempt, worker_id=job.worker_id, state=job.state)
-            metrics.jobs_reaped.labels(job.phase).inc()
+            if self._counts(job.lane_id):
+                metrics.jobs_reaped.labels(job.phase).inc()
             self._requeued(job.state, job.lane_id, job.tag)
         if reaped:
             self.feed.touch()
@@ -306,7 +321,7 @@ class Dispatcher:
 
     async def expire(self) -> int:
         expired = await queue.expire(self.database)
-        metrics.jobs_expired.inc(len(expired))
+        metrics.jobs_expired.inc(sum(map(self._counts, expired)))
         if expired:
             self.feed.touch()
         return len(expired)

@@ -370,6 +370,24 @@ class TooManyReports(TesseraError):
     slug, status = "too-many-reports", 429
 
 
+class TooManyWebhooks(TesseraError):
+    """You have as many webhooks as are allowed.
+
+    Delete one that you do not need.
+    """
+
+    slug, status = "too-many-webhooks", 409
+
+
+class WebhookDisabled(TesseraError):
+    """The webhook is disabled.
+
+    Enable it first: `PATCH /api/v1/webhooks/{id}` with `{"disabled": false}`.
+    """
+
+    slug, status = "webhook-disabled", 409
+
+
 class TooManyWaiting(TesseraError):
     """Too many requests of yours are being held open."""
 

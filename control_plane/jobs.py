@@ -14,14 +14,17 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import asdict
 
-from control_plane import admission, orders, plans, pricing, views, waiting
+from control_plane import admission, caps, orders, plans, pricing, simulate, views, waiting, webhooks
 from control_plane.admission import URGENT_TOKENS, Order
 from control_plane.context import Context
+from control_plane.credentials import ApiKey
 from control_plane.database import Query
 from control_plane.errors import DiskLow, Invalid, ModeratedInput, NotFound, PlanForbids, Rate, TesseraError
 from control_plane.models import Model
 from control_plane.plans import Standing
+from control_plane.simulate import Outcome
 from control_plane.states import TERMINAL
+from control_plane.twins import is_test
 from control_plane.views import JobFacts, JobRow, Ordered
 from control_plane.waiting import Queued
 from control_plane.wire.job import (
@@ -56,6 +59,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     lane_id: int
     cost: int
     """Tokens."""
+    outcome: Outcome | None = None
+    """What a test key wants to happen."""
 
     @property
     def size(self) -> plans.Size:
@@ -84,6 +89,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
             head_start=URGENT_TOKENS if self.request.priority == "urgent" else 0.0,
             spec=_encode(spec).decode(),
             metadata=_encode(self.request.metadata).decode(),
+            webhook_url=self.request.webhook_url,
             max_wait=self.request.max_wait,
             key=key,
             request_sha256=request_sha256,
@@ -93,22 +99,53 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 async def prepare(context: Context, user_id: UUID, order: SubmitRequest) -> Ready:
     """Finds the input, fills in the defaults, keeps the model's limits and tells the price. Raises `Invalid`,
-    `NoSuchModel`, `ModeratedInput`; for a result that becomes an input, also what `Inputs.receive` does."""
+    `NoSuchModel`, `ModeratedInput`; for a result that becomes an input, also what `Intake.receive` does."""
+    await _check_webhook(context, user_id, order)
     model = await context.catalogue.find(order.kind, order.model)
     wanted = order.input_image
-    picture = await context.inputs.picture(user_id, wanted) if wanted is not None else None
+    picture = await context.intake.picture(user_id, wanted) if wanted is not None else None
     spec = orders.complete(order, model, picture)
-    lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
     cost = pricing.calculate_token_cost(spec, model)
+    if is_test(user_id):
+        return await _simulated(context, order, spec, model, cost)
+    lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
     return Ready(request=order, spec=spec, model=model, lane_id=lane_id, cost=cost)
 
 
+async def _simulated(context: Context, order: SubmitRequest, spec: JobSpec, model: Model, cost: int) -> Ready:
+    """The order of a test key: it costs what a real one would, and waits in a lane of the sandbox."""
+    outcome = simulate.wanted(order.metadata)
+    vram_gib = simulate.NOBODYS_GIB if outcome in simulate.WAITING else 0
+    lane_id = await context.dispatcher.board.sandbox_lane(model.kind, model.name, vram_gib)
+    if outcome == "expired":
+        order = msgspec.structs.replace(order, max_wait=simulate.EXPIRED_SECONDS)
+    return Ready(request=order, spec=spec, model=model, lane_id=lane_id, cost=cost, outcome=outcome)
+
+
+async def knock(context: Context, user_id: UUID, ready: Ready) -> None:
+    """Raises what a test key wants an order to be refused with."""
+    if ready.outcome is not None:
+        standing = await plans.standing(context.database, user_id)
+        if refusal := _at_the_door(ready, standing):
+            raise refusal
+
+
+def _at_the_door(ready: Ready, standing: Standing) -> TesseraError | None:
+    return simulate.refused(ready.outcome, ready.cost, standing.plan, standing.resets_at, standing.resets_in)
+
+
 async def submit(
-    context: Context, user_id: UUID, order: SubmitRequest, key: str | None = None, *, repeat_of: UUID | None = None
+    context: Context,
+    user_id: UUID,
+    order: SubmitRequest,
+    key: str | None = None,
+    *,
+    repeat_of: UUID | None = None,
+    by: ApiKey | None = None,
 ) -> Placed:
     """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `ModeratedInput`, `DiskLow` and
     what the dispatcher refuses. `key` is the Idempotency-Key; what was accepted under it stays so, also when the rules
-    of conduct have changed since, or the input is gone."""
+    of conduct have changed since, or the input is gone. `by`: whose daily cap it counts for."""
     request_sha256 = _digest(order, repeat_of) if key is not None else None
     try:
         ready = await prepare(context, user_id, order)
@@ -119,19 +156,28 @@ async def submit(
             raise
         return Placed(job=await view(context, user_id, known), replayed=True, rate=None)
     context.disk.check()
+    await knock(context, user_id, ready)
     sent_at = context.lines.clock()
     placed = ready.order(user_id, policy_version, key, request_sha256, repeat_of=repeat_of)
-    try:
-        submitted = await context.dispatcher.submit(placed)
-    except PlanForbids as error:
-        raise await explained(context, user_id, ready.size, error) from None
+    async with caps.spending(context.database, by, ready.cost):
+        try:
+            submitted = await context.dispatcher.submit(placed)
+        except PlanForbids as error:
+            raise await explained(context, user_id, ready.size, error) from None
     if submitted.created_at is None:
+        await caps.unspend(context.database, by, ready.cost)
         job = await view(context, user_id, submitted.job_id)
         return Placed(job=job, replayed=submitted.replayed, rate=submitted.rate)
-    queued = Queued(id=submitted.job_id, tag=submitted.tag, cost=ready.cost)
+    test = is_test(user_id)
+    queued = Queued(id=submitted.job_id, tag=submitted.tag, cost=ready.cost, test=test)
     told = await context.lines.arrived(ready.lane_id, views.bound(context, ready.lane_id), queued, sent_at)
     fresh = JobFacts(
-        id=submitted.job_id, cost=ready.cost, created_at=submitted.created_at, waiting=told, repeat_of=repeat_of
+        id=submitted.job_id,
+        test=test,
+        cost=ready.cost,
+        created_at=submitted.created_at,
+        waiting=told,
+        repeat_of=repeat_of,
     )
     return Placed(job=views.view(context, fresh, ready.spec, order.metadata), replayed=False, rate=submitted.rate)
 
@@ -157,7 +203,7 @@ async def quoted(context: Context, standing: Standing, ready: Ready, before: Seq
     refusal = await _foreseen(context, left, ready, standing.available - spent)
     return Quote(
         cost=ready.cost,
-        feasible_now=ready.model.feasible_now,
+        feasible_now=line.service.slots > 0 if is_test(standing.user_id) else ready.model.feasible_now,
         eta=waiting.estimate(line, ready.cost + spent),
         spec=ready.spec,
         available=standing.available - spent,
@@ -172,6 +218,8 @@ async def _foreseen(context: Context, standing: Standing, ready: Ready, availabl
         return admission.suspended()
     if ready.model.paused or standing.submits_paused or context.dispatcher.board.lanes[ready.lane_id].paused:
         return admission.paused()
+    if refusal := _at_the_door(ready, standing):
+        return refusal
     if forbidden := plans.forbidden(ready.size, standing, await context.database.many(plans.LIST)):
         return forbidden
     if standing.calls <= 0:
@@ -185,6 +233,13 @@ async def _foreseen(context: Context, standing: Standing, ready: Ready, availabl
     except DiskLow as error:
         return error
     return None
+
+
+async def _check_webhook(context: Context, user_id: UUID, order: SubmitRequest) -> None:
+    """Sees to it that what is to be told of this job alone may go there, and can be signed. Raises `Invalid`."""
+    if order.webhook_url is not None:
+        webhooks.checked(order.webhook_url, context.settings.webhook_networks, "/webhook_url")
+        await webhooks.sign_orders(context.database, user_id)
 
 
 async def explained(context: Context, user_id: UUID, size: plans.Size, refused: PlanForbids) -> PlanForbids:

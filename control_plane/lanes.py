@@ -40,6 +40,7 @@ class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     model: str
     vram_gib: int
+    sandbox: bool
     clock: float
     bound: float
     tag_offset: float
@@ -74,6 +75,8 @@ class Lane:
         self.id = row.id
         self.capability = (row.kind, row.model)
         self.vram_gib = row.vram_gib
+        self.sandbox = row.sandbox
+        """What test keys order; no agent is ever given it."""
         self.clock = row.clock
         self.bound = row.bound if row.head_tag is None else min(row.bound, row.head_tag)
         self.tag_offset = row.tag_offset
@@ -177,6 +180,8 @@ class Board:
     def _add(self, lane: Lane) -> None:
         self.lanes[lane.id] = lane
         self._offers.clear()
+        if lane.sandbox:
+            return
         line = self._serving.setdefault(lane.capability, [])
         line.append(lane)
         line.sort(key=lambda other: other.vram_gib)
@@ -217,7 +222,22 @@ class Board:
         for lane in self._serving.get((kind, model), ()):
             if lane.vram_gib == vram_gib:
                 return lane.id
-        lane_id = await self._database.one(ENSURE, {"kind": kind, "model": model, "vram_gib": vram_gib})
+        return await self._made(kind, model, vram_gib, sandbox=False)
+
+    async def sandbox_lane(self, kind: str, model: str, vram_gib: int) -> int:
+        """The lane of such jobs of test keys, made on first sight."""
+        wanted = (kind, model), vram_gib
+        for lane in self.sandbox_lanes():
+            if (lane.capability, lane.vram_gib) == wanted:
+                return lane.id
+        return await self._made(kind, model, vram_gib, sandbox=True)
+
+    def sandbox_lanes(self) -> list[Lane]:
+        return [lane for lane in self.lanes.values() if lane.sandbox]
+
+    async def _made(self, kind: str, model: str, vram_gib: int, *, sandbox: bool) -> int:
+        parameters = {"kind": kind, "model": model, "vram_gib": vram_gib, "sandbox": sandbox}
+        lane_id = await self._database.one(ENSURE, parameters)
         assert lane_id is not None
         await self.refresh()
         return lane_id
@@ -257,7 +277,8 @@ class Board:
         if capability is None:
             return None
         wanted = (capability.kind, capability.model)
-        return next((lane_id for lane_id in lane_ids if self.lanes[lane_id].capability == wanted), None)
+        lanes = (self.lanes[lane_id] for lane_id in lane_ids)
+        return next((lane.id for lane in lanes if lane.capability == wanted and not lane.sandbox), None)
 
     def hints(self, lane_ids: tuple[int, ...]) -> list[LaneHint]:
         lanes = [self.lanes[lane_id] for lane_id in lane_ids]
@@ -284,8 +305,9 @@ class Board:
             rise = self.lanes[row.lane_id].took(
                 row.tag, row.clock, row.head_tag, row.key, row.claimed_at, lowered_before[row.lane_id]
             )
-            self._tokens = self._tokens * PACE_KEPT + row.cost
-            self._tags = self._tags * PACE_KEPT + rise
+            if not self.lanes[row.lane_id].sandbox:
+                self._tokens = self._tokens * PACE_KEPT + row.cost
+                self._tags = self._tags * PACE_KEPT + rise
 
     def lowered(self, lane_ids: Iterable[int]) -> dict[int, int]:
         return {lane_id: self.lanes[lane_id].lowered for lane_id in lane_ids}

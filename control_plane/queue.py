@@ -198,7 +198,7 @@ CANCEL = Query("queue.cancel", Canceled)
 REAP = Query("queue.reap", Reaped)
 SHORTEN: Query[None] = Query("queue.shorten")
 WAKE_BACKOFF = Query("queue.wake_backoff", Woken)
-EXPIRE = Query("queue.expire", UUID)
+EXPIRE = Query("queue.expire", int)
 SEEN_WORKER: Query[None] = Query("queue.seen_worker")
 
 _OF_A_PLACE = ("worker_id", "slot", "claim_id", "is_full")
@@ -349,5 +349,6 @@ async def wake_backoff(database: Database) -> list[Woken]:
     return await database.many(WAKE_BACKOFF, {"most": SWEEP_MOST})
 
 
-async def expire(database: Database) -> list[UUID]:
+async def expire(database: Database) -> list[int]:
+    """The lane of each job that expired."""
     return await database.many(EXPIRE, {"most": SWEEP_MOST})

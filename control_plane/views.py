@@ -28,6 +28,7 @@ from control_plane.wire.worker import Phase
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
+    test: bool
     lane_id: int
     state: State
     phase: Phase | None
@@ -77,6 +78,7 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What changes in the life of a job, as it is told."""
 
     id: UUID
+    test: bool = False
     cost: int
     charged: int = 0
     created_at: datetime
@@ -97,6 +99,7 @@ async def viewed(context: Context, row: JobRow) -> JobView:
     status, ordered = states.status(row.state, row.phase, row.cancel_requested), _ordered(row.spec)
     facts = JobFacts(
         id=row.id,
+        test=row.test,
         cost=row.cost,
         charged=row.charged or 0,
         created_at=row.created_at,
@@ -162,7 +165,7 @@ def view(context: Context, facts: JobFacts, spec: JobSpec, metadata: dict[str, s
         cost=Cost(held=0 if facts.state in TERMINAL else facts.cost, charged=facts.charged),
         error=_error(facts.error_code),
         metadata=metadata,
-        urls=JobUrls(self=address, cancel=address),
+        urls=JobUrls(self=address, cancel=address, events=f"{address}/events"),
         input_image=spec.input_image.id if spec.input_image is not None else None,
         strength=spec.strength,
         upscale=spec.upscale,
@@ -171,6 +174,7 @@ def view(context: Context, facts: JobFacts, spec: JobSpec, metadata: dict[str, s
         batch_id=facts.batch_id,
         repeat_of=facts.repeat_of,
         provenance=facts.provenance,
+        test=facts.test,
     )
 
 

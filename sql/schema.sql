@@ -80,6 +80,16 @@ CREATE FUNCTION public.is_test(user_id uuid) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((get_byte(uuid_send(user_id), 6) >> 4) = 8);
 
+CREATE FUNCTION public.merge_inputs() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    update inputs set user_id = new.merged_into where user_id = new.id;
+    return null;
+end
+$$;
+
 CREATE FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid, OUT gone uuid, OUT refusal text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -191,6 +201,16 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.release_input() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    delete from input_uses where job_id = new.job_id;
+    return null;
+end
+$$;
+
 CREATE FUNCTION public.settle() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -271,6 +291,17 @@ $$;
 CREATE FUNCTION public.twin_of(user_id uuid) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (OVERLAY((user_id)::text PLACING '8'::text FROM 15 FOR 1))::uuid;
+
+CREATE FUNCTION public.use_input() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    insert into input_uses (job_id, input_id)
+    select new.job_id, i.id from inputs i where i.id = (new.spec -> 'input_image' ->> 'id')::uuid;
+    return null;
+end
+$$;
 
 CREATE FUNCTION public.utc_day(instant timestamp with time zone) RETURNS date
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -426,6 +457,19 @@ CREATE TABLE public.balances (
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000');
 
+CREATE TABLE public.batches (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    job_ids uuid[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT batches_job_ids_check CHECK (((cardinality(job_ids) >= 1) AND (cardinality(job_ids) <= 100)))
+);
+
+CREATE TABLE public.discards (
+    key text NOT NULL,
+    discarded_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT discards_key_check CHECK (((length(key) >= 1) AND (length(key) <= 200)))
+);
+
 CREATE TABLE public.enrolment_tokens (
     id text NOT NULL,
     secret_sha256 bytea NOT NULL,
@@ -485,6 +529,36 @@ CREATE TABLE public.identities (
     CONSTRAINT identities_are_live CHECK ((NOT public.is_test(user_id))),
     CONSTRAINT identities_provider_check CHECK ((provider ~ '^[a-z]{1,32}$'::text)),
     CONSTRAINT identities_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 128)))
+);
+
+CREATE TABLE public.input_uses (
+    job_id uuid NOT NULL,
+    input_id uuid NOT NULL
+);
+
+CREATE TABLE public.inputs (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    key text NOT NULL,
+    mime_type text NOT NULL,
+    width integer NOT NULL,
+    height integer NOT NULL,
+    bytes bigint NOT NULL,
+    sha256 bytea NOT NULL,
+    received_sha256 bytea NOT NULL,
+    job_id uuid,
+    index smallint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT inputs_bytes_check CHECK ((bytes > 0)),
+    CONSTRAINT inputs_height_check CHECK ((height > 0)),
+    CONSTRAINT inputs_index_check CHECK (((index >= 0) AND (index <= 63))),
+    CONSTRAINT inputs_key_check CHECK (((length(key) >= 1) AND (length(key) <= 200))),
+    CONSTRAINT inputs_mime_type_check CHECK ((mime_type = ANY (ARRAY['image/png'::text, 'image/jpeg'::text]))),
+    CONSTRAINT inputs_received_sha256_check CHECK ((octet_length(received_sha256) = 32)),
+    CONSTRAINT inputs_sha256_check CHECK ((octet_length(sha256) = 32)),
+    CONSTRAINT inputs_width_check CHECK ((width > 0)),
+    CONSTRAINT result_is_whole CHECK (((job_id IS NULL) = (index IS NULL)))
 );
 
 CREATE TABLE public.invite_uses (
@@ -635,7 +709,8 @@ CREATE TABLE public.lanes (
     tag_offset double precision DEFAULT 0 NOT NULL,
     run_tokens real[] DEFAULT '{}'::real[] NOT NULL,
     run_seconds real[] DEFAULT '{}'::real[] NOT NULL,
-    paused_at timestamp with time zone
+    paused_at timestamp with time zone,
+    sandbox boolean DEFAULT false NOT NULL
 )
 WITH (fillfactor='50');
 
@@ -879,31 +954,6 @@ CREATE TABLE public.link_codes (
     CONSTRAINT link_codes_code_sha256_check CHECK ((octet_length(code_sha256) = 32))
 );
 
-CREATE TABLE public.models (
-    name text NOT NULL,
-    kind text NOT NULL,
-    title text NOT NULL,
-    "position" integer NOT NULL,
-    vram_gib integer DEFAULT 0 NOT NULL,
-    weight double precision DEFAULT 1 NOT NULL,
-    width integer NOT NULL,
-    height integer NOT NULL,
-    pixels_max integer NOT NULL,
-    steps integer NOT NULL,
-    steps_max integer NOT NULL,
-    guidance double precision NOT NULL,
-    frames integer,
-    frames_max integer,
-    fps integer,
-    paused_at timestamp with time zone,
-    sandbox boolean DEFAULT false NOT NULL,
-    CONSTRAINT models_kind_check CHECK ((kind = ANY (ARRAY['image'::text, 'video'::text]))),
-    CONSTRAINT models_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'::text)),
-    CONSTRAINT models_vram_gib_check CHECK ((vram_gib >= 0)),
-    CONSTRAINT models_weight_check CHECK ((weight > (0)::double precision)),
-    CONSTRAINT video_has_frames CHECK (((kind = 'video'::text) = ((frames IS NOT NULL) AND (frames_max IS NOT NULL) AND (fps IS NOT NULL))))
-);
-
 CREATE TABLE public.plans (
     name text NOT NULL,
     weight double precision DEFAULT 1 NOT NULL,
@@ -937,6 +987,93 @@ CREATE TABLE public.plans (
     CONSTRAINT plans_tokens_per_day_check CHECK ((tokens_per_day >= 0)),
     CONSTRAINT plans_video_seconds_max_check CHECK ((video_seconds_max >= (0)::double precision)),
     CONSTRAINT plans_weight_check CHECK ((weight > (0)::double precision))
+);
+
+CREATE TABLE public.users (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    name text NOT NULL,
+    plan text DEFAULT 'free'::text NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    paid_until timestamp with time zone,
+    merged_into uuid,
+    merged_at timestamp with time zone,
+    embed_metadata boolean DEFAULT true NOT NULL,
+    test_of uuid,
+    CONSTRAINT merged_into_somebody CHECK ((num_nonnulls(merged_into, merged_at) =
+CASE status
+    WHEN 'merged'::text THEN 2
+    ELSE 0
+END)),
+    CONSTRAINT test_users_are_of_somebody CHECK ((public.is_test(id) = (test_of IS NOT NULL))),
+    CONSTRAINT test_users_have_their_id CHECK ((id = public.twin_of(test_of))),
+    CONSTRAINT test_users_stay CHECK (((merged_into IS NULL) OR (NOT (public.is_test(id) OR public.is_test(merged_into))))),
+    CONSTRAINT users_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
+    CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'deleted'::text, 'merged'::text])))
+);
+
+CREATE VIEW public.live_inputs AS
+ SELECT id,
+    user_id,
+    key,
+    mime_type,
+    width,
+    height,
+    bytes,
+    sha256,
+    received_sha256,
+    job_id,
+    index,
+    created_at,
+    expires_at
+   FROM public.inputs i
+  WHERE ((expires_at > now()) OR (EXISTS ( SELECT
+           FROM (((public.input_uses u
+             JOIN public.jobs j ON ((j.id = u.job_id)))
+             JOIN public.users owner ON ((owner.id = i.user_id)))
+             JOIN public.plans p ON ((p.name = owner.plan)))
+          WHERE ((u.input_id = i.id) AND ((j.finished_at IS NULL) OR (j.finished_at > (now() - make_interval(days => p.retention_days))))))));
+
+CREATE TABLE public.models (
+    name text NOT NULL,
+    kind text NOT NULL,
+    title text NOT NULL,
+    "position" integer NOT NULL,
+    vram_gib integer DEFAULT 0 NOT NULL,
+    weight double precision DEFAULT 1 NOT NULL,
+    width integer NOT NULL,
+    height integer NOT NULL,
+    pixels_max integer NOT NULL,
+    steps integer NOT NULL,
+    steps_max integer NOT NULL,
+    guidance double precision NOT NULL,
+    frames integer,
+    frames_max integer,
+    fps integer,
+    paused_at timestamp with time zone,
+    tasks text[] DEFAULT '{}'::text[] NOT NULL,
+    upscales smallint[] DEFAULT '{}'::smallint[] NOT NULL,
+    CONSTRAINT models_kind_check CHECK ((kind = ANY (ARRAY['image'::text, 'video'::text]))),
+    CONSTRAINT models_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'::text)),
+    CONSTRAINT models_vram_gib_check CHECK ((vram_gib >= 0)),
+    CONSTRAINT models_weight_check CHECK ((weight > (0)::double precision)),
+    CONSTRAINT tasks_of_its_kind CHECK ((tasks <@
+CASE kind
+    WHEN 'image'::text THEN ARRAY['text-to-image'::text, 'image-to-image'::text, 'upscale'::text]
+    ELSE ARRAY['text-to-video'::text, 'image-to-video'::text]
+END)),
+    CONSTRAINT upscales_known CHECK ((upscales <@ ARRAY[(2)::smallint, (4)::smallint])),
+    CONSTRAINT upscales_says_how_far CHECK ((('upscale'::text = ANY (tasks)) = (cardinality(upscales) > 0))),
+    CONSTRAINT video_has_frames CHECK (((kind = 'video'::text) = ((frames IS NOT NULL) AND (frames_max IS NOT NULL) AND (fps IS NOT NULL))))
+);
+
+CREATE TABLE public.provenance (
+    job_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    made jsonb NOT NULL,
+    CONSTRAINT provenance_attempt_check CHECK ((attempt > 0)),
+    CONSTRAINT provenance_made_check CHECK ((jsonb_typeof(made) = 'object'::text))
 );
 
 CREATE TABLE public.reports (
@@ -1017,29 +1154,6 @@ CREATE TABLE public.unlinked_identities (
     provider text NOT NULL,
     subject text NOT NULL,
     unlinked_at timestamp with time zone DEFAULT now() NOT NULL
-);
-
-CREATE TABLE public.users (
-    id uuid DEFAULT public.uuid7() NOT NULL,
-    name text NOT NULL,
-    plan text DEFAULT 'free'::text NOT NULL,
-    status text DEFAULT 'active'::text NOT NULL,
-    time_zone text DEFAULT 'UTC'::text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    paid_until timestamp with time zone,
-    merged_into uuid,
-    merged_at timestamp with time zone,
-    test_of uuid,
-    CONSTRAINT merged_into_somebody CHECK ((num_nonnulls(merged_into, merged_at) =
-CASE status
-    WHEN 'merged'::text THEN 2
-    ELSE 0
-END)),
-    CONSTRAINT test_users_are_of_somebody CHECK ((public.is_test(id) = (test_of IS NOT NULL))),
-    CONSTRAINT test_users_have_their_id CHECK ((id = public.twin_of(test_of))),
-    CONSTRAINT test_users_stay CHECK (((merged_into IS NULL) OR (NOT (public.is_test(id) OR public.is_test(merged_into))))),
-    CONSTRAINT users_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
-    CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'deleted'::text, 'merged'::text])))
 );
 
 CREATE VIEW public.user_plans AS
@@ -1180,6 +1294,12 @@ ALTER TABLE ONLY public.audit_log
 ALTER TABLE ONLY public.balances
     ADD CONSTRAINT balances_pkey PRIMARY KEY (user_id);
 
+ALTER TABLE ONLY public.batches
+    ADD CONSTRAINT batches_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.discards
+    ADD CONSTRAINT discards_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY public.enrolment_tokens
     ADD CONSTRAINT enrolment_tokens_pkey PRIMARY KEY (id);
 
@@ -1197,6 +1317,15 @@ ALTER TABLE ONLY public.idempotency_keys
 
 ALTER TABLE ONLY public.identities
     ADD CONSTRAINT identities_pkey PRIMARY KEY (provider, subject);
+
+ALTER TABLE ONLY public.input_uses
+    ADD CONSTRAINT input_uses_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY public.inputs
+    ADD CONSTRAINT inputs_key_key UNIQUE (key);
+
+ALTER TABLE ONLY public.inputs
+    ADD CONSTRAINT inputs_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.invite_uses
     ADD CONSTRAINT invite_uses_pkey PRIMARY KEY (invite_id, user_id);
@@ -1226,7 +1355,7 @@ ALTER TABLE ONLY public.key_spending
     ADD CONSTRAINT key_spending_pkey PRIMARY KEY (key_id);
 
 ALTER TABLE ONLY public.lanes
-    ADD CONSTRAINT lanes_kind_model_vram_gib_key UNIQUE (kind, model, vram_gib);
+    ADD CONSTRAINT lanes_kind_model_vram_gib_sandbox_key UNIQUE (kind, model, vram_gib, sandbox);
 
 ALTER TABLE ONLY public.lanes
     ADD CONSTRAINT lanes_pkey PRIMARY KEY (id);
@@ -1248,6 +1377,9 @@ ALTER TABLE ONLY public.models
 
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.provenance
+    ADD CONSTRAINT provenance_pkey PRIMARY KEY (job_id, attempt);
 
 ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_once UNIQUE NULLS NOT DISTINCT (reporter_id, job_id, index);
@@ -1321,6 +1453,14 @@ CREATE INDEX audit_log_object ON public.audit_log USING btree (object_kind, obje
 
 CREATE INDEX identities_user ON public.identities USING btree (user_id);
 
+CREATE INDEX input_uses_input ON public.input_uses USING btree (input_id);
+
+CREATE INDEX inputs_expires ON public.inputs USING btree (expires_at);
+
+CREATE INDEX inputs_received ON public.inputs USING btree (user_id, received_sha256);
+
+CREATE INDEX inputs_user ON public.inputs USING btree (user_id, id DESC);
+
 CREATE INDEX invite_uses_user ON public.invite_uses USING btree (user_id);
 
 CREATE INDEX job_events_tail ON ONLY public.job_events USING btree (xid, seq);
@@ -1387,11 +1527,17 @@ ALTER INDEX public.job_events_pkey ATTACH PARTITION public.job_events_default_pk
 
 ALTER INDEX public.job_events_tail ATTACH PARTITION public.job_events_default_xid_seq_idx;
 
+CREATE TRIGGER job_specs_release_input AFTER UPDATE OF spec ON public.job_specs FOR EACH ROW WHEN ((((old.spec -> 'input_image'::text) ? 'id'::text) AND (NOT COALESCE(((new.spec -> 'input_image'::text) ? 'id'::text), false)))) EXECUTE FUNCTION public.release_input();
+
+CREATE TRIGGER job_specs_use_input AFTER INSERT ON public.job_specs FOR EACH ROW WHEN (((new.spec -> 'input_image'::text) ? 'id'::text)) EXECUTE FUNCTION public.use_input();
+
 CREATE TRIGGER jobs_hold AFTER INSERT ON public.jobs REFERENCING NEW TABLE AS born FOR EACH STATEMENT EXECUTE FUNCTION public.hold_tokens();
 
 CREATE TRIGGER jobs_settle AFTER UPDATE ON public.jobs REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.settle();
 
 CREATE TRIGGER users_balance AFTER INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION public.open_balance();
+
+CREATE TRIGGER users_merge_inputs AFTER UPDATE OF status ON public.users FOR EACH ROW WHEN (((new.status = 'merged'::text) AND (old.status <> 'merged'::text))) EXECUTE FUNCTION public.merge_inputs();
 
 CREATE TRIGGER users_move_webhooks AFTER UPDATE OF merged_into ON public.users FOR EACH ROW WHEN ((new.merged_into IS DISTINCT FROM old.merged_into)) EXECUTE FUNCTION public.move_webhooks();
 
@@ -1417,6 +1563,12 @@ ALTER TABLE ONLY public.idempotency_keys
 
 ALTER TABLE ONLY public.identities
     ADD CONSTRAINT identities_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.input_uses
+    ADD CONSTRAINT input_uses_input_id_fkey FOREIGN KEY (input_id) REFERENCES public.inputs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.inputs
+    ADD CONSTRAINT inputs_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.invite_uses
     ADD CONSTRAINT invite_uses_invite_id_fkey FOREIGN KEY (invite_id) REFERENCES public.invites(id);
@@ -1497,6 +1649,8 @@ GRANT ALL ON FUNCTION public.ensure_partitions(ahead integer) TO tessera_app;
 
 REVOKE ALL ON FUNCTION public.hold_tokens() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.merge_inputs() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid, OUT gone uuid, OUT refusal text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid, OUT gone uuid, OUT refusal text) TO tessera_app;
 
@@ -1504,9 +1658,13 @@ REVOKE ALL ON FUNCTION public.move_webhooks() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.open_balance() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.release_input() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.settle() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.suspend_balance() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.use_input() FROM PUBLIC;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO tessera_app;
 
@@ -1526,6 +1684,10 @@ GRANT UPDATE(queued) ON TABLE public.balances TO tessera_app;
 
 GRANT UPDATE(running) ON TABLE public.balances TO tessera_app;
 
+GRANT SELECT,INSERT ON TABLE public.batches TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.discards TO tessera_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.enrolment_tokens TO tessera_app;
 
 GRANT SELECT ON TABLE public.event_epochs TO tessera_app;
@@ -1537,6 +1699,12 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.idempotency_keys TO tessera_app;
 GRANT UPDATE(job_id) ON TABLE public.idempotency_keys TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.identities TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.input_uses TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.inputs TO tessera_app;
+
+GRANT UPDATE(expires_at) ON TABLE public.inputs TO tessera_app;
 
 GRANT SELECT,INSERT ON TABLE public.invite_uses TO tessera_app;
 
@@ -1574,9 +1742,15 @@ GRANT SELECT ON TABLE public.ledger_violations TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.link_codes TO tessera_app;
 
+GRANT SELECT,UPDATE ON TABLE public.plans TO tessera_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO tessera_app;
+
+GRANT SELECT ON TABLE public.live_inputs TO tessera_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.models TO tessera_app;
 
-GRANT SELECT,UPDATE ON TABLE public.plans TO tessera_app;
+GRANT SELECT,INSERT ON TABLE public.provenance TO tessera_app;
 
 GRANT SELECT,INSERT ON TABLE public.reports TO tessera_app;
 
@@ -1599,8 +1773,6 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.switches TO tessera_app;
 GRANT SELECT,INSERT,DELETE ON TABLE public.unlinked_identities TO tessera_app;
 
 GRANT UPDATE(unlinked_at) ON TABLE public.unlinked_identities TO tessera_app;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO tessera_app;
 
 GRANT SELECT ON TABLE public.user_plans TO tessera_app;
 

@@ -13,6 +13,7 @@ from control_plane.api import (
     batches,
     catalogue,
     conduct,
+    events,
     health,
     inputs,
     jobs,
@@ -20,6 +21,7 @@ from control_plane.api import (
     openai,
     pages,
     people,
+    webhooks,
     worker,
 )
 from control_plane.api.operation import Operation, declared
@@ -45,7 +47,7 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
 
 def handlers() -> list[HTTPRouteHandler]:
     """Every operation of every module; one that is not declared, and so has no guard, is refused at start."""
-    modules = (jobs, batches, artifacts, inputs, conduct, catalogue, people, keys, openai, worker, health, pages)
+    modules = (jobs, events, batches, artifacts, inputs, conduct, catalogue, people, webhooks, keys, openai, worker, health, pages)
     found = [value for module in modules for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
     for handler in found:
         assert declared(handler) is not None, f"{handler} has no declaration, hence no guard"

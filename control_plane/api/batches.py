@@ -35,7 +35,7 @@ async def submit_batch(call: Call[Person, BatchRequest, SubmitQuery]) -> ASGIApp
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
         return answers.json(await batches.quote(call.context, call.who.user_id, body))
-    placed = await batches.submit(call.context, call.who.user_id, body, key)
+    placed = await batches.submit(call.context, call.who.user_id, body, key, by=call.who.key)
     call.request.scope["state"]["rate"] = placed.rate
     headers = {"Location": placed.batch.urls.self}
     if placed.replayed:

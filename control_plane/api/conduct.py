@@ -37,7 +37,7 @@ class ReportsQuery(Request, frozen=True, kw_only=True):
 @operation(
     "POST",
     "/api/v1/reports",
-    guard=guards.READ,
+    guard=guards.REPORTER,
     answers={201: ReportReceipt},
     problems=(NotFound, TooManyReports),
     tag="Conduct",

@@ -52,6 +52,8 @@ class Edge:
                 headers = [*message["headers"], *ALL_ANSWERS, (b"x-request-id", request_id.encode())]
                 if (rate := state.get("rate")) is not None:
                     headers += rates.headers(rate)
+                if (cors := state.get("cors")) is not None:
+                    headers += cors
                 message["headers"] = headers
             await send(message)
 

@@ -57,6 +57,14 @@ class Comer:
 
 
 @dataclass(frozen=True, slots=True)
+class Follower:
+    """Who hears of events: a person, or (None) a service by itself, for all users that it may act for."""
+
+    person: Person | None
+    key: ApiKey
+
+
+@dataclass(frozen=True, slots=True)
 class Guard(Generic[Who]):
     """A name for the documents, the kind of caller it lets through, and the check itself."""
 
@@ -112,6 +120,13 @@ async def _comer(request: Request[Any, Any, Any]) -> Comer:
     return Comer(known.id if known is not None else None, identity)
 
 
+async def _follower(request: Request[Any, Any, Any]) -> Follower:
+    key = await _key(request, "read")
+    if key.user_id is None and header(request.scope, b"tessera-on-behalf-of") is None:
+        return Follower(None, key)
+    return Follower(await _person_with("read")(request), key)
+
+
 async def _metrics(request: Request[Any, Any, Any]) -> None:
     """A key with the scope, or a neighbour: one of the networks, not speaking for somebody further away."""
     settings = _context(request).settings
@@ -145,6 +160,7 @@ REPORTER = Guard("read", Person, _person_with("read", only_live=True))
 LIVE = Guard("submit", Person, _person_with("submit", only_live=True))
 """For what a test key must not do, because somebody real would notice."""
 KEYS = Guard("keys", Person, _person_with("keys"))
+FOLLOWER = Guard("follower", Follower, _follower)
 COMER = Guard("comer", Comer, _comer)
 ADMIN = Guard("admin", Person, _person_with("admin", only_live=True))
 METRICS: Guard[None] = Guard("metrics", type(None), _metrics)

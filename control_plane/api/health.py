@@ -52,7 +52,7 @@ async def _gauge(context: Context) -> None:
     """What is measured when somebody asks: a look at each lane, the one that customers share."""
     metrics.claims_waiting.set(len(context.dispatcher.waiters))
     try:
-        for lane in list(context.dispatcher.board.lanes.values()):
+        for lane in [lane for lane in context.dispatcher.board.lanes.values() if not lane.sandbox]:
             line = await context.lines.line(lane.id, lane.bound)
             labels = (*lane.capability, str(lane.vram_gib))
             metrics.lane_jobs_waiting.labels(*labels).set(len(line.places))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from litestar.types import ASGIApp
 from msgspec import Meta
 
 from control_plane import jobs, listing
-from control_plane.api import answers, decoding, guards
+from control_plane.api import answers, decoding, guards, prefer
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
 from control_plane.cursors import CURSOR_LENGTH_MAX
@@ -28,8 +29,11 @@ from control_plane.errors import (
     RateLimited,
     Suspended,
     TokensShort,
+    TooManyWaiting,
+    Unavailable,
 )
 from control_plane.listing import Filters
+from control_plane.streams import WAIT_SECONDS_MAX
 from control_plane.wire import Request
 from control_plane.wire.job import JobKind, JobList, JobStatus, JobView, Name, SubmitRequest
 from control_plane.wire.model import Quote
@@ -60,6 +64,11 @@ _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 class SubmitQuery(Request, frozen=True, kw_only=True):
     dry_run: bool = False
     """Only say what the order would cost, whether it would be taken and how long it would take (200, a quote)."""
+
+
+class JobQuery(Request, frozen=True, kw_only=True):
+    wait: Annotated[int, Meta(ge=0, le=WAIT_SECONDS_MAX)] = 0
+    """Answer when the job is over, or after so many seconds."""
 
 
 class JobsQuery(Request, frozen=True, kw_only=True):
@@ -96,7 +105,7 @@ class JobsQuery(Request, frozen=True, kw_only=True):
     guard=guards.SUBMIT,
     answers={201: JobView, 200: Quote},
     problems=SUBMIT_PROBLEMS,
-    headers=(IDEMPOTENCY_KEY,),
+    headers=(IDEMPOTENCY_KEY, prefer.PREFER),
     tag="Jobs",
     submits=True,
     express=True,
@@ -105,19 +114,25 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     """Order a picture or a video.
 
     When this answers 201, the job is on disk and will not be lost. Send an `Idempotency-Key` to make it safe to
-    repeat. A repetition is answered with `Idempotent-Replayed: true` and the job as it is by then.
+    repeat. A repetition is answered with `Idempotent-Replayed: true` and the job as it is by then. With
+    `Prefer: wait=30` the answer comes when the job is over, or after so many seconds, with the job as it is by then.
     """
     key = idempotency_key(call)
     order = permitted(call.who, call.body)
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
         return answers.json(await jobs.quote(call.context, call.who.user_id, order))
-    placed = await jobs.submit(call.context, call.who.user_id, order, key)
+    placed = await jobs.submit(call.context, call.who.user_id, order, key, by=call.who.key)
     call.request.scope["state"]["rate"] = placed.rate
     headers = {"Location": placed.job.urls.self}
     if placed.replayed:
         headers["Idempotent-Replayed"] = "true"
-    return answers.json(placed.job, status=201, headers=headers)
+    job = placed.job
+    if seconds := prefer.wait_seconds(call.request.scope):
+        with suppress(NotFound, TooManyWaiting, Unavailable):  # it is placed, whatever becomes of the wish to wait
+            job = await prefer.until_over(call, job.id, seconds)
+            headers |= prefer.applied(seconds)
+    return answers.json(job, status=201, headers=headers)
 
 
 @operation(
@@ -125,12 +140,18 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     "/api/v1/jobs/{job_id:uuid}",
     guard=guards.READ,
     answers={200: JobView},
-    problems=(NotFound,),
+    problems=(NotFound, TooManyWaiting),
+    headers=(prefer.PREFER,),
     tag="Jobs",
 )
-async def get_job(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
-    """Look at a job."""
-    return answers.json(await jobs.view(call.context, call.who.user_id, call.path("job_id")))
+async def get_job(call: Call[Person, Nothing, JobQuery]) -> ASGIApp:
+    """Look at a job; with `wait`, once it is over."""
+    wish = prefer.wait_seconds(call.request.scope)
+    seconds = call.query.wait or wish
+    if not seconds:
+        return answers.json(await jobs.view(call.context, call.who.user_id, call.path("job_id")))
+    job = await prefer.until_over(call, call.path("job_id"), seconds)
+    return answers.json(job, headers=prefer.applied(seconds) if wish == seconds else None)
 
 
 @operation("GET", "/api/v1/jobs", guard=guards.READ, answers={200: JobList}, tag="Jobs")

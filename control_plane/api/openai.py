@@ -81,7 +81,7 @@ async def create_images(call: Call[Person, ImageRequest, Nothing]) -> ASGIApp:
     wait_seconds = context.settings.images_wait_seconds
     order = openai_orders.order(wanted, model, max_wait=None if key else math.ceil(wait_seconds))
     order = permitted(call.who, order)
-    placed = await jobs.submit(context, call.who.user_id, order, key)
+    placed = await jobs.submit(context, call.who.user_id, order, key, by=call.who.key)
     call.request.scope["state"]["rate"] = placed.rate
     if wanted.stream:
         return Stream(call, placed.job, stays=key is not None)

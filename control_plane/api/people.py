@@ -27,7 +27,7 @@ class IdentityQuery(Request, frozen=True, kw_only=True):
 @operation(
     "POST",
     "/api/v1/user/link-code",
-    guard=guards.SUBMIT,
+    guard=guards.LIVE,
     answers={201: LinkCode},
     problems=(Suspended, Merged, TooManyTries),
     tag="User",
@@ -70,7 +70,7 @@ async def link(call: Call[Comer, LinkRequest, Nothing]) -> ASGIApp:
 @operation(
     "DELETE",
     "/api/v1/user/identities/{provider:str}",
-    guard=guards.SUBMIT,
+    guard=guards.LIVE,
     answers={200: UserView},
     problems=(LastIdentity, Suspended, Merged),
     tag="User",

@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from control_plane.wire import Message, Request
+from control_plane.wire.webhook import WebhookUrl
 from control_plane.wire.input import InputReference, Picture
 from control_plane.wire.provenance import Provenance
 
@@ -91,6 +92,8 @@ class SubmitRequest(Request, frozen=True, kw_only=True):
     """Seconds in the queue after which the job becomes `expired` instead of starting."""
     priority: Literal["normal", "urgent"] = "normal"
     """`urgent` is the operator's bounded head start; it needs the `admin` scope."""
+    webhook_url: WebhookUrl | None = None
+    """An https address that is told how this job ended; nobody else gets to see it. See `POST /api/v1/webhooks`."""
     upscale: Upscale | None = None
     """How many times longer the sides of the input image become; nothing else is made of it."""
     embed_metadata: bool | None = None
@@ -174,6 +177,8 @@ class JobUrls(Message, frozen=True, kw_only=True):
     self: str
     cancel: str
     """To be called with DELETE."""
+    events: str = ""
+    """A stream of Server-Sent Events."""
 
 
 class JobView(Message, frozen=True, kw_only=True):
@@ -213,6 +218,8 @@ class JobView(Message, frozen=True, kw_only=True):
     """The job that it repeats."""
     provenance: Provenance | None = None
     """What its files were made with, once it has succeeded: with the order, everything needed to make them again."""
+    test: bool = False
+    """Ordered by a test key: drawn by the sandbox, for play tokens."""
 
 
 class JobList(Message, frozen=True, kw_only=True):

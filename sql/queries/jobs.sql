@@ -2,8 +2,8 @@
 
 -- get :one
 -- One job with its spec, its last progress and, once it has succeeded, its files.
-select j.id, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested, j.tag, j.cost,
-    st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
+select j.id, is_test(j.user_id) as test, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested,
+    j.tag, j.cost, st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
     p.value as progress, p.step as progress_step, p.steps as progress_steps,
     j.state = 'queued' and (select b.running from balances b where b.user_id = j.user_id) >= j.running_max as capped,
     case when j.state = 'succeeded' then (
@@ -20,8 +20,8 @@ where j.id = %(job_id)s::uuid and j.user_id = %(user_id)s::uuid;
 
 -- shown :many
 -- The same for several jobs at once, in no order.
-select j.id, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested, j.tag, j.cost,
-    st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
+select j.id, is_test(j.user_id) as test, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested,
+    j.tag, j.cost, st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
     p.value as progress, p.step as progress_step, p.steps as progress_steps,
     j.state = 'queued' and (select b.running from balances b where b.user_id = j.user_id) >= j.running_max as capped,
     case when j.state = 'succeeded' then (

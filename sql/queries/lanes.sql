@@ -2,7 +2,7 @@
 
 -- all :many
 -- Every lane with the smallest tag that waits in it, read without a bound, and how many wait (up to a cap).
-select l.id, l.kind, l.model, l.vram_gib, l.clock, l.bound, l.tag_offset, l.paused_at is not null as paused,
+select l.id, l.kind, l.model, l.vram_gib, l.sandbox, l.clock, l.bound, l.tag_offset, l.paused_at is not null as paused,
     (select j.tag from jobs j where j.lane_id = l.id and j.state = 'queued' and j.tag is not null
         order by j.tag, j.id limit 1) as head_tag,
     now() as read_at
@@ -17,9 +17,10 @@ from jobs j where j.state = 'queued' and j.pool is not null
 group by j.pool, j.lane_id;
 
 -- slots :value
--- How many slots live.
+-- How many slots live, but for the sandbox's.
 select count(*)::integer from slots s join workers w on w.id = s.worker_id
-where s.quarantined_at is null and w.revoked_at is null and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8);
+where s.quarantined_at is null and w.revoked_at is null and w.trust <> 'sandbox'
+    and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8);
 
 -- waiting :many
 -- How many jobs wait in each of these lanes, up to a cap: as many agents are worth waking.
@@ -40,7 +41,7 @@ where lanes.id = m.lane_id;
 
 -- ensure :one
 -- The lane of a model at a VRAM class, made when it does not exist yet.
-insert into lanes (kind, model, vram_gib)
-values (%(kind)s::text, %(model)s::text, %(vram_gib)s::integer)
-on conflict (kind, model, vram_gib) do update set kind = excluded.kind
+insert into lanes (kind, model, vram_gib, sandbox)
+values (%(kind)s::text, %(model)s::text, %(vram_gib)s::integer, %(sandbox)s::boolean)
+on conflict (kind, model, vram_gib, sandbox) do update set kind = excluded.kind
 returning id;

@@ -6,7 +6,7 @@ select m.name, m.kind, m.title, m.vram_gib, m.weight, m.width, m.height, m.pixel
     m.frames, m.frames_max, m.fps, m.paused_at is not null as paused,
     exists (
         select 1 from lanes l join slots s on l.id = any (s.lane_ids) join workers w on w.id = s.worker_id
-        where l.kind = m.kind and l.model = m.name and s.healthy and s.quarantined_at is null
+        where l.kind = m.kind and l.model = m.name and not l.sandbox and s.healthy and s.quarantined_at is null
             and w.revoked_at is null and not w.draining and w.drain_requested_at is null
             and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)) as feasible_now,
     case cardinality(m.tasks) when 0 then array['text-to-' || m.kind] else m.tasks end as tasks, m.upscales

@@ -1,7 +1,7 @@
 -- What the operator's command line reads and the switches that it turns.
 
 -- jobs :many
--- The newest jobs, of everybody or of one user, in any state or in one.
+-- The newest jobs, of everybody (but for tests) or of one user, in any state or in one.
 select j.id, u.name as user, l.kind, l.model, j.state, j.phase, j.cancel_requested_at is not null as canceling,
     w.name as worker, p.value as progress, j.attempt, j.created_at, j.started_at, j.finished_at, j.error_code
 from jobs j
@@ -9,7 +9,7 @@ join users u on u.id = j.user_id
 join lanes l on l.id = j.lane_id
 left join workers w on w.id = j.worker_id
 left join job_progress p on p.job_id = j.id and p.attempt = j.attempt
-where (%(user_id)s::uuid is null or j.user_id = %(user_id)s::uuid) and (%(state)s::text is null or j.state = %(state)s::text)
+where (%(user_id)s::uuid is null and not is_test(j.user_id) or j.user_id = %(user_id)s::uuid) and (%(state)s::text is null or j.state = %(state)s::text)
 order by j.id desc
 limit %(most)s::integer;
 
@@ -40,7 +40,7 @@ where f.job_id = %(job_id)s::uuid and j.state = 'succeeded'
 order by f.index;
 
 -- lanes :many
--- Every lane with what waits and runs in it, and how many live slots serve it.
+-- Every lane but the sandbox's, with what waits and runs in it, and how many live slots serve it.
 select l.id, l.kind, l.model, l.vram_gib,
     l.paused_at is not null as paused, m.paused_at is not null as model_paused,
     (select count(*) from jobs j where j.lane_id = l.id and j.state = 'queued' and j.tag is not null)::integer as queued,
@@ -50,6 +50,7 @@ select l.id, l.kind, l.model, l.vram_gib,
         where l.id = any (s.lane_ids) and w.revoked_at is null and s.quarantined_at is null
             and w.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8))::integer as live_slots
 from lanes l join models m on m.name = l.model and m.kind = l.kind
+where not l.sandbox
 order by l.kind, l.model, l.vram_gib;
 
 -- submits :one

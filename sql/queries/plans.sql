@@ -12,10 +12,10 @@ where p.pool_tokens_per_day <= (
 select count(*)::integer from pg_stat_activity where application_name = 'tessera-listener' and datname = current_database();
 
 -- list :many
--- The plans, the cheapest first.
+-- The plans that somebody can have, the cheapest first.
 select name, tokens_per_day, newcomer_days, weight, running_max, queued_max, submits_per_minute, reads_per_minute, images,
     pixels_max, video_seconds_max, retention_days, pool_weight, pool_tokens_per_day, price_cents, currency
-from plans order by price_cents, weight, name;
+from plans where not hidden order by price_cents, weight, name;
 
 -- lock :one
 -- One plan, to be changed in this transaction.

@@ -539,12 +539,12 @@ with due as materialized (
 moved as (
     update jobs set state = 'expired', finished_at = now(), error_code = 'max_wait', due_at = null
     from due where jobs.id = due.id
-    returning jobs.id, jobs.attempt
+    returning jobs.id, jobs.attempt, jobs.lane_id
 ),
 told as (
     insert into job_events (job_id, name, attempt) select id, 'job.expired', attempt from moved
 )
-select id as job_id from moved;
+select lane_id from moved;
 
 -- worker_orders :one
 -- What a worker that keeps a heartbeat for these jobs open must hear at once.

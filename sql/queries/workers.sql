@@ -31,13 +31,13 @@ returning id;
 update enrolment_tokens set used_at = now(), worker_id = %(worker_id)s::uuid where id = %(id)s::text;
 
 -- all :many
--- Every worker with how it is: for the operator. `live` = heard within a lease.
+-- Every worker with how it is, for the operator; the sandbox is none of theirs. `live` = heard within a lease.
 select w.id, w.name, w.trust, w.agent_version, w.enrolled_at, w.last_seen_at,
     coalesce(w.last_seen_at > now() - make_interval(secs => %(lease_seconds)s::float8), false) as live,
     w.draining or w.drain_requested_at is not null as draining, w.revoked_at,
     (select count(*)::integer from jobs j where j.worker_id = w.id and j.state = 'running') as leases
 from workers w
-where w.revoked_at is null or %(with_revoked)s::boolean
+where w.trust <> 'sandbox' and (w.revoked_at is null or %(with_revoked)s::boolean)
 order by w.id;
 
 -- slots :many
@@ -50,13 +50,13 @@ select s.worker_id, s.slot,
 from slots s
 join workers w on w.id = s.worker_id
 left join lanes loaded on loaded.id = s.loaded_lane_id
-where w.revoked_at is null
+where w.revoked_at is null and w.trust <> 'sandbox'
 order by s.worker_id, s.slot;
 
 -- named :many
 -- The live workers of this id or name.
 select id, name, trust from workers
-where revoked_at is null and (id::text = %(wanted)s::text or name = %(wanted)s::text);
+where revoked_at is null and trust <> 'sandbox' and (id::text = %(wanted)s::text or name = %(wanted)s::text);
 
 -- end_leases :many
 -- Takes back every lease of a worker that is revoked; nothing counts in a budget, the fault is not the job's.
