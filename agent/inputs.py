@@ -1,8 +1,8 @@
 """Pictures that orders start from: fetched under the fence of a lease, kept for a while by their hash.
 
 A file appears under its hash only when it is whole and right. What arrived of one that broke off stays beside it as
-`.part`, and the next try asks for the rest. The folder is kept below its bound by dropping what was not used for longest;
-a run that uses a file has a link of its own to it.
+`.part`, and the next try asks for the rest. The folder is kept below its bound by dropping what was not used for
+longest; a run that uses a file has a link of its own to it.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ class Inputs:
                 if verdict(problem) is not Verdict.REJECTED:
                     raise
                 part.unlink(missing_ok=True)
-                raise EngineError(
-                    "invalid_input", f"The picture to start from is not to be had: {problem}"
-                ) from problem
+                raise EngineError("invalid_input", f"The input image is not to be had: {problem}") from problem
             except OSError as error:
                 raise EngineError("engine_crash", f"The input cannot be written: {error.strerror}.") from error
             measure = await transfer.measure(part)
@@ -75,7 +73,7 @@ class Inputs:
                 log.info("input.fetched", job_id=str(lease.job_id), bytes=picture.bytes)
                 return
             part.unlink()
-        raise EngineError("invalid_input", "The picture to start from arrives damaged.")
+        raise EngineError("invalid_input", "The input image arrives damaged.")
 
     def _make_room(self) -> None:
         """Drops what was used longest ago; somebody else may drop the same."""
@@ -91,7 +89,7 @@ class Inputs:
 
 async def _go_on(client: Client, lease: Lease, picture: Picture, part: Path) -> None:
     """One go at what is still missing."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     if have >= picture.bytes:
         return
     async with client.input(lease, 0, have) as (resumed, chunks):
@@ -100,8 +98,12 @@ async def _go_on(client: Client, lease: Lease, picture: Picture, part: Path) -> 
                 await asyncio.to_thread(file.write, chunk)
                 if file.tell() > picture.bytes:
                     return
-    if part.stat().st_size < picture.bytes:
+    if _size(part) < picture.bytes:
         raise NoAnswer("the download broke off")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _hand_over(kept: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from control_plane.credentials import Credentials
 from control_plane.database import Database
 from control_plane.disk import Disk
 from control_plane.dispatch import Dispatcher
-from control_plane.inputs import Inputs
+from control_plane.intake import Intake
 from control_plane.models import Catalogue
 from control_plane.rates import Reads
 from control_plane.settings import Settings
@@ -36,6 +36,6 @@ class Context:
     signing_keys: SigningKeys
     store: Store
     uploads: Uploads
-    inputs: Inputs
+    intake: Intake
     tasks: asyncio.TaskGroup
     """Everything that runs beside requests belongs to it."""

@@ -45,12 +45,13 @@ STALE_REACH_SECONDS = 2 * DAY
 """The frequent sweep looks back so far, the daily one at everything."""
 EVER_SECONDS = 100 * 365 * DAY
 ORPHAN_SECONDS = DAY
-SWEPT_HERE = ("jobs/", "checks/")
+SWEPT_HERE = ("jobs/", "inputs/", "checks/")
 """Kinds of keys whose orphans are looked for; a check has no row at all."""
 ORPHAN_SHARE_MAX = 0.5
 """If more of all files had no row, the fault would more likely be the database's: then nothing is deleted."""
 TEMPORARY_SECONDS = UPLOAD_SECONDS + HOUR
 IDEMPOTENCY_SECONDS = DAY
+DELIVERIES_SECONDS = 30 * DAY
 PROGRESS_SECONDS = HOUR
 PARTITIONS_AHEAD = 2
 LEDGER_SECONDS = 5 * 60.0
@@ -60,8 +61,10 @@ VIOLATIONS_LOGGED = 20
 
 STALE = Query("sweep.stale", str)
 RETIRED = Query("sweep.retired", str)
+EXPIRED_INPUTS = Query("inputs.discard_expired", str)
 KNOWN = Query("sweep.known", str)
 IDEMPOTENCY_KEYS: Query[None] = Query("sweep.idempotency_keys")
+DELIVERIES: Query[None] = Query("deliveries.sweep")
 PROGRESS: Query[None] = Query("sweep.progress")
 ENSURE_PARTITIONS: Query[None] = Query("sweep.ensure_partitions")
 
@@ -85,11 +88,13 @@ class Sweeper:
                 Task("signing_keys", 60.0, self.signing_keys),
                 Task("stale_artifacts", 5 * 60.0, self.stale_artifacts),
                 Task("retired_artifacts", HOUR, self.retired_artifacts),
+                Task("expired_inputs", HOUR, self.expired_inputs),
                 Task("discards", 60.0, self.discards),
                 Task("temporary_files", HOUR, self.temporary_files),
                 Task("orphan_files", DAY, self.orphan_files),
                 Task("older_stale_artifacts", DAY, self.older_stale_artifacts),
                 Task("idempotency_keys", HOUR, self.idempotency_keys),
+                Task("deliveries", HOUR, self.deliveries),
                 Task("progress", HOUR, self.progress),
                 Task("ledger", LEDGER_SECONDS, self.ledger),
             )
@@ -133,6 +138,9 @@ class Sweeper:
 
     async def retired_artifacts(self) -> int:
         return await self._delete_all(RETIRED)
+
+    async def expired_inputs(self) -> int:
+        return await self._delete_all(EXPIRED_INPUTS, grace_seconds=HOUR)
 
     async def _delete_all(self, query: Query[str], **parameters: float) -> int:
         swept = 0
@@ -181,6 +189,10 @@ class Sweeper:
 
     async def idempotency_keys(self) -> int:
         return await self._delete_rows(IDEMPOTENCY_KEYS, IDEMPOTENCY_SECONDS)
+
+    async def deliveries(self) -> int:
+        """The log of webhooks."""
+        return await self._delete_rows(DELIVERIES, DELIVERIES_SECONDS)
 
     async def progress(self) -> int:
         return await self._delete_rows(PROGRESS, PROGRESS_SECONDS)

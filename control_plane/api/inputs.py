@@ -32,6 +32,7 @@ from control_plane.errors import (
     TooManyWaiting,
 )
 from control_plane.inputs import Input
+from control_plane.intake import UPLOAD_SECONDS
 from control_plane.wire import Request
 from control_plane.wire.input import INPUT_BYTES_MAX, InputList, InputView
 
@@ -55,7 +56,7 @@ class InputsQuery(Request, frozen=True, kw_only=True):
     problems=(ModeratedInput, InputsFull, TooManyWaiting, DiskLow),
     uploads=("application/octet-stream", forms.FORM),
     tag="Inputs",
-    wait_seconds=inputs.UPLOAD_SECONDS,
+    wait_seconds=UPLOAD_SECONDS,
 )
 async def upload_input(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Upload a picture to start from: PNG, JPEG or WebP, told apart by content.
@@ -70,7 +71,7 @@ async def upload_input(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     for a day, and longer for as long as a job of yours needs it.
     """
     scope, receive = call.request.scope, call.request.receive
-    stored = await call.context.inputs.receive(call.who.user_id, forms.file(scope, receive, INPUT_BYTES_MAX))
+    stored = await call.context.intake.receive(call.who.user_id, forms.file(scope, receive, INPUT_BYTES_MAX))
     shown = _view(call.context, stored)
     location = f"{call.context.settings.base_url}/api/v1/inputs/{stored.id}"
     return answers.json(shown, status=201, headers={"Location": location})
@@ -129,7 +130,7 @@ async def get_input_content(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 )
 async def delete_input(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Delete an input that no job needs which is not over. What was made of it stays."""
-    await call.context.inputs.delete(call.who.user_id, call.path("input_id"))
+    await inputs.delete(call.context.database, call.context.store, call.who.user_id, call.path("input_id"))
     return answers.nothing()
 
 
@@ -167,7 +168,8 @@ async def get_input_file(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
 )
 async def fetch_input(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIApp:
     """The picture that a job starts from, for as long as its lease is live. Supports single ranges."""
-    found = await call.context.inputs.fetch(fence(call), call.path("index"))
+    found = await inputs.fetch(call.context.database, fence(call), call.path("index"))
+    call.context.conduct.check_input("", *found.hashes)
     opened = await call.context.store.open(found.key) if found.key is not None else None
     if opened is None or found.mime_type is None or found.sha256 is None:
         raise NotFound("This job has no such input any more.")

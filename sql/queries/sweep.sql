@@ -35,7 +35,8 @@ insert into discards (key) select key from gone returning key;
 
 -- known :many
 -- Which of these files have a row.
-select key from artifacts where key = any (%(keys)s::text[]);
+select key from artifacts where key = any (%(keys)s::text[])
+union all select key from inputs where key = any (%(keys)s::text[]);
 
 -- idempotency_keys :run
 -- A key is honoured for a day.

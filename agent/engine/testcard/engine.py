@@ -122,7 +122,7 @@ def _refuse(spec: JobSpec, folder: Path) -> None:
         raise EngineError("invalid_input", "Width, height, count, frames and fps must be at least 1.")
     start = input_path(spec, folder)
     if start is not None and not start.is_file():
-        raise EngineError("invalid_input", "The picture to start from is not there.")
+        raise EngineError("invalid_input", "The input image is not there.")
 
 
 def _sweep(folder: Path, announced: set[Path]) -> None:
