@@ -9,7 +9,7 @@ when the database does not answer, and with the process; whoever reads it comes 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
 from uuid import UUID
 
@@ -105,7 +105,7 @@ async def of_job(
     last: Position | None,
     previews: bool,
     check: Check,
-) -> AsyncIterator[Frame]:
+) -> AsyncGenerator[Frame, None]:
     """A snapshot, what was missed since `last`, and what happens from then on until the job is over. No frame at all
     when there is nothing to tell any more. Raises `NotFound` and `TooManyWaiting` before the first frame."""
     feed = context.dispatcher.feed
@@ -167,7 +167,7 @@ class _Tail:
         self._is_told = False
         """The end of the job, that is."""
 
-    async def frames(self, listener: Listener, clock: _Clock, *, previews: bool) -> AsyncIterator[Frame]:
+    async def frames(self, listener: Listener, clock: _Clock, *, previews: bool) -> AsyncGenerator[Frame, None]:
         while not listener.closed and await clock.may_go_on():
             listener.watches = self._job.status in ("running", "canceling")
             if listener.watches:
@@ -229,7 +229,7 @@ def image_type(data: bytes) -> str:
 
 async def of_all(
     context: Context, audience: Audience, caller: object, listener: Listener, *, last: Position | None, check: Check
-) -> AsyncIterator[Frame]:
+) -> AsyncGenerator[Frame, None]:
     """Everything that happens to the jobs of an audience, since `last` or from now on. Raises `TooManyWaiting` before
     the first frame."""
     feed = context.dispatcher.feed

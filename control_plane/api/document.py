@@ -20,7 +20,7 @@ import msgspec
 from control_plane import errors
 from control_plane.api import openai_errors
 from control_plane.api.forms import FIELD, FORM
-from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Comer, Person
+from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Comer, Follower, Person
 from control_plane.api.operation import Nothing, Operation
 from control_plane.errors import TesseraError
 from control_plane.wire.openai import ErrorBody
@@ -149,7 +149,7 @@ def _parameters(op: Operation) -> Iterator[Json]:
             "description": header.description,
             "schema": dict(header.schema),
         }
-    if op.guard.who in (Person, Comer):
+    if op.guard.who in (Person, Comer, Follower):
         yield _ON_BEHALF_OF
 
 

@@ -29,7 +29,7 @@ from control_plane.wire import Request as WireRequest
 MERGES_MAX = 8
 """How often a caller may have become part of another user while one request of theirs is answered."""
 
-Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 Who = TypeVar("Who")
 Body = TypeVar("Body")
@@ -167,7 +167,7 @@ def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], 
         scope = request.scope
         context: Context = scope["litestar_app"].state.context
         if extends:
-            _extend_deadline(scope["state"], op.wait_seconds)
+            extend_deadline(scope, op.wait_seconds)
         who = await check(request)
         if reads:
             count_read(scope, context, who)
@@ -196,7 +196,8 @@ def count_read(scope: Scope, context: Context, who: Person) -> None:
     scope["state"]["rate"] = context.reads.take(who.user_id, who.reads_per_minute, processes)
 
 
-def _extend_deadline(state: dict[str, Any], seconds: float) -> None:
-    deadline: asyncio.Timeout | None = state.get("deadline")
+def extend_deadline(scope: Scope, seconds: float | None) -> None:
+    """This request may take so much longer than others; None: for as long as it likes."""
+    deadline: asyncio.Timeout | None = scope["state"].get("deadline")
     if deadline is not None and (due := deadline.when()) is not None:
-        deadline.reschedule(due + seconds)
+        deadline.reschedule(due + seconds if seconds is not None else None)

@@ -7,7 +7,7 @@ most requests are too quick to need, so it is made after `WATCH_AFTER_SECONDS`. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from litestar.types import Receive
@@ -16,9 +16,11 @@ WATCH_AFTER_SECONDS = 0.02
 
 
 @contextmanager
-def watched(tasks: asyncio.TaskGroup, receive: Receive) -> Iterator[asyncio.Event]:
-    """An event that is set once the client has hung up."""
-    watch = _Watch(tasks, receive)
+def watched(
+    tasks: asyncio.TaskGroup, receive: Receive, leave: Callable[[], None] = lambda: None
+) -> Iterator[asyncio.Event]:
+    """An event that is set once the client has hung up; `leave` is called then."""
+    watch = _Watch(tasks, receive, leave)
     try:
         yield watch.gone
     finally:
@@ -26,8 +28,9 @@ def watched(tasks: asyncio.TaskGroup, receive: Receive) -> Iterator[asyncio.Even
 
 
 class _Watch:
-    def __init__(self, tasks: asyncio.TaskGroup, receive: Receive) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, receive: Receive, leave: Callable[[], None]) -> None:
         self.gone = asyncio.Event()
+        self._leave = leave
         self._tasks = tasks
         self._receive = receive
         self._task: asyncio.Task[None] | None = None
@@ -44,9 +47,13 @@ class _Watch:
             self._task = self._tasks.create_task(watch)
         except RuntimeError:  # the process is ending, so nobody will be waited for
             watch.close()
-            self.gone.set()
+            self._go()
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._go()
+
+    def _go(self) -> None:
         self.gone.set()
+        self._leave()

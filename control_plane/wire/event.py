@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal, get_args
 from uuid import UUID
+
+from msgspec import Meta
 
 from control_plane.wire import Message
 from control_plane.wire.job import JobView
@@ -24,6 +26,10 @@ EventName = Literal[
     "job.expired",
 ]
 """What can happen to a job. The last four end it."""
+EVENT_NAMES: tuple[EventName, ...] = get_args(EventName)
+_ONE = "|".join(name.replace(".", "[.]") for name in EVENT_NAMES)
+EventNames = Annotated[str, Meta(max_length=400, pattern=rf"^({_ONE})(,({_ONE}))*\Z")]
+"""Some of them, with commas in between."""
 
 
 class EventView(Message, frozen=True, kw_only=True):
