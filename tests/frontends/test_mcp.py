@@ -91,12 +91,11 @@ async def test_an_assistant_orders_watches_and_gets_a_picture(database_url: str,
 async def test_a_wait_that_is_over_leaves_the_job_to_status_and_cancel(database_url: str, tmp_path: Path) -> None:
     async with serving(database_url, tmp_path / "plane") as service, assistant(service, tmp_path) as client:
         late = said(await client.call_tool("generate", {"prompt": "x", "wait_seconds": 1, **SMALL}))
-        assert "queued" in late
-        assert "Call `status`" in late
         [job] = (await service.as_customer(f"{API}/jobs")).json["data"]
         looked = said(await client.call_tool("status", {"job_id": job["id"]}))
-        assert looked == late
-        assert looked.startswith(f"Job {job['id']}: queued: no worker for this model is connected")
+        for told in (late, looked):
+            assert told.startswith(f"Job {job['id']}: queued: ")
+            assert "Call `status`" in told
         assert "canceled" in said(await client.call_tool("cancel", {"job_id": job["id"]}))
 
 
