@@ -19,7 +19,7 @@ Format = Literal["auto", "json", "console"]
 
 QUIET = ("uvicorn", "uvicorn.access", "asyncio", "psycopg", "psycopg.pool")
 """Third parties that are heard only when something is wrong."""
-SECRET = re.compile(r"\b(ts[a-z]_)[A-Za-z0-9_\-]{4,}|(?<=://)([^\s:/@]*):[^\s/@]+@")
+SECRET = re.compile(r"\b(ts[a-z]_|whsec_)[A-Za-z0-9_\-+/=]{4,}|(?<=://)([^\s:/@]*):[^\s/@]+@")
 """Our credentials by their prefixes, and the password inside a URL."""
 
 

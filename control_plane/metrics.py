@@ -54,6 +54,17 @@ etas_judged = Counter(
 eta_p50_hits = Counter("tessera_eta_p50_hits", "Of these, done within the median that was told.", registry=registry)
 eta_p90_hits = Counter("tessera_eta_p90_hits", "Of these, done within the p90: nine of ten.", registry=registry)
 
+webhook_deliveries = Counter(
+    "tessera_webhook_deliveries",
+    "Attempts to deliver a message: delivered, failed (and tried again later), dead.",
+    ("outcome",),
+    registry=registry,
+)
+webhook_oldest_due_seconds = Gauge(
+    "tessera_webhook_oldest_due_seconds", "For how long the oldest message has been due.", registry=registry
+)
+webhooks_sending = Gauge("tessera_webhooks_sending", "Messages on their way from this process.", registry=registry)
+
 _LANE = ("kind", "model", "vram_gib")
 lane_jobs_waiting = Gauge(
     "tessera_lane_jobs_waiting", "Jobs in line, counted up to a thousand.", _LANE, registry=registry

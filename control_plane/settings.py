@@ -120,6 +120,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a signed download URL is good for."""
     body_bytes_max: Annotated[int, Meta(ge=1024, le=64 * 1024**2)] = 1024**2
     """Largest request body that is not an upload."""
+    webhook_networks: Networks = Networks()
+    """Where webhooks may go besides the public Internet, there also by http and to any port: `127.0.0.0/8` for trials."""
     request_seconds: Seconds = 30.0
     """Deadline of a request, not counting the wait of a long poll."""
     images_wait_seconds: Annotated[float, Meta(gt=0, le=600)] = 540.0

@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.queue",
     "tests.fixtures.worker",
     "tests.fixtures.api",
+    "tests.fixtures.receiver",
     "tests.fixtures.people",
     "tests.fixtures.money",
     "tests.fixtures.bucket",
