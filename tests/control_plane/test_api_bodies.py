@@ -39,6 +39,8 @@ VALID: dict[str, Json] = {
     "file_report": {"job_id": str(uuid4()), "index": 0, "category": "person", "text": "that is me"},
     "quarantine_artifact": {"reason": "a real person"},
     "suspend_user": {"reason": "spam"},
+    "create_webhook": {"url": "https://receiver.invalid/", "events": ["job.failed"], "description": "mine"},
+    "change_webhook": {"url": "https://receiver.invalid/", "events": ["job.failed"], "disabled": False},
 }
 """For each operation with a body, one that is fine: every bad body below is this one with one thing changed."""
 
@@ -126,7 +128,9 @@ def _schemas(op: Operation) -> tuple[Json, Json]:
 
 
 def _address(op: Operation) -> str:
-    return plain_path(op.path).format(job_id=uuid4(), user_id=uuid4(), attempt=1, index=0)
+    return plain_path(op.path).format(
+        job_id=uuid4(), user_id=uuid4(), webhook_id=uuid4(), attempt=1, index=0
+    )
 
 
 def _headers(op: Operation, plane: Plane) -> dict[str, str]:
@@ -148,7 +152,7 @@ async def test_every_field_refuses_what_does_not_fit_and_says_where(op: Operatio
         for value in _unfit(_kind(field, found)):
             body = _with(VALID[op.name], pointer, value)
             answered = await control_plane.call(
-                "POST", _address(op), raw=json.dumps(body).encode(), headers=_headers(op, control_plane)
+                op.method, _address(op), raw=json.dumps(body).encode(), headers=_headers(op, control_plane)
             )
             assert answered.status == 422, (pointer, value, answered.body)
             assert answered.code == "invalid"
@@ -161,7 +165,7 @@ async def test_every_field_refuses_what_does_not_fit_and_says_where(op: Operatio
 @pytest.mark.parametrize("op", WITH_BODY, ids=lambda op: op.name)
 async def test_what_is_no_json_is_malformed(op: Operation, control_plane: Plane) -> None:
     for raw, code in BROKEN.values():
-        answered = await control_plane.call("POST", _address(op), raw=raw, headers=_headers(op, control_plane))
+        answered = await control_plane.call(op.method, _address(op), raw=raw, headers=_headers(op, control_plane))
         assert (answered.status, answered.code) in {(400, "malformed"), (422, "invalid")}, (raw, answered.body)
         if answered.status == 400:
             assert answered.json["errors"] == [{"pointer": "", "code": code, "detail": answered.json["detail"]}]
@@ -175,7 +179,7 @@ async def test_deep_nesting_is_refused(control_plane: Plane) -> None:
         for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
             nested = opening * depth + b"1" + closing * depth
             for raw in (nested, b'{"' + name + b'":' + nested + b"}", b'{"unknown":' + nested + b"}"):
-                answered = await control_plane.call("POST", _address(op), raw=raw, headers=_headers(op, control_plane))
+                answered = await control_plane.call(op.method, _address(op), raw=raw, headers=_headers(op, control_plane))
                 assert answered.status in (400, 422), (op.name, raw[:40], answered.body)
                 sent += 1
     assert sent == len(WITH_BODY) * 12

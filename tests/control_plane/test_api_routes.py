@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from control_plane import api
+from control_plane import api, deliveries, webhooks
 from control_plane.api import guards, openai_errors
 from control_plane.api.document import plain_path
-from control_plane.api.operation import Operation, declared
+from control_plane.api.operation import Nothing, Operation, declared
 from control_plane.app import create_app
 from control_plane.settings import Settings
+from control_plane.wire.webhook import WebhookRequest
 from tests.fixtures.api import API, Plane
 from tests.fixtures.worker import Service, picture
 
@@ -34,12 +35,30 @@ async def _done(service: Service) -> str:
     return str((await service.done())["id"])
 
 
+async def _webhook(service: Service) -> str:
+    wanted = WebhookRequest(url="https://receiver.invalid/hook")
+    return str((await webhooks.create(service.context.database, service.user_id, wanted, ())).webhook.id)
+
+
+async def _delivery(service: Service) -> str:
+    """Below its webhook, as in the path."""
+    webhook_id = await _webhook(service)
+    return f"{webhook_id}/{(await deliveries.test(service.context.database, service.user_id, UUID(webhook_id))).id}"
+
+
 STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
     "get_job": _queued,
     "cancel_job": _queued,
     "get_preview": _shown,
     "get_own_artifact": _done,
     "erase_artifacts": _done,
+    "get_webhook": _webhook,
+    "change_webhook": _webhook,
+    "delete_webhook": _webhook,
+    "rotate_webhook_secret": _webhook,
+    "test_webhook": _webhook,
+    "list_deliveries": _webhook,
+    "redeliver": _delivery,
 }
 """Every operation of a person that names a thing by id, and the job of somebody else that it is tried on."""
 
@@ -125,11 +144,12 @@ async def test_somebody_elses_looks_like_nobodys(name: str, control_plane: Plane
     op = next(op for op in api.operations() if op.name == name)
     job_id = await STRANGERS[name](control_plane.service)
     stranger = await control_plane.user_key()
-    foreign = await control_plane.call(op.method, _filled(op, job_id), stranger)
-    missing = await control_plane.call(op.method, _filled(op, str(uuid4())), stranger)
+    body = None if op.body is Nothing else {}
+    foreign = await control_plane.call(op.method, _filled(op, job_id), stranger, body)
+    missing = await control_plane.call(op.method, _filled(op, str(uuid4())), stranger, body)
     assert foreign.status == missing.status == 404
     assert _same(foreign.json) == _same(missing.json)
-    own = await control_plane.call(op.method, _filled(op, job_id), control_plane.service.key)
+    own = await control_plane.call(op.method, _filled(op, job_id), control_plane.service.key, body)
     assert own.status < 400, own.body
 
 
@@ -151,7 +171,8 @@ async def test_a_list_has_only_ones_own_jobs(control_plane: Plane) -> None:
 
 
 def _filled(op: Operation, job_id: str) -> str:
-    ids = dict.fromkeys(("job_id", "report_id", "user_id"), job_id)
+    job_id, _, within = job_id.partition("/")
+    ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id"), job_id) | {"delivery_id": within or job_id}
     named = {"slug": "invalid", "provider": "telegram", "model": "testcard"}
     values = {**ids, **named, "number": "1", "attempt": "1", "index": "0"}
     return plain_path(op.path).format(**values)
