@@ -36,6 +36,7 @@ from control_plane.credentials import Credentials
 from control_plane.database import Database
 from control_plane.disk import Disk
 from control_plane.dispatch import Dispatcher
+from control_plane.idempotency import Repetitions
 from control_plane.intake import Intake
 from control_plane.models import Catalogue
 from control_plane.notify import RESYNC
@@ -92,6 +93,7 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
         await database.close()
 
 
+                await context.repetitions.write()
 def _context(settings: Settings, database: Database, conduct: Conduct, tasks: asyncio.TaskGroup) -> Context:
     disk, store = Disk(settings), open_store(settings)
     return Context(
@@ -104,6 +106,7 @@ def _context(settings: Settings, database: Database, conduct: Conduct, tasks: as
         catalogue=Catalogue(database, LIVE_SECONDS),
         lines=Lines(database, LIVE_SECONDS),
         disk=disk,
+        repetitions=Repetitions(database),
         signing_keys=SigningKeys(),
         store=store,
         uploads=Uploads(database, store, disk, settings.artifact_bytes_max),

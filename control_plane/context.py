@@ -11,6 +11,7 @@ from control_plane.credentials import Credentials
 from control_plane.database import Database
 from control_plane.disk import Disk
 from control_plane.dispatch import Dispatcher
+from control_plane.idempotency import Repetitions
 from control_plane.intake import Intake
 from control_plane.models import Catalogue
 from control_plane.rates import Reads
@@ -28,6 +29,7 @@ class Context:
     database: Database
     dispatcher: Dispatcher
     credentials: Credentials
+    repetitions: Repetitions
     reads: Reads
     conduct: Conduct
     catalogue: Catalogue

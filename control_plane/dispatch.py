@@ -137,7 +137,6 @@ class Dispatcher:
             rows, given_out = [handed[0]], handed[1]
         else:
             rows = await admission.submit(self.database, placed, spent_plans=spent)
-        self.feed.touch()
         served = [self.admitted(order, row, given_out) for order, row in zip(orders, rows, strict=True)]
         if any(served):
             for _ in range(AGENT_TURNS):
@@ -150,6 +149,7 @@ class Dispatcher:
             return False
         if self._counts(order.lane_id):
             metrics.jobs_submitted.inc()
+        self.feed.touch()
         self.board.pooled(order.lane_id, row.pool, order.cost)
         return row.job_id == given_out or self.offer_work(order.lane_id, row.tag)
 

@@ -282,6 +282,15 @@ class NoSuchModel(TesseraError):
     slug, status = "no-such-model", 422
 
 
+class IdempotencyInFlight(TesseraError):
+    """The request with this Idempotency-Key is still being answered.
+
+    Repeat it after as long as `Retry-After` says; it will not be done twice.
+    """
+
+    slug, status = "idempotency-in-flight", 409
+
+
 class ModeratedInput(TesseraError):
     """The order is against the rules of conduct of this service.
 

@@ -19,7 +19,16 @@ from control_plane.admission import URGENT_TOKENS, Order
 from control_plane.context import Context
 from control_plane.credentials import ApiKey
 from control_plane.database import Query
-from control_plane.errors import DiskLow, Invalid, ModeratedInput, NotFound, PlanForbids, Rate, TesseraError
+from control_plane.errors import (
+    DiskLow,
+    Invalid,
+    ModeratedInput,
+    NoSuchModel,
+    NotFound,
+    PlanForbids,
+    Rate,
+    TesseraError,
+)
 from control_plane.models import Model
 from control_plane.plans import Standing
 from control_plane.simulate import Outcome
@@ -146,16 +155,23 @@ async def submit(
     """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `ModeratedInput`, `DiskLow` and
     what the dispatcher refuses. `key` is the Idempotency-Key; what was accepted under it stays so, also when the rules
     of conduct have changed since, or the input is gone. `by`: whose daily cap it counts for."""
+    async with context.repetitions.alone(user_id, key):
+        return await _submit(context, user_id, order, key, repeat_of, by)
+
+
+async def _submit(
+    context: Context, user_id: UUID, order: SubmitRequest, key: str | None, repeat_of: UUID | None, by: ApiKey | None
+) -> Placed:
     request_sha256 = _digest(order, repeat_of) if key is not None else None
     try:
         ready = await prepare(context, user_id, order)
         policy_version = context.conduct.check(ready.spec)
-    except (ModeratedInput, Invalid):
+        context.disk.check()
+    except (ModeratedInput, Invalid, NoSuchModel, DiskLow):
         known = await context.database.one(ACCEPTED, {"user_id": user_id, "key": key, "request_sha256": request_sha256})
         if known is None:
             raise
-        return Placed(job=await view(context, user_id, known), replayed=True, rate=None)
-    context.disk.check()
+        return Placed(job=await _replayed(context, user_id, known, key), replayed=True, rate=None)
     await knock(context, user_id, ready)
     sent_at = context.lines.clock()
     placed = ready.order(user_id, policy_version, key, request_sha256, repeat_of=repeat_of)
@@ -166,11 +182,13 @@ async def submit(
             raise await explained(context, user_id, ready.size, error) from None
     if submitted.created_at is None:
         await caps.unspend(context.database, by, ready.cost)
-        job = await view(context, user_id, submitted.job_id)
+        job = await _replayed(context, user_id, submitted.job_id, key)
         return Placed(job=job, replayed=submitted.replayed, rate=submitted.rate)
     test = is_test(user_id)
     queued = Queued(id=submitted.job_id, tag=submitted.tag, cost=ready.cost, test=test)
     told = await context.lines.arrived(ready.lane_id, views.bound(context, ready.lane_id), queued, sent_at)
+    if key is not None:
+        context.repetitions.keep(user_id, key, told)
     fresh = JobFacts(
         id=submitted.job_id,
         test=test,
@@ -180,6 +198,15 @@ async def submit(
         repeat_of=repeat_of,
     )
     return Placed(job=views.view(context, fresh, ready.spec, order.metadata), replayed=False, rate=submitted.rate)
+
+
+async def _replayed(context: Context, user_id: UUID, job_id: UUID, key: str | None) -> JobView:
+    """The answer that the order got the first time, whatever has become of the job since. Raises `NotFound`."""
+    row = await context.database.one(GET, {"user_id": user_id, "job_id": job_id})
+    if row is None:
+        raise _not_found()
+    told = await context.repetitions.kept(user_id, key) if key is not None else None
+    return views.ordered(context, row, told or await views.waits(context, row))
 
 
 def _digest(order: SubmitRequest, repeat_of: UUID | None) -> bytes:

@@ -108,7 +108,7 @@ async def viewed(context: Context, row: JobRow) -> JobView:
         started_at=row.started_at,
         finished_at=row.finished_at,
         error_code=row.error_code,
-        waiting=await _waiting(context, row) if status == "queued" else None,
+        waiting=await waits(context, row),
         progress=_progress(row) if status in ("running", "canceling") else None,
         artifacts=_artifacts(row.artifacts) if row.artifacts is not None else [],
         provenance=_provenance(row.provenance) if row.provenance is not None else None,
@@ -118,7 +118,25 @@ async def viewed(context: Context, row: JobRow) -> JobView:
     return view(context, facts, ordered, _metadata(row.metadata))
 
 
-async def _waiting(context: Context, row: JobRow) -> Waiting:
+def ordered(context: Context, row: JobRow, told: Waiting | None) -> JobView:
+    """The job as it was told when it was ordered, with what was said of the wait then."""
+    spec = _ordered(row.spec)
+    facts = JobFacts(
+        id=row.id,
+        test=row.test,
+        cost=row.cost,
+        created_at=row.created_at,
+        waiting=told,
+        batch_id=spec.batch_id,
+        repeat_of=spec.repeat_of,
+    )
+    return view(context, facts, spec, _metadata(row.metadata))
+
+
+async def waits(context: Context, row: JobRow) -> Waiting | None:
+    """Why the job is still waiting, if it is."""
+    if states.status(row.state, row.phase, row.cancel_requested) != "queued":
+        return None
     found = await line(context, row.lane_id)
     queued = Queued(id=row.id, tag=row.tag, cost=row.cost, phase=row.phase, capped=row.capped)
     return waiting.explain(found, queued)
@@ -185,14 +203,6 @@ def _error(code: str | None) -> JobError | None:
 
 
 def _artifact_view(context: Context, job_id: UUID, row: ArtifactRow) -> ArtifactView:
-    url = signing.artifact_url(
-        context.signing_keys,
-        context.settings.base_url,
-        job_id,
-        row.index,
-        context.settings.artifact_url_seconds,
-        context.signing_keys.now(),
-    )
     return ArtifactView(
         index=row.index,
         url=url,

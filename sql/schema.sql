@@ -517,6 +517,7 @@ CREATE TABLE public.idempotency_keys (
     request_sha256 bytea NOT NULL,
     job_id uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    waiting jsonb,
     CONSTRAINT idempotency_keys_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255))),
     CONSTRAINT idempotency_keys_request_sha256_check CHECK ((octet_length(request_sha256) = 32))
 );
@@ -1697,6 +1698,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.guesses TO tessera_app;
 GRANT SELECT,INSERT,DELETE ON TABLE public.idempotency_keys TO tessera_app;
 
 GRANT UPDATE(job_id) ON TABLE public.idempotency_keys TO tessera_app;
+
+GRANT UPDATE(waiting) ON TABLE public.idempotency_keys TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.identities TO tessera_app;
 

@@ -19,6 +19,7 @@ from control_plane.cursors import CURSOR_LENGTH_MAX
 from control_plane.errors import (
     DiskLow,
     Forbidden,
+    IdempotencyInFlight,
     IdempotencyMismatch,
     ModeratedInput,
     NoSuchModel,
@@ -46,6 +47,7 @@ IDEMPOTENCY_KEY = Header(
 SUBMIT_PROBLEMS = (
     NoSuchModel,
     ModeratedInput,
+    IdempotencyInFlight,
     IdempotencyMismatch,
     TokensShort,
     PlanForbids,
@@ -114,7 +116,7 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     """Order a picture or a video.
 
     When this answers 201, the job is on disk and will not be lost. Send an `Idempotency-Key` to make it safe to
-    repeat. A repetition is answered with `Idempotent-Replayed: true` and the job as it is by then. With
+    repeat. A repetition is answered with `Idempotent-Replayed: true` and what was answered the first time. With
     `Prefer: wait=30` the answer comes when the job is over, or after so many seconds, with the job as it is by then.
     """
     key = idempotency_key(call)

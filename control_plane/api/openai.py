@@ -26,6 +26,7 @@ from control_plane.api.presence import watched
 from control_plane.context import Context
 from control_plane.errors import (
     DiskLow,
+    IdempotencyInFlight,
     IdempotencyMismatch,
     ModeratedInput,
     NoSuchModel,
@@ -52,7 +53,7 @@ OWNER = "tessera"
 TAG = "OpenAI's shape"
 EVENT_STREAM = "text/event-stream"
 ORDER_PROBLEMS = (
-    *(NoSuchModel, ModeratedInput, IdempotencyMismatch, TokensShort, PlanForbids, Suspended),
+    *(NoSuchModel, ModeratedInput, IdempotencyInFlight, IdempotencyMismatch, TokensShort, PlanForbids, Suspended),
     *(RateLimited, QueueFull, Paused, DiskLow),
 )
 
