@@ -42,11 +42,13 @@ from control_plane.models import Catalogue
 from control_plane.notify import RESYNC
 from control_plane.rates import Reads
 from control_plane.relay import Relay
+from control_plane.sandbox import Sandbox
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.slots import LIVE_SECONDS
 from control_plane.store import open_store
 from control_plane.sweeper import Sweeper
+from control_plane.thumbnails import Thumbnails
 from control_plane.waiting import Lines
 
 STOP_SECONDS = 10
@@ -80,7 +82,10 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
             sweeper = Sweeper(database, context.store, context.signing_keys, settings)
             courier = Courier(context)
             relay = Relay(database, courier.wake)
-            running = (sweeper.run(), context.credentials.run_uses(), conduct.run(), courier.run(), relay.run())
+            running = [sweeper.run(), context.credentials.run_uses(), conduct.run(), courier.run(), relay.run()]
+            running.append(context.repetitions.run())
+            if settings.sandbox:
+                running.append(Sandbox(context.dispatcher, context.uploads).run())
             loops = [tasks.create_task(loop) for loop in running]
             try:
                 yield context
@@ -88,12 +93,12 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
                 for loop in loops:
                     loop.cancel()
                 await context.credentials.write_uses()
+                await context.repetitions.write()
                 await context.dispatcher.stop()
     finally:
         await database.close()
 
 
-                await context.repetitions.write()
 def _context(settings: Settings, database: Database, conduct: Conduct, tasks: asyncio.TaskGroup) -> Context:
     disk, store = Disk(settings), open_store(settings)
     return Context(
@@ -101,14 +106,15 @@ def _context(settings: Settings, database: Database, conduct: Conduct, tasks: as
         database=database,
         dispatcher=Dispatcher(database, settings, tasks),
         credentials=Credentials(database),
+        repetitions=Repetitions(database),
         reads=Reads(),
         conduct=conduct,
         catalogue=Catalogue(database, LIVE_SECONDS),
         lines=Lines(database, LIVE_SECONDS),
         disk=disk,
-        repetitions=Repetitions(database),
         signing_keys=SigningKeys(),
         store=store,
+        thumbnails=Thumbnails(store, settings.data_dir / "spool"),
         uploads=Uploads(database, store, disk, settings.artifact_bytes_max),
         intake=Intake(database, store, disk, conduct, settings.data_dir / "scratch"),
         tasks=tasks,

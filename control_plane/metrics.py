@@ -33,6 +33,7 @@ jobs_released = Counter("tessera_jobs_released", "Leases given back unharmed.", 
 jobs_reaped = Counter("tessera_jobs_reaped", "Expired leases taken back.", ("phase",), registry=registry)
 jobs_canceled = Counter("tessera_jobs_canceled", "Cancellations accepted.", registry=registry)
 jobs_expired = Counter("tessera_jobs_expired", "Jobs that did not start within their max_wait.", registry=registry)
+sandbox_jobs = Counter("tessera_sandbox_jobs", "Jobs of test keys that ended here.", ("state",), registry=registry)
 orders_moderated = Counter(
     "tessera_orders_moderated", "Orders refused by the rules of conduct.", ("category",), registry=registry
 )

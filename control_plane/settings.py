@@ -129,6 +129,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pool_size: Annotated[int, Meta(ge=2, le=200)] = 8
     """Database connections of one process, besides the one that listens."""
 
+    sandbox: bool = True
+    """Whether this process draws what test keys order; where none does, their orders wait."""
+
     policy: Path | None = None
     """TOML file with the rules of conduct, read again when it changes; unset = those that come with Tessera."""
 

@@ -32,7 +32,7 @@ Outcome = Literal[
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 KEY = "simulate"
-CAUSES: dict[Outcome, FailCause] = {
+CAUSES: dict[str, FailCause] = {
     "oom": "oom",
     "engine_crash": "engine_crash",
     "missing_model": "missing_model",
