@@ -21,6 +21,7 @@ from agent.retry import Verdict, persist, verdict
 from agent.slot import Slot
 from agent.work import Ending, Work
 from control_plane.wire.job import Progress
+from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import (
     Claimed,
     CompleteRequest,
@@ -78,7 +79,7 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
             slot.fall_idle()
             for output in outputs:
                 await _upload(work, duty, output)
-            return CompleteRequest(artifacts=len(outputs))
+            return CompleteRequest(artifacts=len(outputs), provenance=_made(outputs))
     except EngineError as error:
         log.warning("attempt.failed", job_id=str(work.lease.job_id), cause=error.cause, problem=error.message)
         return FailRequest(cause=error.cause, message=error.message[:MESSAGE_LENGTH_MAX].replace("\x00", ""))
@@ -195,6 +196,12 @@ async def _complete(work: Work, slot: Slot, duty: Duty, outcome: CompleteRequest
     both = msgspec.structs.replace(outcome, claim=claim)
     with slot.ask():
         return await persist(lambda: duty.client.complete(work.lease, both), "complete")
+
+
+def _made(outputs: list[Output]) -> Provenance | None:
+    """What all files were made with; they differ in their seeds."""
+    made = [output.made for output in sorted(outputs, key=lambda output: output.index) if output.made is not None]
+    return msgspec.structs.replace(made[0], seeds=[seed for each in made for seed in each.seeds]) if made else None
 
 
 def _name(outcome: Outcome) -> str:

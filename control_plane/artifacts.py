@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
+from typing import BinaryIO
 from uuid import UUID
 
 import msgspec
@@ -33,8 +34,10 @@ from control_plane.errors import (
     TooLarge,
     TooManyWaiting,
     Unavailable,
+    Unmarked,
     UnsupportedMediaType,
 )
+from control_plane.marking import is_marked
 from control_plane.probe import Media, UnknownMedia, media
 from control_plane.states import TERMINAL, State
 from control_plane.store import Address, Label, Staged, Store, new_key, staging_key
@@ -258,9 +261,18 @@ async def _verified(upload: Upload, staged: Staged) -> Media:
     if await staged.sha256() != upload.sha256:
         raise ArtifactMismatch("The SHA-256 of what arrived is not the announced one. Send the file again.")
     try:
-        return await staged.inspect(media)
+        found, marked = await staged.inspect(_looked_at)
     except UnknownMedia as error:
         raise UnsupportedMediaType(str(error)) from error
+    if not marked:
+        raise Unmarked("The file does not say in its XMP metadata that it was made by AI. Update the agent.")
+    return found
+
+
+def _looked_at(file: BinaryIO, size: int) -> tuple[Media, bool]:
+    """What the file is, and whether it carries the mark."""
+    found = media(file, size)
+    return found, is_marked(file, size, found.mime_type)
 
 
 def _same(upload: Upload, there: Added) -> Uploaded:

@@ -264,6 +264,15 @@ class ArtifactMismatch(TesseraError):
     slug, status = "artifact-mismatch", 422
 
 
+class Unmarked(TesseraError):
+    """The file does not say that it was made by AI.
+
+    Its XMP metadata must have IPTC's `DigitalSourceType`. Agents write it into every file; update the agent.
+    """
+
+    slug, status = "unmarked", 422
+
+
 class IdempotencyMismatch(TesseraError):
     """This Idempotency-Key was used with another request.
 
@@ -273,15 +282,6 @@ class IdempotencyMismatch(TesseraError):
     slug, status = "idempotency-mismatch", 422
 
 
-class NoSuchModel(TesseraError):
-    """No such model is offered.
-
-    GET /api/v1/models lists what is.
-    """
-
-    slug, status = "no-such-model", 422
-
-
 class IdempotencyInFlight(TesseraError):
     """The request with this Idempotency-Key is still being answered.
 
@@ -289,6 +289,15 @@ class IdempotencyInFlight(TesseraError):
     """
 
     slug, status = "idempotency-in-flight", 409
+
+
+class NoSuchModel(TesseraError):
+    """No such model is offered.
+
+    GET /api/v1/models lists what is.
+    """
+
+    slug, status = "no-such-model", 422
 
 
 class ModeratedInput(TesseraError):

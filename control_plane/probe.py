@@ -42,8 +42,8 @@ class UnknownMedia(Exception):
 def media(file: BinaryIO, bytes: int) -> Media:
     """What the file of `bytes` bytes holds; raises `UnknownMedia`."""
     try:
-        found = _recognised(_Window(_Reader(file), 0, bytes))
-    except (struct.error, _CutOffError) as error:
+        found = _recognised(Window(Reader(file), 0, bytes))
+    except (struct.error, CutOffError) as error:
         raise UnknownMedia("The file is cut off or its headers are broken.") from error
     if not (0 < found.width <= SIDE_MAX and 0 < found.height <= SIDE_MAX):
         raise UnknownMedia(f"Sides must be from 1 to {SIDE_MAX} pixels.")
@@ -52,11 +52,11 @@ def media(file: BinaryIO, bytes: int) -> Media:
     return found
 
 
-class _CutOffError(Exception):
+class CutOffError(Exception):
     """A length leads beyond the end of the file, or too many reads were needed."""
 
 
-class _Reader:
+class Reader:
     """The file and how many reads of it are left."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -68,30 +68,30 @@ class _Reader:
         self._file.seek(at)
         data = self._file.read(length)
         if len(data) != length or self._reads_left < 0:
-            raise _CutOffError
+            raise CutOffError
         return data
 
 
-class _Window:
+class Window:
     """A part of the file, from `start` to `end`; reading outside of it is an error."""
 
-    def __init__(self, file: _Reader, start: int, end: int) -> None:
+    def __init__(self, file: Reader, start: int, end: int) -> None:
         self._file = file
         self.start = start
         self.end = end
 
     def read(self, at: int, length: int) -> bytes:
         if at < self.start or at + length > self.end:
-            raise _CutOffError
+            raise CutOffError
         return self._file.read(at, length)
 
-    def part(self, start: int, end: int) -> _Window:
+    def part(self, start: int, end: int) -> Window:
         if not self.start <= start <= end <= self.end:
-            raise _CutOffError
-        return _Window(self._file, start, end)
+            raise CutOffError
+        return Window(self._file, start, end)
 
 
-def _recognised(file: _Window) -> Media:
+def _recognised(file: Window) -> Media:
     head = file.read(0, min(16, file.end))
     if head.startswith(_PNG):
         return _png(file)
@@ -106,19 +106,19 @@ def _recognised(file: _Window) -> Media:
     raise UnknownMedia("The content is none of PNG, JPEG, WebP, MP4 and WebM.")
 
 
-def _png(file: _Window) -> Media:
+def _png(file: Window) -> Media:
     length, name, width, height = struct.unpack(">I4sII", file.read(8, 16))
     if name != b"IHDR" or length != 13 or file.read(file.end - len(_PNG_END), len(_PNG_END)) != _PNG_END:
-        raise _CutOffError
+        raise CutOffError
     return Media("image/png", width, height)
 
 
-def _jpeg(file: _Window) -> Media:
+def _jpeg(file: Window) -> Media:
     at = 2
     while True:
         fill, marker = file.read(at, 2)
         if fill != 0xFF:
-            raise _CutOffError
+            raise CutOffError
         if marker == 0xFF:  # padding before a marker
             at += 1
         elif marker in _JPEG_BARE:
@@ -127,15 +127,15 @@ def _jpeg(file: _Window) -> Media:
             height, width = struct.unpack(">HH", file.read(at + 5, 4))
             return Media("image/jpeg", width, height)
         elif marker in (0xD9, 0xDA):  # the end, or pixels before any frame
-            raise _CutOffError
+            raise CutOffError
         else:
             at += 2 + _at_least(2, struct.unpack(">H", file.read(at + 2, 2))[0])
 
 
-def _webp(file: _Window) -> Media:
+def _webp(file: Window) -> Media:
     riff_bytes = struct.unpack("<I", file.read(4, 4))[0]
     if file.end not in (riff_bytes + 8, riff_bytes + 8 + riff_bytes % 2):
-        raise _CutOffError
+        raise CutOffError
     name = file.read(12, 4)
     if name == b"VP8X":
         raw = file.read(24, 6)
@@ -146,7 +146,7 @@ def _webp(file: _Window) -> Media:
     if name == b"VP8 " and file.read(23, 3) == b"\x9d\x01\x2a":
         width, height = struct.unpack("<HH", file.read(26, 4))
         return Media("image/webp", width & 0x3FFF, height & 0x3FFF)
-    raise _CutOffError
+    raise CutOffError
 
 
 def _u24(raw: bytes) -> int:
@@ -155,19 +155,19 @@ def _u24(raw: bytes) -> int:
 
 def _at_least(least: int, value: int) -> int:
     if value < least:
-        raise _CutOffError
+        raise CutOffError
     return value
 
 
-def _mp4(file: _Window) -> Media:
+def _mp4(file: Window) -> Media:
     """The largest track that has a size; a whole file's boxes fill it to the last byte."""
-    movies = [box for name, box in _boxes(file) if name == b"moov"]
+    movies = [box for name, box in boxes(file) if name == b"moov"]
     sizes = [
         size
         for movie in movies
-        for name, track in _boxes(movie)
+        for name, track in boxes(movie)
         if name == b"trak"
-        for inner, header in _boxes(track)
+        for inner, header in boxes(track)
         if inner == b"tkhd" and (size := _track_size(header))
     ]
     if not sizes:
@@ -176,7 +176,7 @@ def _mp4(file: _Window) -> Media:
     return Media("video/mp4", width, height)
 
 
-def _boxes(within: _Window) -> Iterator[tuple[bytes, _Window]]:
+def boxes(within: Window) -> Iterator[tuple[bytes, Window]]:
     """(name, content) of each box: a size of 1 means that 64 bits of size follow, of 0 that it is the last."""
     at = within.start
     while at != within.end:
@@ -190,7 +190,7 @@ def _boxes(within: _Window) -> Iterator[tuple[bytes, _Window]]:
         at += size
 
 
-def _track_size(header: _Window) -> tuple[int, int] | None:
+def _track_size(header: Window) -> tuple[int, int] | None:
     """The last eight bytes of a track header are its size as 16.16 fixed point; sound has none."""
     width, height = struct.unpack(">II", header.read(header.end - 8, 8))
     return (width >> 16, height >> 16) if width >> 16 and height >> 16 else None
@@ -200,23 +200,23 @@ _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _DOC_TYPE, _PIXEL_WIDTH, _PIXEL_HEIGHT = 0x4282, 0xB0, 0xBA
 
 
-def _webm(file: _Window) -> Media:
+def _webm(file: Window) -> Media:
     """EBML header with DocType webm, then Segment / Tracks / TrackEntry / Video."""
-    parts = _elements(file)
+    parts = elements(file)
     _, header = next(parts)
-    kinds = [raw.read(raw.start, min(8, raw.end - raw.start)) for name, raw in _elements(header) if name == _DOC_TYPE]
+    kinds = [raw.read(raw.start, min(8, raw.end - raw.start)) for name, raw in elements(header) if name == _DOC_TYPE]
     if not kinds or kinds[0].rstrip(b"\x00") != b"webm":
         raise UnknownMedia("The Matroska file is not WebM.")
     video = _descend(file.part(header.end, file.end), (_SEGMENT, _TRACKS, _TRACK, _VIDEO))
     if video is None:
         raise UnknownMedia("The WebM file has no video track.")
-    sizes = {name: int.from_bytes(raw.read(raw.start, min(8, raw.end - raw.start))) for name, raw in _elements(video)}
+    sizes = {name: int.from_bytes(raw.read(raw.start, min(8, raw.end - raw.start))) for name, raw in elements(video)}
     return Media("video/webm", sizes.get(_PIXEL_WIDTH, 0), sizes.get(_PIXEL_HEIGHT, 0))
 
 
-def _descend(within: _Window, path: tuple[int, ...]) -> _Window | None:
+def _descend(within: Window, path: tuple[int, ...]) -> Window | None:
     """The first element at `path`, looking into every branch of that name."""
-    for name, content in _elements(within):
+    for name, content in elements(within):
         if name == path[0]:
             found = content if len(path) == 1 else _descend(content, path[1:])
             if found is not None:
@@ -224,7 +224,7 @@ def _descend(within: _Window, path: tuple[int, ...]) -> _Window | None:
     return None
 
 
-def _elements(within: _Window) -> Iterator[tuple[int, _Window]]:
+def elements(within: Window) -> Iterator[tuple[int, Window]]:
     """(id, content) of each element; one of unknown size, as live muxers write, lasts to the end of its parent."""
     at = within.start
     while at != within.end:
@@ -235,12 +235,12 @@ def _elements(within: _Window) -> Iterator[tuple[int, _Window]]:
         at = end
 
 
-def _vint(within: _Window, at: int, *, keep_marker: bool) -> tuple[int, int]:
+def _vint(within: Window, at: int, *, keep_marker: bool) -> tuple[int, int]:
     """(value, where it ends) of a variable-length integer; -1 for the size that means unknown."""
     first = within.read(at, 1)[0]
     length = 9 - first.bit_length()
     if length > 8:
-        raise _CutOffError
+        raise CutOffError
     value = int.from_bytes(within.read(at, length))
     if keep_marker:
         return value, at + length

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from control_plane.wire.job import JobSpec, Progress
+from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import Capability, FailCause
 
 INTERRUPT_SECONDS = 2.0
@@ -27,9 +28,13 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True):
+    """A file that is whole, says that it was made by AI (`marking`), and will not change any more."""
+
     index: int
     path: Path
     mime_type: str
+    made: Provenance | None = None
+    """What it was made with."""
 
 
 class Done(msgspec.Struct, frozen=True):

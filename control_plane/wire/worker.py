@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from control_plane.wire import Message
 from control_plane.wire.job import JobKind, JobSpec, Progress
+from control_plane.wire.provenance import Provenance
 
 LEASE_TOKEN_HEADER = "Tessera-Lease-Token"
 ARTIFACT_SHA256_HEADER = "Tessera-Content-SHA256"
@@ -181,6 +182,8 @@ class CompleteRequest(Message, frozen=True, kw_only=True):
     """How many were uploaded under this attempt; all must be there."""
     claim: ClaimRequest | None = None
     """Asks for the next lease in the same round trip. Its `wait` is ignored."""
+    provenance: Provenance | None = None
+    """What the files were made with, for whoever wants to make them again."""
 
 
 class FailRequest(Message, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,18 @@ from PIL import Image
 
 from agent.engine import EngineError
 from agent.engine.comfyui.feed import parse_binary, parse_text
+from control_plane.wire.provenance import ModelFile
 from control_plane.wire.worker import PREVIEW_BYTES_MAX, Capability
-from tests.fixtures.comfyui import GENUINE_URL, asked, engine_on, looked_at, order, ran, until_under_way
+from tests.fixtures.comfyui import (
+    GENUINE_URL,
+    PATIENCE_SECONDS,
+    asked,
+    engine_on,
+    looked_at,
+    order,
+    ran,
+    until_under_way,
+)
 from tests.fixtures.pictures import as_input, drawn, encoded, lay
 
 LONG_STEPS = 80
@@ -33,13 +44,37 @@ async def test_a_run_tells_its_progress_shows_previews_and_makes_every_file(tmp_
     assert [looked_at(output.path)[0] for output in told.outputs] == [(256, 256)] * 2
 
 
-async def test_a_file_says_nothing_of_the_graph_and_who_made_it(tmp_path: Path) -> None:
+async def test_a_file_says_nothing_of_the_graph_and_nothing_of_the_order_when_it_must_not(tmp_path: Path) -> None:
     async with engine_on(tmp_path / "comfyui") as engine:
-        told = await ran(engine, order("a secret wish", seed=12), tmp_path / "job")
-    path = told.outputs[0].path
-    assert looked_at(path)[1] == {"Software": "Tessera", "Source": "sd15, seed 12"}
-    assert b"secret" not in path.read_bytes()
-    assert b"KSampler" not in path.read_bytes()
+        silent = await ran(engine, order("a secret wish", seed=12, embed_metadata=False), tmp_path / "silent")
+        told = await ran(engine, order("a secret wish", seed=12), tmp_path / "told")
+    for path in (silent.outputs[0].path, told.outputs[0].path):
+        assert set(looked_at(path)[1]) == {"XML:com.adobe.xmp", "xmp"}
+        assert b"trainedAlgorithmicMedia" in path.read_bytes()
+        assert b"KSampler" not in path.read_bytes()
+    assert b"secret" not in silent.outputs[0].path.read_bytes()
+    assert b"a secret wish" in told.outputs[0].path.read_bytes()
+
+
+async def test_a_result_says_what_it_was_made_with(tmp_path: Path) -> None:
+    weights = tmp_path / "comfyui" / "models" / "checkpoints" / "v1-5-pruned-emaonly-fp16.safetensors"
+    if not GENUINE_URL:
+        weights.parent.mkdir(parents=True)
+        weights.write_bytes(b"weights")
+    async with engine_on(tmp_path / "comfyui") as engine, asyncio.timeout(PATIENCE_SECONDS):
+        seed = 0
+        while True:  # until the file has been read
+            seed += 1
+            made = (await ran(engine, order(seed=seed, count=2), tmp_path / str(seed))).outputs[1].made
+            assert made is not None
+            if GENUINE_URL or made.models[0].sha256 is not None:
+                break
+    assert (made.engine, made.workflow) == ("comfyui", "sd15")
+    assert made.engine_version
+    assert made.libraries["pytorch"]
+    assert len(made.workflow_version or "") == 64
+    if not GENUINE_URL:
+        assert made.models == [ModelFile(name=weights.name, sha256=sha256(b"weights").hexdigest())]
 
 
 async def test_comfyui_forgets_the_order(tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ from msgspec import structs
 from PIL import Image
 
 from agent.engine import INTERRUPT_SECONDS, EngineError
+from agent.engine.marking import mark
+from agent.engine.packet import packet
 from agent.engine.testcard import Testcard, picture
+from agent.engine.testcard.origin import provenance
 from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.worker import PREVIEW_BYTES_MAX, Capability
 from tests.fixtures.testcard import PATIENCE_SECONDS, order, painters, ran, started
@@ -43,12 +46,13 @@ asyncio.run(main())
 """
 
 
-def _png(spec: JobSpec) -> bytes:
+def _png(spec: JobSpec, folder: Path) -> bytes:
     """The file as this process makes it."""
     *_, (_, canvas) = picture.paint(spec, spec.seed)
-    encoded = io.BytesIO()
-    canvas.save(encoded, "PNG", compress_level=1)
-    return encoded.getvalue()
+    path = folder / "ours.png"
+    canvas.save(path, "PNG", compress_level=1)
+    mark(path, "image/png", packet(spec, provenance(spec, spec.seed)))
+    return path.read_bytes()
 
 
 async def _until_under_way(engine: Testcard, folder: Path) -> None:
@@ -88,7 +92,7 @@ async def test_a_run_keeps_to_its_pace_and_makes_the_same_bytes_in_every_process
         began = time.monotonic()
         told = await ran(engine, order(), tmp_path)
         assert time.monotonic() - began >= 0.7
-    assert [output.path.read_bytes() for output in told.outputs] == [_png(order())]
+    assert [output.path.read_bytes() for output in told.outputs] == [_png(order(), tmp_path)]
     assert len({progress.value for progress in told.progress}) >= 5
 
 
@@ -109,7 +113,7 @@ async def test_a_run_can_be_cancelled_at_any_moment(tmp_path: Path) -> None:
                     await ran(engine, order(size=(512, 512)), tmp_path)
             assert list(tmp_path.iterdir()) == []
         told = await ran(engine, order(size=(64, 64)), tmp_path)
-        assert [output.path.read_bytes() for output in told.outputs] == [_png(order(size=(64, 64)))]
+        assert [output.path.read_bytes() for output in told.outputs] == [_png(order(size=(64, 64)), tmp_path)]
         assert told.progress[-1].value == 1.0
 
 

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
+from agent.engine.marking import mark
+from agent.engine.packet import packet
 from agent.engine.testcard import Testcard
 from agent.engine.testcard.film import camera_for, film, show
+from agent.engine.testcard.origin import provenance
 from agent.engine.testcard.picture import scene
 from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.worker import Capability
@@ -80,6 +83,7 @@ async def test_a_film_is_one_that_every_phone_plays_and_the_same_in_every_proces
     assert boxes.index("moov") < boxes.index("mdat")
     assert len(_frames(output.path)) == 8
     assert [share for share, _ in film(spec, 7, tmp_path / "ours.mp4")][-1] == 1.0
+    mark(tmp_path / "ours.mp4", "video/mp4", packet(spec, provenance(spec, 7)))
     assert (tmp_path / "ours.mp4").read_bytes() == output.path.read_bytes()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from control_plane import signup, users
 from control_plane.credentials import create_key
+from tests.fixtures.marks import marked
 from tests.fixtures.worker import Answered, Service, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,7 +50,7 @@ async def test_the_browser_is_told_what_the_file_is_and_to_run_nothing(service: 
 
 
 async def test_what_browsers_do_not_all_show_is_offered_for_saving(service: Service) -> None:
-    url = (await service.done(webm()))["artifacts"][0]["url"]
+    url = (await service.done(marked(webm(), "video/webm")))["artifacts"][0]["url"]
     headers = (await service.get(url)).headers
     assert headers["Content-Type"] == "video/webm"
     assert headers["Content-Disposition"].startswith("attachment; ")

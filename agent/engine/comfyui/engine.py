@@ -28,9 +28,12 @@ from agent.engine.comfyui.nodes import NodeClasses, node_classes
 from agent.engine.comfyui.render import artifact
 from agent.engine.comfyui.server import Gone, Refused, Server, Silent, Stats, System
 from agent.engine.comfyui.watch import Patience
+from agent.engine.comfyui.weights import Weights
 from agent.engine.comfyui.workbench import Workbench
 from agent.engine.comfyui.workflow import Workflow
+from agent.engine.origin import installed_version
 from control_plane.wire.job import JobSpec, Progress
+from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import LANES_PER_SLOT_MAX, Capability
 
 GIB = 1024**3
@@ -67,11 +70,17 @@ class ComfyUI:
         server = Server(self._url, self._session)
         try:
             stats = await self._knock(server)
+            self._offered = _fitting(self._workflows, node_classes(await server.object_info()), _vram_gib(stats))
             workbench = Workbench(
-                server, await places.find(server, stats), self._patience, previews=self._previews, memory=self._memory
+                server,
+                await places.find(server, stats),
+                self._patience,
+                previews=self._previews,
+                memory=self._memory,
+                weights=Weights(await server.folder_paths(), self._offered),
+                made=_made(stats),
             )
             workbench.stuck, workbench.strays = self._stuck, self._strays
-            self._offered = _fitting(self._workflows, node_classes(await server.object_info()), _vram_gib(stats))
             await workbench.inherit()
         except (Gone, Silent, Refused, msgspec.ValidationError) as error:
             raise EngineError("engine_crash", f"There is no ComfyUI at {self._url} ({error}).") from error
@@ -81,6 +90,7 @@ class ComfyUI:
             )
         self._workbench = workbench
         self._stats = stats
+        workbench.weights.start()
         if not workbench.adopted():
             await self._draw_canary()
 
@@ -108,6 +118,7 @@ class ComfyUI:
         """What ComfyUI still has of ours stays there, for an agent that comes back."""
         workbench, self._workbench = self._workbench, None
         if workbench is not None:
+            await asyncio.to_thread(workbench.weights.stop)
             await workbench.feed.close()
         if self._session is not None:
             await self._session.close()
@@ -194,6 +205,16 @@ def _described(workflows: list[Workflow], stats: Stats) -> Offer:
         capabilities=capabilities[:LANES_PER_SLOT_MAX],
         vram_gib=round(device.vram_total / GIB) if device else 0,
         device=_device_name(device.name if device else ""),
+    )
+
+
+def _made(stats: Stats) -> Provenance:
+    return Provenance(
+        engine=ComfyUI.name,
+        engine_version=stats.system.comfyui_version,
+        agent_version=installed_version(),
+        libraries={"pytorch": stats.system.pytorch_version} if stats.system.pytorch_version else {},
+        device=_device_name(stats.devices[0].name if stats.devices else ""),
     )
 
 

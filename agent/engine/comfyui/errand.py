@@ -20,14 +20,18 @@ import msgspec
 import structlog
 
 from agent.engine import Done, EngineError, Output, Preview, input_path
-from agent.engine.comfyui import errors, looks, metadata, outputs, places
+from agent.engine.cleaning import Broken, clean
+from agent.engine.comfyui import errors, looks, outputs, places
 from agent.engine.comfyui.outputs import File
 from agent.engine.comfyui.render import Unfit, render
 from agent.engine.comfyui.server import Entry, Gone, Refused, Silent
 from agent.engine.comfyui.trip import Sick, Trip, cancel
 from agent.engine.comfyui.workbench import Workbench
 from agent.engine.comfyui.workflow import Graph, Workflow
+from agent.engine.marking import mark
+from agent.engine.packet import packet
 from control_plane.wire.job import JobSpec, Progress
+from control_plane.wire.provenance import Provenance
 
 TRIES_MAX = 2
 FREE_SECONDS = 0.5
@@ -153,26 +157,37 @@ class Errand:
         path = self._folder / f"{number:03d}{file.suffix}"
         await outputs.bring(self._workbench.server, file, path)
         try:
-            await asyncio.to_thread(self._judge_and_clean, path, file.mime_type)
-        except (looks.Ugly, metadata.Broken) as error:
+            await asyncio.to_thread(self._judge_and_mark, path, file.mime_type)
+        except (looks.Ugly, Broken) as error:
             path.unlink(missing_ok=True)
             self._workbench.loaded = None
             raise EngineError("engine_crash", str(error)) from error
-        return Output(number, path, file.mime_type)
+        return Output(number, path, file.mime_type, self._made())
 
-    def _judge_and_clean(self, path: Path, mime_type: str) -> None:
+    def _judge_and_mark(self, path: Path, mime_type: str) -> None:
         if mime_type.startswith("video/"):  # its notes would make any two films differ
-            metadata.clean(path, mime_type, {})
+            clean(path, mime_type)
         digest = looks.judge(path, mime_type)
         if self._spec.strength != 0 and self._spec.upscale is None:  # else nothing was drawn over the input
             self._workbench.memory.compare(digest, f"{self._spec.seed} {self._identity()}")
-        metadata.clean(path, mime_type, {"Source": f"{self._spec.model}, seed {self._spec.seed}"})
+        mark(path, mime_type, packet(self._spec, self._made()))
+
+    def _made(self) -> Provenance:
+        """What the files of this run are made with."""
+        return msgspec.structs.replace(
+            self._workbench.made,
+            workflow=self._workflow.name,
+            workflow_version=self._workflow.version,
+            models=self._workbench.weights.of(self._workflow),
+            seeds=[self._spec.seed],
+        )
 
     def _identity(self) -> str:
         """Two orders with one identity are one and the same picture."""
         image = input_path(self._spec, self._folder) if self._workflow.wants_image else None
         content = image.read_bytes() if image is not None and image.is_file() else b""
-        spec = msgspec.structs.replace(self._spec, input_image=None)  # what it is called does not matter
+        # what the input is called does not matter, nor what the file says
+        spec = msgspec.structs.replace(self._spec, input_image=None, embed_metadata=True)
         parts = (msgspec.json.encode(self._workflow.graph), msgspec.json.encode(spec), content)
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
 

@@ -20,6 +20,8 @@ from agent.engine.comfyui.places import Places
 from agent.engine.comfyui.server import Server
 from agent.engine.comfyui.trip import Sick, cancel
 from agent.engine.comfyui.watch import Patience
+from agent.engine.comfyui.weights import Weights
+from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import Capability
 
 OURS = "tessera-"
@@ -29,12 +31,25 @@ log = structlog.get_logger()
 
 
 class Workbench:
-    def __init__(self, server: Server, places: Places, patience: Patience, *, previews: bool, memory: Memory) -> None:
+    def __init__(
+        self,
+        server: Server,
+        places: Places,
+        patience: Patience,
+        *,
+        previews: bool,
+        memory: Memory,
+        weights: Weights,
+        made: Provenance,
+    ) -> None:
         self.server = server
         self.feed = Feed(server)
         self.places = places
         self.patience = patience
         self.memory = memory
+        self.weights = weights
+        self.made = made
+        """What every file of this ComfyUI is made with."""
         self.extra = {"preview_method": "latent2rgb" if previews else "none"}
         self.loaded: Capability | None = None
         """What the last run that ended well has left in the GPU's memory."""

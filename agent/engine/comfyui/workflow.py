@@ -7,6 +7,7 @@ slot nor a file nor the prefix stay as the operator wrote them; links can never 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -104,6 +105,12 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def capability(self) -> Capability:
         return Capability(kind=self.manifest.kind, model=self.manifest.model)
+
+    @property
+    def version(self) -> str:
+        """SHA-256 of graph and manifest: the same one means the same steps."""
+        parts = (msgspec.json.encode(self.graph), msgspec.json.encode(self.manifest))
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     @property
     def wants_image(self) -> bool:

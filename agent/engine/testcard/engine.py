@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent.engine import EngineError, Offer, Output, Preview, input_path
 from agent.engine.testcard.child import Painter
+from agent.engine.testcard.origin import provenance
 from agent.engine.testcard.talk import Ended, Glimpse, Made, Paint, Step
 from control_plane.wire.job import JobKind, JobSpec, Progress
 from control_plane.wire.worker import Capability
@@ -65,7 +66,7 @@ class Testcard:
                         yield Preview(image)
                     case Made(index, name, mime_type):
                         announced.add(folder / name)
-                        yield Output(index, folder / name, mime_type)
+                        yield Output(index, folder / name, mime_type, provenance(spec, spec.seed + index))
                     case Ended(cause, message):
                         idle = True
                         if cause is not None:

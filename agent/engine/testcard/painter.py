@@ -12,9 +12,13 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 from PIL import Image
 
+from agent.engine.marking import mark
+from agent.engine.packet import packet
 from agent.engine.testcard import picture
+from agent.engine.testcard.origin import provenance
 from agent.engine.testcard.original import original
 from agent.engine.testcard.studio import Pace, Stopped, Studio, settle
 from agent.engine.testcard.talk import Begun, Ended, Glimpse, Made, Paint, Ready
@@ -67,10 +71,16 @@ def paint(studio: Studio, order: Paint) -> None:
         try:
             with closing(_work(spec, spec.seed + index, part, start)) as work:
                 _follow(studio, pace, work, index, spec.count)
+            _mark(part, mime_type, spec, spec.seed + index)
             part.rename(folder / f"{index}{suffix}")
         finally:
             part.unlink(missing_ok=True)
         studio.tell(Made(index, f"{index}{suffix}", mime_type))
+
+
+def _mark(part: Path, mime_type: str, spec: JobSpec, seed: int) -> None:
+    made = provenance(spec, seed)
+    mark(part, mime_type, packet(msgspec.structs.replace(spec, seed=seed, count=1), made))
 
 
 def _work(spec: JobSpec, seed: int, part: Path, start: Image.Image | None) -> Work:

@@ -1,8 +1,9 @@
-"""What files say about themselves: everything ComfyUI wrote goes, since it holds the graph and the customer's words.
+"""What files say about themselves goes, whoever wrote it: it may hold the graph and the customer's words.
 
-Pictures are written anew without their notes and with ours; nothing is compressed again. In films the boxes with
-notes are blanked where they are, because moving a byte would break the tables that point into the file. Sources: PNG
-3rd ed. (W3C), RFC 9649 (WebP), ITU-T T.81 (JPEG), ISO/IEC 14496-12 (MP4), RFC 9559 (Matroska, WebM).
+Pictures are written anew without their notes; nothing is compressed again. In films the boxes with notes are blanked
+where they are, because moving a byte would break the tables that point into the file. What we say ourselves comes after
+(`marking`). Sources: PNG 3rd ed. (W3C), RFC 9649 (WebP), ITU-T T.81 (JPEG), ISO/IEC 14496-12 (MP4), RFC 9559 (Matroska,
+WebM).
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-SOFTWARE = "Tessera"
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_NOTES = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME"})
 _WEBP_NOTES = frozenset({b"EXIF", b"XMP "})
 _WEBP_FLAGS = 0b0000_1100
@@ -36,12 +36,12 @@ class Broken(Exception):
     """The file is cut off or is not what its name says."""
 
 
-def clean(path: Path, mime_type: str, notes: dict[str, str]) -> None:
-    """Takes every note out of the file, and where the format has a place for them (PNG) puts ours in."""
+def clean(path: Path, mime_type: str) -> None:
+    """Takes every note out of the file. Raises `Broken`."""
     try:
         match mime_type:
             case "image/png":
-                path.write_bytes(_png(path.read_bytes(), {"Software": SOFTWARE, **notes}))
+                path.write_bytes(_png(path.read_bytes()))
             case "image/webp":
                 path.write_bytes(_webp(path.read_bytes()))
             case "image/jpeg":
@@ -58,12 +58,11 @@ def clean(path: Path, mime_type: str, notes: dict[str, str]) -> None:
         raise Broken("The file is cut off.") from error
 
 
-def _png(data: bytes, notes: dict[str, str]) -> bytes:
-    if not data.startswith(_PNG):
+def _png(data: bytes) -> bytes:
+    if not data.startswith(PNG):
         raise Broken("This is no PNG.")
-    ours = [(b"tEXt", f"{name}\0{note}".encode("latin-1", "replace")) for name, note in notes.items()]
     kept: list[tuple[bytes, bytes]] = []
-    at = len(_PNG)
+    at = len(PNG)
     while at < len(data):
         (length,) = struct.unpack_from(">I", data, at)
         kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
@@ -74,10 +73,10 @@ def _png(data: bytes, notes: dict[str, str]) -> bytes:
         at += 12 + length
     if not kept or kept[0][0] != b"IHDR" or kept[-1][0] != b"IEND":
         raise Broken("The PNG is cut off.")
-    return _PNG + b"".join(_png_chunk(*chunk) for chunk in (kept[0], *ours, *kept[1:]))
+    return PNG + b"".join(png_chunk(*chunk) for chunk in kept)
 
 
-def _png_chunk(kind: bytes, body: bytes) -> bytes:
+def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
@@ -133,7 +132,7 @@ def _blank_mp4(file: BinaryIO, start: int, end: int) -> None:
 
 def _blank_webm(file: BinaryIO, start: int, end: int) -> None:
     """Elements with notes become void."""
-    for at, kind, body, length in _ebml(file, start, end):
+    for at, kind, body, length in ebml(file, start, end):
         if kind in _EBML_NESTED:
             _blank_webm(file, body, min(end, body + length))
         elif kind in _EBML_NOTES:
@@ -149,7 +148,7 @@ def _blank_webm(file: BinaryIO, start: int, end: int) -> None:
             _blank(file, at + len(head), whole - len(head))
 
 
-def _ebml(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def ebml(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Where an element begins, its id, where its content begins, and how long that is."""
     at = start
     while at + 2 <= end:

@@ -1,9 +1,12 @@
-"""Files are cleaned of every note in every format that ComfyUI writes, and still show what they showed."""
+"""Files say that they were made by AI, and how if they may, and nothing else; and they still show what they showed."""
 
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import av
 import pytest
@@ -12,10 +15,20 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from agent.engine.cleaning import Broken, clean
 from agent.engine.comfyui.looks import Memory, Ugly, glimpse, judge
-from agent.engine.comfyui.metadata import Broken, clean
+from agent.engine.marking import mark
+from agent.engine.packet import MADE_BY_AI, packet
+from control_plane.marking import is_marked
 from control_plane.probe import media
+from control_plane.wire.job import JobSpec
+from control_plane.wire.provenance import ModelFile, Provenance
 
+SEED = 20_260_101_777
+OURS = "https://tessera.invalid/ns/1/"
+MADE = Provenance(
+    engine="comfyui", workflow="a-workflow", models=[ModelFile(name="sd15.safetensors", sha256="f" * 64)], seeds=[SEED]
+)
 SECRET = "what the customer typed"
 FORMATS = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg", "mp4": "video/mp4", "webm": "video/webm"}
 
@@ -74,21 +87,93 @@ def test_every_note_goes_and_every_pixel_stays(tmp_path: Path, suffix: str) -> N
     path = _made(tmp_path, suffix)
     assert SECRET.encode() in path.read_bytes()
     before = _seen(path, FORMATS[suffix])
-    clean(path, FORMATS[suffix], {"Source": "sd15, seed 7"})
+    clean(path, FORMATS[suffix])
     assert SECRET.encode() not in path.read_bytes()
     assert _seen(path, FORMATS[suffix]) == before
     with path.open("rb") as file:
         assert media(file, path.stat().st_size).mime_type == FORMATS[suffix]
     once = path.read_bytes()
-    clean(path, FORMATS[suffix], {"Source": "sd15, seed 7"})
+    clean(path, FORMATS[suffix])
     assert path.read_bytes() == once
 
 
-def test_a_png_says_who_made_it(tmp_path: Path) -> None:
-    path = _made(tmp_path, "png")
-    clean(path, "image/png", {"Source": "sd15, seed 7"})
+def _order(prompt: str = SECRET, **fields: Any) -> JobSpec:
+    return JobSpec(kind="image", model="sd15", prompt=prompt, width=64, height=64, steps=3, seed=SEED, **fields)
+
+
+def _is_marked(path: Path, suffix: str) -> bool:
+    with path.open("rb") as file:
+        return is_marked(file, path.stat().st_size, FORMATS[suffix])
+
+
+@pytest.mark.parametrize("suffix", sorted(FORMATS))
+def test_a_file_carries_the_mark_and_its_recipe_and_shows_what_it_showed(tmp_path: Path, suffix: str) -> None:
+    path = _made(tmp_path, suffix)
+    before = _seen(path, FORMATS[suffix])
+    assert not _is_marked(path, suffix)
+    mark(path, FORMATS[suffix], packet(_order(), MADE))
+    assert _is_marked(path, suffix)
+    assert _seen(path, FORMATS[suffix]) == before
+    for said in (SECRET, f'"seed":{SEED}', "sd15", MADE.workflow or "", "f" * 64):
+        assert said.encode() in path.read_bytes()
+    with path.open("rb") as file:
+        assert media(file, path.stat().st_size).mime_type == FORMATS[suffix]
+
+
+@pytest.mark.parametrize("suffix", sorted(FORMATS))
+def test_who_opts_out_leaves_nothing_in_the_file_but_the_mark(tmp_path: Path, suffix: str) -> None:
+    path = _made(tmp_path, suffix)
+    mark(path, FORMATS[suffix], packet(_order(embed_metadata=False), MADE))
+    assert _is_marked(path, suffix)
+    for hidden in (SECRET, str(SEED), "sd15", MADE.workflow or "", "f" * 64, "order", "provenance"):
+        assert hidden.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_webp_of_nothing_but_pixels_gets_a_header_that_fits(tmp_path: Path, mode: str, lossless: bool) -> None:
+    path = tmp_path / "bare.webp"
+    picture = _picture().convert(mode)
+    picture.putpixel((1, 1), (1, 2, 3, 4)[: len(mode)])
+    picture.save(path, lossless=lossless)
+    before = _seen(path, "image/webp")
+    mark(path, "image/webp", packet(_order(), MADE))
+    assert _is_marked(path, "webp")
+    assert _seen(path, "image/webp") == before
     with Image.open(path) as image:
-        assert image.info == {"Software": "Tessera", "Source": "sd15, seed 7"}
+        assert (image.size, image.mode) == ((256, 256), mode)
+
+
+@settings(max_examples=300, deadline=None)
+@given(prompt=st.text(max_size=200), negative=st.text(max_size=50))
+def test_whatever_is_typed_is_said_back_by_the_packet(prompt: str, negative: str) -> None:
+    root = ElementTree.fromstring(packet(_order(prompt, negative_prompt=negative), MADE))
+    [said] = [json.loads(element.text or "") for element in root.iter(f"{{{OURS}}}order")]
+    assert (said["prompt"], said["negative_prompt"], said["seed"]) == (prompt, negative, SEED)
+    assert MADE_BY_AI in {element.text for element in root.iter()}
+
+
+def test_a_recipe_that_has_no_room_is_left_out_and_the_mark_is_not(tmp_path: Path) -> None:
+    path = _made(tmp_path, "jpg")
+    mark(path, "image/jpeg", packet(_order("&" * 4_000, negative_prompt="<" * 4_000, sampler="x" * 30_000), MADE))
+    assert _is_marked(path, "jpg")
+    assert b"&amp;" not in path.read_bytes()
+
+
+def test_a_packet_that_only_mentions_the_mark_or_brings_entities_is_none(tmp_path: Path) -> None:
+    path = _made(tmp_path, "png")
+    right = packet(_order(embed_metadata=False), MADE)
+    wrong = (
+        right.replace(MADE_BY_AI.encode(), b"http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"),
+        packet(_order(MADE_BY_AI), MADE).replace(b"DigitalSourceType", b"DigitalSource"),
+        b"<!DOCTYPE x [<!ENTITY y 'z'>]>" + right.partition(b"?>")[2],
+        b"not XML",
+    )
+    for content in wrong:
+        mark(path, "image/png", content)
+        assert not _is_marked(path, "png"), content
+    mark(path, "image/png", right)
+    assert _is_marked(path, "png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
@@ -102,8 +187,9 @@ def test_a_broken_file_is_called_broken_or_cleaned_but_never_more(
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at : at + 4] = data.draw(st.binary(min_size=1, max_size=8))
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    _is_marked(path, suffix)  # answers, whatever it is given
     try:
-        clean(path, FORMATS[suffix], {})
+        mark(path, FORMATS[suffix], packet(_order(), MADE))
     except Broken:
         return
     assert path.exists()
