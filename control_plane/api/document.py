@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from control_plane import errors
-from control_plane.api import openai_errors
+from control_plane.api import examples, openai_errors
 from control_plane.api.forms import FIELD, FORM
 from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Comer, Follower, Person
 from control_plane.api.operation import Nothing, Operation
@@ -77,6 +77,7 @@ def document(operations: Sequence[Operation], base_url: str) -> Json:
         "paths": paths,
         "components": {
             "schemas": _schemas(operations),
+            "examples": _examples(operations),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`tsk_…`)."},
                 "worker": {"type": "http", "scheme": "bearer", "description": "A worker's own credential (`tsw_…`)."},
@@ -88,6 +89,17 @@ def document(operations: Sequence[Operation], base_url: str) -> Json:
 def plain_path(path: str) -> str:
     """Litestar's `{job_id:uuid}` as OpenAPI's `{job_id}`."""
     return _PARAMETER.sub(r"{\1}", path)
+
+
+def _who(op: Operation) -> str:
+    """Who may call, in a sentence."""
+    known = {
+        "public": "Anybody may call this; no credential is needed.",
+        "worker": "For agents: needs the worker's own credential (`tsw_…`).",
+        "metrics": "Needs a key with the scope `metrics`, or a sender on this machine.",
+    }
+    scope = {"comer": "submit", "follower": "read"}.get(op.guard.name, op.guard.name)
+    return known.get(op.guard.name, f"Needs a key with the scope `{scope}`.")
 
 
 def problems_of(op: Operation) -> list[type[TesseraError]]:
@@ -113,13 +125,12 @@ def _operation(op: Operation) -> Json:
         "parameters": list(_parameters(op)),
         "responses": _with_rates(op, {**_answers(op), **_problems(op)}),
     }
-    if rest.strip():
-        described["description"] = textwrap.dedent(rest).strip()
+    described["description"] = f"{textwrap.dedent(rest).strip()}\n\n{_who(op)}".strip()
     if op.body is not Nothing:
-        described["requestBody"] = _content([{JSON: _reference(op.body)}], required=True)
+        described["requestBody"] = _content(op, [op.body], required=True)
     elif op.uploads:
-        files = {media_type: _file(media_type) for media_type in op.uploads}
-        described["requestBody"] = _content([files], required=True)
+        files = {media_type: {"schema": _file(media_type)} for media_type in op.uploads}
+        described["requestBody"] = {"required": True, "content": files}
     if op.guard is not PUBLIC:
         described["security"] = [{"worker" if op.guard.name == "worker" else "bearer": []}]
     return described
@@ -135,7 +146,8 @@ def _file(media_type: str) -> Json:
 
 def _parameters(op: Operation) -> Iterator[Json]:
     for name, kind in _PARAMETER.findall(op.path):
-        yield {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS[kind or None]}
+        shown = {"schema": _PATH_SCHEMAS[kind or None], "example": examples.parameter(name)}
+        yield {"name": name, "in": "path", "required": True, **shown}
     schema = _component(op.query)
     for name, field in schema["properties"].items():
         required = name in schema.get("required", ())
@@ -154,7 +166,7 @@ def _parameters(op: Operation) -> Iterator[Json]:
 
 
 def _answers(op: Operation) -> Json:
-    return {str(status): _answer(kind) for status, kind in op.answers.items()}
+    return {str(status): _answer(op, kinds) for status, kinds in op.answers.items()}
 
 
 def _with_rates(op: Operation, responses: Json) -> Json:
@@ -166,25 +178,24 @@ def _is_counted(op: Operation) -> bool:
     return op.guard.who is Person
 
 
-def _answer(kinds: Any) -> Json:
+def _answer(op: Operation, kinds: Any) -> Json:
     if kinds is None:
         return {"description": "Done; there is nothing to say."}
     each = _each(kinds)
     texts = [_title(kind) for kind in each if isinstance(kind, type)] or ["The content."]
-    return {
-        "description": texts[0],
-        **_content({JSON: _reference(kind)} if isinstance(kind, type) else {kind: {}} for kind in each),
-    }
+    return {"description": texts[0], **_content(op, each)}
 
 
 def _problems(op: Operation) -> Json:
     found: Json = {}
-    foreign = openai_errors.speaks(op.path)
-    body = {JSON: _reference(ErrorBody)} if foreign else {PROBLEM_MEDIA_TYPE: _reference(Problem)}
     told = sorted(((_status(op, kind), kind) for kind in problems_of(op)), key=lambda pair: pair[0])
     for status, pairs in groupby(told, key=lambda pair: pair[0]):
-        text = " ".join(f"`{kind.slug}`: {kind.title()}." for _, kind in pairs)
-        found[str(status)] = {"description": text, **_content([body])}
+        kinds = [kind for _, kind in pairs]
+        text = " ".join(f"`{kind.slug}`: {kind.title()}." for kind in kinds)
+        shown = {kind.slug: {"$ref": f"#/components/examples/{_example_name(op, kind)}"} for kind in kinds}
+        media_type, body = (JSON, ErrorBody) if openai_errors.speaks(op.path) else (PROBLEM_MEDIA_TYPE, Problem)
+        content = {media_type: {"schema": _reference(body), "examples": shown}}
+        found[str(status)] = {"description": text, "content": content}
     return found
 
 
@@ -192,17 +203,36 @@ def _status(op: Operation, kind: type[TesseraError]) -> int:
     return openai_errors.told(kind).status if openai_errors.speaks(op.path) else kind.status
 
 
+def _example_name(op: Operation, kind: type[TesseraError]) -> str:
+    return f"openai-{kind.slug}" if openai_errors.speaks(op.path) else kind.slug
+
+
+def _examples(operations: Iterable[Operation]) -> Json:
+    """Every problem that some operation may answer with, once."""
+    found: Json = {}
+    for op in operations:
+        make = examples.foreign_problem if openai_errors.speaks(op.path) else examples.problem
+        for kind in problems_of(op):
+            name = _example_name(op, kind)
+            found[name] = found.get(name) or {"summary": kind.title(), "value": make(kind)}
+    return dict(sorted(found.items()))
+
+
 def _each(kinds: Any) -> tuple[Any, ...]:
     """What an operation may answer with under one status."""
     return kinds if isinstance(kinds, tuple) else (kinds,)
 
 
-def _content(kinds: Iterable[Json], **more: Any) -> Json:
-    """`kinds`: schemas by media type."""
-    return {
-        **more,
-        "content": {media_type: {"schema": schema} for kind in kinds for media_type, schema in kind.items()},
-    }
+def _content(op: Operation, kinds: Iterable[Any], **more: Any) -> Json:
+    """Each kind with its example: Structs, or media types of something else."""
+    content: Json = {}
+    for kind in kinds:
+        if isinstance(kind, type):
+            content[JSON] = {"schema": _reference(kind), "example": examples.example(kind)}
+        else:
+            shown = examples.text(op.name, kind)
+            content[kind] = {"schema": {}} if shown is None else {"schema": {}, "example": shown}
+    return {**more, "content": content}
 
 
 def _reference(kind: type) -> Json:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import inspect
+import json
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from litestar.types import ASGIApp
 
 from control_plane import errors
-from control_plane.api import answers, guards, reference
+from control_plane.api import answers, examples, guards, openai_errors, reference
 from control_plane.api.document import document
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.errors import NotFound
@@ -87,10 +88,18 @@ def _document(call: Call[None, Nothing, Nothing]) -> dict[str, Any]:
     return document(call.request.scope["litestar_app"].state.operations, call.context.settings.base_url)
 
 
+def _shown(example: dict[str, Any]) -> str:
+    return json.dumps(example, indent=2, ensure_ascii=False)
+
+
 def _problem(kind: type[errors.TesseraError]) -> str:
     rest = "\n".join(inspect.cleandoc(kind.__doc__ or "").splitlines()[1:]).strip()
     paragraphs = "".join(f"<p>{reference.prose(part)}</p>" for part in rest.split("\n\n") if part)
     return (
         f'<main><p class="up"><a href="/docs#problems">Problems</a></p><h1>{escape(kind.title())}</h1>'
-        f"<p><code>{kind.slug}</code>, status {kind.status}</p>{paragraphs}</main>"
+        f"<p><code>{kind.slug}</code>, status {kind.status}</p>{paragraphs}"
+        f"<h4>It looks like this</h4><pre>{escape(_shown(examples.problem(kind)))}</pre>"
+        "<h4>Below /v1/, in OpenAI's shape</h4>"
+        f"<pre>{escape(_shown(examples.foreign_problem(kind)))}</pre>"
+        f"<p class=soft>There with status {openai_errors.told(kind).status}.</p></main>"
     )

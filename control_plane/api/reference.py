@@ -9,14 +9,9 @@ from html import escape
 from typing import Any
 
 from control_plane import errors
+from control_plane.api import reference_requests as requests
 
 Json = dict[str, Any]
-
-EXAMPLES: dict[str, Json] = {
-    "SubmitRequest": {"prompt": "a lighthouse at dusk", "width": 768, "height": 512},
-    "EnrollRequest": {"token": "tse_…", "secret_sha256": "…", "name": "my-pc"},
-}
-"""Bodies for the lines to try; other bodies are made from what their schema requires."""
 
 
 def render(document: Json, base_url: str) -> str:
@@ -32,10 +27,11 @@ def render(document: Json, base_url: str) -> str:
             for method, path, op in mine
         )
         sections += f"<h2>{escape(tag)}</h2>" + "".join(_operation(*it, document, base_url) for it in mine)
+    menu += '<h2>More</h2><a href="#problems">Problems</a><a href="/openapi.json">openapi.json</a>'
     return (
-        f'<div class="layout"><nav><a href="/">Tessera</a>{menu}<h2>More</h2><a href="#problems">Problems</a>'
-        f'<a href="/openapi.json">openapi.json</a></nav><main>{_introduction(document, base_url)}{sections}'
-        f"{_problems()}</main></div>"
+        f'<div class="layout"><nav><a href="/">Tessera</a>{menu}</nav>'
+        f'<details class="menu"><summary>All operations</summary>{menu}</details>'
+        f"<main>{_introduction(document, base_url)}{sections}{_problems()}</main></div>"
     )
 
 
@@ -76,13 +72,55 @@ def _operation(method: str, path: str, op: Json, document: Json, base_url: str) 
     parts = [
         f'<section id="{op["operationId"]}"><h3><span class="verb {method}">{method.upper()}</span>{escape(path)}</h3>',
         f"<p>{prose(op['summary'])}.</p>",
-        "".join(f"<p>{prose(part)}</p>" for part in op.get("description", "").split("\n\n") if part),
-        f"<pre>{escape(_curl(method, path, op, document, base_url))}</pre>",
+        "".join(f"<p>{prose(part)}</p>" for part in op["description"].split("\n\n") if part),
+        "<h4>Request</h4>",
+        f"<pre>{escape(requests.curl(method, path, op, base_url))}</pre>",
+        _folded("The same in Python", f"<pre>{escape(requests.python(method, path, op, base_url))}</pre>"),
         _table("Parameters", [(p["name"], _kind(p["schema"]), p.get("description", "")) for p in op["parameters"]]),
         _body(op, document),
-        _table("Answers", [(status, "", answer["description"]) for status, answer in op["responses"].items()]),
+        "<h4>Answers</h4>",
+        *(_answer(status, told) for status, told in op["responses"].items() if not any(_problems_told(told, document))),
+        _refusals(op, document),
     ]
     return "".join(parts) + "</section>"
+
+
+def _answer(status: str, told: Json) -> str:
+    """An answer with an example of each of its contents."""
+    shown = [(media_type, content.get("example", "")) for media_type, content in told.get("content", {}).items()]
+    blocks = "".join(
+        f"<p class=soft>{escape(media_type)}</p>" + (f"<pre>{escape(_text(example))}</pre>" if example else "")
+        for media_type, example in shown
+    )
+    title = f"<code>{status}</code> {prose(told['description'])}"
+    return _folded(title, blocks) if blocks else f'<p class="answer">{title}</p>'
+
+
+def _text(example: Any) -> str:
+    return example if isinstance(example, str) else json.dumps(example, indent=2, ensure_ascii=False)
+
+
+def _problems_told(told: Json, document: Json) -> Iterator[tuple[str, str]]:
+    """Slug and title of each problem that an answer may be; none when it is no problem."""
+    content = next(iter(told.get("content", {}).values()), {})
+    for slug, shown in content.get("examples", {}).items():
+        yield slug, document["components"]["examples"][shown["$ref"].rpartition("/")[2]]["summary"]
+
+
+def _refusals(op: Json, document: Json) -> str:
+    """Every problem that may be the answer; each leads to its page, which shows it whole."""
+    rows = "".join(
+        f'<tr><td><a href="/problems/{slug}"><code>{slug}</code></a></td>'
+        f"<td>{status}</td><td>{prose(summary)}</td></tr>"
+        for status, told in op["responses"].items()
+        for slug, summary in _problems_told(told, document)
+    )
+    return _folded("Problems", f"<table>{rows}</table>")
+
+
+def _folded(title: str, content: str) -> str:
+    """`title` is HTML already."""
+    return f"<details><summary>{title}</summary>{content}</details>"
 
 
 def _body(op: Json, document: Json) -> str:
@@ -102,22 +140,6 @@ def _body_reference(op: Json) -> str | None:
     content = op.get("requestBody", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     return schema["$ref"].rpartition("/")[2] if "$ref" in schema else None
-
-
-def _curl(method: str, path: str, op: Json, document: Json, base_url: str) -> str:
-    filled = re.sub(r"\{(\w+)\}", lambda found: "$" + found[1].upper(), path)
-    line = {"get": "curl", "head": "curl -I"}.get(method, f"curl -X {method.upper()}")
-    line += f" {base_url}{filled}"
-    if "security" in op:
-        variable = "TESSERA_API_KEY" if "bearer" in op["security"][0] else "WORKER_CREDENTIAL"
-        line += f' \\\n  -H "Authorization: Bearer ${variable}"'
-    if reference := _body_reference(op):
-        schema = document["components"]["schemas"][reference]
-        example = EXAMPLES.get(reference) or dict.fromkeys(schema.get("required", ()), "…")
-        line += f" \\\n  -H 'Content-Type: application/json' \\\n  -d '{json.dumps(example, ensure_ascii=False)}'"
-    elif "requestBody" in op:
-        line += " \\\n  --data-binary @file"
-    return line
 
 
 def _table(title: str, rows: list[tuple[str, str, str]]) -> str:
