@@ -40,6 +40,7 @@ from control_plane.idempotency import Repetitions
 from control_plane.intake import Intake
 from control_plane.models import Catalogue
 from control_plane.notify import RESYNC
+from control_plane.provenance import Notes
 from control_plane.rates import Reads
 from control_plane.relay import Relay
 from control_plane.sandbox import Sandbox
@@ -117,6 +118,7 @@ def _context(settings: Settings, database: Database, conduct: Conduct, tasks: as
         thumbnails=Thumbnails(store, settings.data_dir / "spool"),
         uploads=Uploads(database, store, disk, settings.artifact_bytes_max),
         intake=Intake(database, store, disk, conduct, settings.data_dir / "scratch"),
+        provenance=Notes(database, tasks),
         tasks=tasks,
     )
 

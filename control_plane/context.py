@@ -14,10 +14,12 @@ from control_plane.dispatch import Dispatcher
 from control_plane.idempotency import Repetitions
 from control_plane.intake import Intake
 from control_plane.models import Catalogue
+from control_plane.provenance import Notes
 from control_plane.rates import Reads
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.store import Store
+from control_plane.thumbnails import Thumbnails
 from control_plane.waiting import Lines
 
 
@@ -28,8 +30,8 @@ class Context:
     settings: Settings
     database: Database
     dispatcher: Dispatcher
-    credentials: Credentials
     repetitions: Repetitions
+    credentials: Credentials
     reads: Reads
     conduct: Conduct
     catalogue: Catalogue
@@ -37,7 +39,9 @@ class Context:
     disk: Disk
     signing_keys: SigningKeys
     store: Store
+    thumbnails: Thumbnails
     uploads: Uploads
     intake: Intake
+    provenance: Notes
     tasks: asyncio.TaskGroup
     """Everything that runs beside requests belongs to it."""

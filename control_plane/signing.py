@@ -17,6 +17,7 @@ import math
 import secrets
 import time
 from collections.abc import Sequence
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -29,6 +30,9 @@ SETTLE_SECONDS = 180.0
 ROUNDING = 10
 """Expiries are multiples of a tenth of the lifetime, so that an address asked for again is the same and caches hit."""
 EXPIRES_MAX = 2**40
+
+What = Literal["artifact", "thumbnail"]
+"""What an address opens; one for the small picture does not open the file."""
 
 
 class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,36 +75,43 @@ class SigningKeys:
 
     def proves(self, message: bytes, digest: bytes) -> bool:
         """Whether this is the beginning of a digest of ours of the message."""
-        right = [
-            hmac.compare_digest(hmac.digest(key, message, "sha256")[: len(digest)], digest) for key in self._keys
-        ]
+        right = [hmac.compare_digest(hmac.digest(key, message, "sha256")[: len(digest)], digest) for key in self._keys]
         return any(right)
 
-    def sign(self, job_id: UUID, index: int, expires: int) -> str:
-        return _signature(self._keys[0], job_id, index, expires)
+    def sign(self, job_id: UUID, index: int, expires: int, what: What = "artifact") -> str:
+        return _signature(self._keys[0], job_id, index, expires, what)
 
-    def verify(self, job_id: UUID, index: int, expires: int, signature: str) -> bool:
-        given = signature.encode(errors="replace")
-        right = [hmac.compare_digest(_signature(key, job_id, index, expires).encode(), given) for key in self._keys]
+    def verify(self, job_id: UUID, index: int, expires: int, signature: str, what: What = "artifact") -> bool:
+        given, asked = signature.encode(errors="replace"), (job_id, index, expires, what)
+        right = [hmac.compare_digest(_signature(key, *asked).encode(), given) for key in self._keys]
         return any(right)
 
 
 def artifact_url(
-    keys: SigningKeys, public_url: str, job_id: UUID, index: int, lifetime_seconds: float, now: float
+    keys: SigningKeys,
+    public_url: str,
+    job_id: UUID,
+    index: int,
+    lifetime_seconds: float,
+    now: float,
+    what: What = "artifact",
 ) -> str:
-    """An address of one artifact, good from `now` (`keys.now()`) for `lifetime_seconds` or at most a tenth longer.
+    """An address of one artifact, or of its small picture alone, good from `now` (`keys.now()`) for `lifetime_seconds`
+    or at most a tenth longer.
 
     `public_url` is `settings.base_url`: absolute, without a slash at its end.
     """
     step = max(1, int(lifetime_seconds) // ROUNDING)
     expires = math.ceil((now + lifetime_seconds) / step) * step
-    signature = keys.sign(job_id, index, expires)
-    return f"{public_url}/artifacts/{job_id}/{index}?expires={expires}&signature={signature}"
+    signature, path = keys.sign(job_id, index, expires, what), "" if what == "artifact" else f"/{what}"
+    return f"{public_url}/artifacts/{job_id}/{index}{path}?expires={expires}&signature={signature}"
 
 
-def check(keys: SigningKeys, job_id: UUID, index: int, expires: int, signature: str, now: float) -> None:
+def check(
+    keys: SigningKeys, job_id: UUID, index: int, expires: int, signature: str, now: float, what: What = "artifact"
+) -> None:
     """Raises `Forbidden` unless the address was signed by us, as it stands, and has not expired."""
-    if not 0 < expires < EXPIRES_MAX or not keys.verify(job_id, index, expires, signature):
+    if not 0 < expires < EXPIRES_MAX or not keys.verify(job_id, index, expires, signature, what):
         raise Forbidden("This address was not made here or has been changed. Ask for the job again to get a new one.")
     if now >= expires:
         raise Forbidden("This address has expired. Ask for the job again to get a new one.")
@@ -112,6 +123,6 @@ async def _add_first(database: Database) -> None:
         await ADD_FIRST_KEY.run(connection, {"key": secrets.token_bytes(32)})
 
 
-def _signature(key: bytes, job_id: UUID, index: int, expires: int) -> str:
-    message = f"artifact/{job_id}/{index}/{expires}".encode()
+def _signature(key: bytes, job_id: UUID, index: int, expires: int, what: What) -> str:
+    message = f"{what}/{job_id}/{index}/{expires}".encode()
     return hmac.digest(key, message, "sha256").hex()

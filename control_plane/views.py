@@ -10,6 +10,7 @@ import msgspec
 from control_plane import signing, states, waiting
 from control_plane.context import Context
 from control_plane.states import ERROR_MESSAGES, TERMINAL, State
+from control_plane.thumbnails import POSSIBLE
 from control_plane.waiting import Queued
 from control_plane.wire.job import (
     ArtifactView,
@@ -205,10 +206,16 @@ def _error(code: str | None) -> JobError | None:
 def _artifact_view(context: Context, job_id: UUID, row: ArtifactRow) -> ArtifactView:
     return ArtifactView(
         index=row.index,
-        url=url,
+        url=_address(context, job_id, row.index, "artifact"),
+        thumbnail_url=_address(context, job_id, row.index, "thumbnail") if row.mime_type in POSSIBLE else None,
         mime_type=row.mime_type,
         width=row.width,
         height=row.height,
         bytes=row.bytes,
         sha256=row.sha256,
     )
+
+
+def _address(context: Context, job_id: UUID, index: int, what: signing.What) -> str:
+    keys, settings = context.signing_keys, context.settings
+    return signing.artifact_url(keys, settings.base_url, job_id, index, settings.artifact_url_seconds, keys.now(), what)

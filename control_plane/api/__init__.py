@@ -38,6 +38,7 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
         ("GET", "/api/v1/plans"),
         ("GET", "/artifacts/{job_id:uuid}/{index:int}"),
         ("HEAD", "/artifacts/{job_id:uuid}/{index:int}"),
+        ("GET", "/artifacts/{job_id:uuid}/{index:int}/thumbnail"),
         ("GET", "/inputs/{input_id:uuid}"),
         ("POST", "/api/v1/worker/enroll"),
     }

@@ -20,7 +20,7 @@ import structlog
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Meta
 
-from control_plane import artifacts, signing
+from control_plane import artifacts, signing, thumbnails
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, operation
@@ -34,9 +34,11 @@ from control_plane.errors import (
     NotFound,
     RangeNotSatisfiable,
     Suspended,
+    TooManyWaiting,
     Unavailable,
 )
 from control_plane.store import Opened
+from control_plane.thumbnailing import SIDE_MAX
 from control_plane.wire import Request
 
 INDEX_MAX = 63
@@ -71,11 +73,20 @@ class SignedQuery(Request, frozen=True, kw_only=True):
 )
 async def get_own_artifact(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Go to the file: a redirect to a signed address that expires."""
-    context, job_id, index = call.context, call.path("job_id"), _index(call)
-    await artifacts.locate(context.database, job_id, index, user_id=call.who.user_id)
-    keys, settings = context.signing_keys, context.settings
-    url = signing.artifact_url(keys, settings.base_url, job_id, index, settings.artifact_url_seconds, keys.now())
-    return _empty(302, {"Location": url, "Cache-Control": "no-store", "Content-Length": "0"})
+    return await _to_address(call, "artifact")
+
+
+@operation(
+    "GET",
+    "/api/v1/jobs/{job_id:uuid}/artifacts/{index:int}/thumbnail",
+    guard=guards.READ,
+    answers={302: None},
+    problems=(NotFound, Gone),
+    tag="Artifacts",
+)
+async def get_own_thumbnail(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """Go to the small picture of the file: a redirect to a signed address that expires."""
+    return await _to_address(call, "thumbnail")
 
 
 @operation(
@@ -110,6 +121,7 @@ async def get_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
     """
     found, headers = await _signed(call)
     etag = headers["ETag"].encode()
+    headers["Accept-Ranges"] = "bytes"
     if is_known(guards.header(call.request.scope, b"if-none-match"), etag):
         return _empty(304, headers)
     if guards.header(call.request.scope, b"range") is None:
@@ -141,14 +153,50 @@ async def get_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
 async def head_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
     """What a download would say about the file, without the file."""
     found, headers = await _signed(call)
-    return _empty(200, {**headers, "Content-Length": str(found.bytes)})
+    return _empty(200, {**headers, "Accept-Ranges": "bytes", "Content-Length": str(found.bytes)})
 
 
-async def _signed(call: Call[None, Nothing, SignedQuery]) -> tuple[Located, dict[str, str]]:
+@operation(
+    "GET",
+    "/artifacts/{job_id:uuid}/{index:int}/thumbnail",
+    guard=guards.PUBLIC,
+    answers={200: thumbnails.MIME_TYPE, 304: None},
+    problems=(Forbidden, Suspended, NotFound, Gone, TooManyWaiting),
+    headers=(IF_NONE_MATCH,),
+    tag="Artifacts",
+)
+async def get_thumbnail(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
+    """A small picture of the file, by a signed address: WebP, at most 512 pixels a side; of a film its first frame."""
+    found, headers = await _signed(call, "thumbnail")
+    etag = headers["ETag"][:-1] + f'-{SIDE_MAX}"'
+    if is_known(guards.header(call.request.scope, b"if-none-match"), etag.encode()):
+        return _empty(304, {**headers, "ETag": etag})
+    job_id, index, database = call.path("job_id"), _index(call), call.context.database
+    made = await call.context.thumbnails.get(
+        found.key or "", found.mime_type or "", lambda: artifacts.locate(database, job_id, index)
+    )
+    answer = answers.Answer(made)
+    shown = artifacts.disposition(job_id, index, thumbnails.MIME_TYPE)
+    told = {"Content-Type": thumbnails.MIME_TYPE, "Content-Disposition": shown, "Content-Length": str(len(made))}
+    answer.headers = _lower({**headers, **told, "ETag": etag})
+    return answer
+
+
+async def _to_address(call: Call[Person, Nothing, Nothing], what: signing.What) -> ASGIApp:
+    context, job_id, index = call.context, call.path("job_id"), _index(call)
+    await artifacts.locate(context.database, job_id, index, user_id=call.who.user_id)
+    keys, settings = context.signing_keys, context.settings
+    url = signing.artifact_url(keys, settings.base_url, job_id, index, settings.artifact_url_seconds, keys.now(), what)
+    return _empty(302, {"Location": url, "Cache-Control": "no-store", "Content-Length": "0"})
+
+
+async def _signed(
+    call: Call[None, Nothing, SignedQuery], what: signing.What = "artifact"
+) -> tuple[Located, dict[str, str]]:
     """The file of a signed address, and the headers that go with it."""
     job_id, index, keys = call.path("job_id"), _index(call), call.context.signing_keys
     now = keys.now()
-    signing.check(keys, job_id, index, call.query.expires, call.query.signature, now)
+    signing.check(keys, job_id, index, call.query.expires, call.query.signature, now, what)
     found = await artifacts.locate(call.context.database, job_id, index)
     assert found.mime_type is not None, "a file that is there has a type"
     assert found.sha256 is not None, "and a hash"
@@ -158,7 +206,6 @@ async def _signed(call: Call[None, Nothing, SignedQuery]) -> tuple[Located, dict
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Cache-Control": f"private, max-age={int(min(CACHE_SECONDS_MAX, call.query.expires - now))}",
-        "Accept-Ranges": "bytes",
         "ETag": f'"{found.sha256.hex()}"',
     }
 

@@ -43,6 +43,8 @@ class Opened(Protocol):
     """A file on its way out."""
 
     bytes: int
+    local: int | None
+    """The descriptor of the file, where it lies on this machine."""
 
     def read(self, start: int, end: int) -> AsyncIterator[Data]:
         """The bytes from `start` up to but not including `end`."""

@@ -35,6 +35,7 @@ class OpenedFile:
 
     def __init__(self, file: int) -> None:
         self._file = file
+        self.local: int | None = file
         self.bytes = os.fstat(file).st_size
 
     async def read(self, start: int, end: int) -> AsyncIterator[bytes]:

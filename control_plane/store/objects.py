@@ -60,6 +60,7 @@ class OpenedObject:
     def __init__(self, bucket: Bucket, key: str, bytes: int) -> None:
         self._bucket = bucket
         self._key = key
+        self.local: int | None = None
         self.bytes = bytes
 
     async def read(self, start: int, end: int) -> AsyncIterator[bytes]:

@@ -153,6 +153,8 @@ class ArtifactView(Message, frozen=True, kw_only=True):
     index: int
     url: str
     """Signed and expiring; fetched without credentials, supports `Range`."""
+    thumbnail_url: str | None = None
+    """A WebP of at most 512 pixels a side, of a film its first frame; likewise signed. Null when there is none."""
     mime_type: str
     width: int
     height: int

@@ -51,6 +51,7 @@ STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
     "cancel_job": _queued,
     "get_preview": _shown,
     "get_own_artifact": _done,
+    "get_own_thumbnail": _done,
     "erase_artifacts": _done,
     "get_webhook": _webhook,
     "change_webhook": _webhook,
@@ -72,7 +73,7 @@ FENCED = {
 }
 """Operations of a worker on a lease; `test_api_worker.py` tries each with the lease of another worker."""
 
-SIGNED = {"get_artifact", "head_artifact"}
+SIGNED = {"get_artifact", "head_artifact", "get_thumbnail"}
 """Public operations that name a job; they need a signature instead (`test_api_artifacts.py`)."""
 
 PROBLEM_PAGES = {"get_problem"}

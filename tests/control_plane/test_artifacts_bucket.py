@@ -28,7 +28,8 @@ from control_plane.wire.worker import (
     Lease,
 )
 from tests.fixtures.bucket import SECRET_KEY, Bucket
-from tests.fixtures.worker import Service, free_port, picture, serving, weighty
+from tests.fixtures.marks import picture
+from tests.fixtures.worker import Service, free_port, serving, weighty
 
 LARGE = weighty(DIRECT_BYTES_MIN)
 PREFIX = "some/prefix/"
