@@ -102,7 +102,7 @@ def _text(example: Any) -> str:
 
 def _problems_told(told: Json, document: Json) -> Iterator[tuple[str, str]]:
     """Slug and title of each problem that an answer may be; none when it is no problem."""
-    content = next(iter(told.get("content", {}).values()), {})
+    content: Json = next(iter(told.get("content", {}).values()), {})
     for slug, shown in content.get("examples", {}).items():
         yield slug, document["components"]["examples"][shown["$ref"].rpartition("/")[2]]["summary"]
 

@@ -67,7 +67,7 @@ def test_every_operation_is_described_and_says_what_can_go_wrong() -> None:
 def test_orders_refuse_unknown_fields_in_the_document_too() -> None:
     order = _document()["components"]["schemas"]["SubmitRequest"]
     assert order["additionalProperties"] is False
-    assert order["required"] == ["prompt"]
+    assert order["required"] == []  # an upscale needs no prompt
     assert order["properties"]["seed"]["description"].startswith("Drawn at submit")
     assert "\\Z" not in str(_document())
 
