@@ -63,7 +63,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     def knows(self, position: Position) -> bool:
         """Whether the log can be read on from there. Not from a foreign epoch, nor from what has not happened here, as
         when a backup from before was restored: then begin with a look at the jobs."""
-        return position.epoch == self.epoch and position.xid < self.next_xid
+        return position.epoch == self.epoch and position.xid <= self.next_xid
 
     def resume(self, position: Position) -> Position:
         """Where a reader that must miss nothing goes on: there, or at the beginning of the epoch."""

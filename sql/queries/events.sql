@@ -13,7 +13,8 @@ select (select token from event_epochs order by number desc limit 1) as epoch,
 
 -- after :many
 -- The next events behind a position. They are settled up to the oldest transaction that still runs; those behind it, already
--- committed, come along at the end as a sign that looking again soon is worth it.
+-- committed, come along at the end as a sign that looking again soon is worth it. The user is looked up for each row, as a
+-- join might walk all jobs.
 with page as materialized (
     select e.xid, e.seq, e.job_id, e.name, e.attempt, e.at
     from job_events e
@@ -22,7 +23,7 @@ with page as materialized (
     order by e.xid, e.seq limit %(most)s::integer
 )
 select page.xid::text::bigint as xid, page.seq, page.job_id,
-    (select j.user_id from jobs j where j.id = page.job_id) as user_id, -- no join, which might walk the jobs
+    (select j.user_id from jobs j where j.id = page.job_id) as user_id,
     page.name, page.attempt, page.at, page.xid < pg_snapshot_xmin(pg_current_snapshot()) as settled
 from page
 order by page.xid, page.seq;
