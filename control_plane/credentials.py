@@ -121,7 +121,7 @@ class KeyListed(msgspec.Struct, frozen=True, kw_only=True):
     scopes: list[str]
     providers: list[str]
     models: list[str] | None
-    networks: list[IPv4Network | IPv6Network] | None
+    networks: list[str] | None
     origins: list[str] | None
     daily_cap: int | None
     ordered_today: int | None

@@ -2,8 +2,8 @@
 
 The control planes are one worker together, whose credential nobody has. Its jobs wait in lanes of their own and go
 through the statements of every other job: claim, heartbeat, upload, complete, fail, release, reap. What an order wants
-to happen (`simulate`) is done to it on the way. One picture is drawn at a time in each process, by a child at the lowest
-priority; while no test key orders anything, the sandbox asks the database nothing.
+to happen (`simulate`) is done to it on the way. One picture is drawn at a time in each process, by a child at the
+lowest priority; while no test key orders anything, the sandbox asks the database nothing.
 """
 
 from __future__ import annotations

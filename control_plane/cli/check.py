@@ -45,8 +45,11 @@ def _check(arguments: argparse.Namespace) -> int:
     except CommandError as error:
         problems, server = [str(error)], ""
     if arguments.json:
-        printing.as_json({"settings": shown, "postgresql": server, "problems": problems})
+        told = {"settings": shown, "postgresql": server, "problems": problems, "notes": _sandbox(chosen)}
+        printing.as_json(told)
     else:
+        for note in _sandbox(chosen):
+            print(f"NOTE: {note}")
         print("\n".join(f"PROBLEM: {problem}" for problem in problems) or f"All is well (PostgreSQL {server}).")
     return EX_CONFIG if problems else 0
 
@@ -101,3 +104,16 @@ def _policy(chosen: Settings) -> list[str]:
     except ConfigurationError as error:
         return [str(error)]
     return []
+
+
+def _sandbox(chosen: Settings) -> list[str]:
+    """What test keys will miss here; the service does without."""
+    from control_plane import drawing
+
+    lacking = drawing.missing() if chosen.sandbox else []
+    if not lacking:
+        return []
+    return [
+        f"The sandbox cannot draw all that test keys order; not installed: {', '.join(lacking)}."
+        " Install it, or set TESSERA_SANDBOX=false where no test key is used."
+    ]

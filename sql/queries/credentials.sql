@@ -40,7 +40,7 @@ returning id;
 -- list_keys :many
 -- The keys of one user, those for tests too, or (with null) of the services.
 select k.id, k.name, k.user_id is not null and is_test(k.user_id) as test, k.scopes, k.providers, k.models,
-    k.networks, k.origins, k.daily_cap,
+    k.networks::text[] as networks, k.origins, k.daily_cap,
     case when k.daily_cap is not null then coalesce((
         select s.tokens from key_spending s where s.key_id = k.id and s.day = utc_day(now())), 0) end as ordered_today,
     k.created_at, k.expires_at, k.last_used_at, k.rotated_at, k.old_expires_at, k.old_used_at, k.revoked_at

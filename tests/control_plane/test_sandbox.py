@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from control_plane import simulate, twins, users
+from control_plane.credentials import Scope
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.people import count, violations
 from tests.fixtures.queue import rows
 from tests.fixtures.worker import Answered
 
 ORDER = {"prompt": "a lighthouse", "width": 128, "height": 128, "steps": 20}
-KEYS = ("read", "submit", "keys")
+KEYS: tuple[Scope, ...] = ("read", "submit", "keys")
 
 REFUSED = {
     "moderated_input": (422, "moderated-input"),
@@ -79,7 +80,9 @@ async def test_every_outcome_can_be_had_on_the_first_day(ada: Integrator, owner_
         assert quoted.json["refusal"]["code"] == told[1]
     assert count(owner_url, "select count(*) from jobs") == 0
 
-    taken = {name: (await ada.order(name)).json for name in simulate.OUTCOMES if name not in REFUSED}
+    taken: dict[str, dict[str, Any]] = {
+        name: (await ada.order(name)).json for name in simulate.OUTCOMES if name not in REFUSED
+    }
     assert set(taken) == {*FAILED, *DRAWN, "expired"}
     assert all(job["test"] and job["status"] == "queued" for job in taken.values())
     slow = await ada.job(taken["slow"]["id"])  # behind the one that expires
@@ -211,7 +214,7 @@ async def test_a_test_key_can_touch_nothing_real(ada: Integrator, control_plane:
             " values ('000000000000', sha256(''), %s, 'x', '{admin}')",
         ):
             with pytest.raises(Exception, match="violates check constraint"):
-                sql.execute(statement, [twin])  # type: ignore[call-overload]
+                sql.execute(statement, [twin])
 
 
 async def test_who_is_suspended_tests_nothing_either(ada: Integrator, control_plane: Plane) -> None:
