@@ -18,14 +18,16 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from control_plane import admission, caps, jobs, listing, plans
+from control_plane import admission, caps, jobs, listing, plans, views
 from control_plane.admission import Order, SubmitRow
 from control_plane.context import Context
 from control_plane.credentials import ApiKey
 from control_plane.database import Query, columns
 from control_plane.errors import (
+    DiskLow,
     Invalid,
     ModeratedInput,
+    NoSuchModel,
     NotFound,
     PlanForbids,
     QueueFull,
@@ -74,18 +76,25 @@ async def submit(
 ) -> PlacedBatch:
     """Places every order of a batch, or none; committed when this returns. Raises what `jobs.submit` raises, with the
     pointer of the member that is to blame. `by`: whose daily cap it counts for."""
+    async with context.repetitions.alone(user_id, key):
+        return await _submit(context, user_id, request, key, by)
+
+
+async def _submit(
+    context: Context, user_id: UUID, request: BatchRequest, key: str | None, by: ApiKey | None
+) -> PlacedBatch:
     request_sha256 = hashlib.sha256(b"batch\n" + _encode(request)).digest() if key is not None else None
-    batch_id = await context.database.one(NEW_ID)
-    assert batch_id is not None
     try:
         ready = await _prepared(context, user_id, request.jobs)
-    except ModeratedInput:
+        context.disk.check()
+    except (ModeratedInput, Invalid, NoSuchModel, DiskLow):
         known = {"user_id": user_id, "key": key, "request_sha256": request_sha256}
         first = await context.database.one(jobs.ACCEPTED, known)
         if first is None:
             raise
         return await _replayed(context, user_id, first, None)
-    context.disk.check()
+    batch_id = await context.database.one(NEW_ID)
+    assert batch_id is not None
     orders = [
         each.order(user_id, version, key if n == 0 else None, request_sha256 if n == 0 else None, batch_id=batch_id)
         for n, (each, version) in enumerate(ready)
@@ -93,7 +102,7 @@ async def submit(
     for n, (each, _) in enumerate(ready):
         with _blamed(n):
             await jobs.knock(context, user_id, each)
-    cost = sum(each.cost for each, _ in ready)
+    cost = sum(order.cost for order in orders)
     async with caps.spending(context.database, by, cost):
         rows = await _admitted(context, batch_id, orders)
         if rows[0].refusal != "replayed" and any(row.refusal for row in rows):
@@ -103,7 +112,7 @@ async def submit(
         return await _replayed(context, user_id, rows[0].job_id, admission.rate(rows[0]))
     for order, row in zip(orders, rows, strict=True):
         context.dispatcher.admitted(order, row)
-    return PlacedBatch(batch=await view(context, user_id, batch_id), replayed=False, rate=_rate(rows))
+    return PlacedBatch(batch=await _as_ordered(context, user_id, batch_id), replayed=False, rate=_rate(rows))
 
 
 async def quote(context: Context, user_id: UUID, request: BatchRequest) -> BatchQuote:
@@ -143,6 +152,13 @@ async def _get(context: Context, user_id: UUID, batch_id: UUID) -> Batch:
     if found is None:
         raise NotFound("You have no such batch.")
     return found
+
+
+async def _as_ordered(context: Context, user_id: UUID, batch_id: UUID) -> BatchView:
+    """As the batch was told when it was ordered, the first time and each time that this is repeated."""
+    found = await _get(context, user_id, batch_id)
+    rows = await listing.rows(context, user_id, found.job_ids)
+    return _viewed(context, found, [views.ordered(context, row, await views.waits(context, row)) for row in rows])
 
 
 def _viewed(context: Context, batch: Batch, shown: list[JobView]) -> BatchView:
@@ -197,7 +213,7 @@ async def _replayed(context: Context, user_id: UUID, first: UUID, rate: Rate | N
     batch_id = await context.database.one(OF_JOB, {"user_id": user_id, "job_id": first})
     if batch_id is None:
         raise NotFound("You have no such batch.")
-    return PlacedBatch(batch=await view(context, user_id, batch_id), replayed=True, rate=rate)
+    return PlacedBatch(batch=await _as_ordered(context, user_id, batch_id), replayed=True, rate=rate)
 
 
 def _rate(rows: Sequence[SubmitRow]) -> Rate | None:

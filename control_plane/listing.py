@@ -75,11 +75,14 @@ async def page(context: Context, user_id: UUID, filters: Filters, cursor: str | 
 
 async def shown(context: Context, user_id: UUID, job_ids: list[UUID]) -> list[JobView]:
     """These jobs of the user, in this order; what is not there or not theirs is left out."""
-    if not job_ids:
-        return []
-    rows = await context.database.many(SHOWN, {"user_id": user_id, "job_id": job_ids})
-    by_id = {row.id: row for row in rows}
-    return [await views.viewed(context, by_id[job_id]) for job_id in job_ids if job_id in by_id]
+    return [await views.viewed(context, row) for row in await rows(context, user_id, job_ids)]
+
+
+async def rows(context: Context, user_id: UUID, job_ids: list[UUID]) -> list[JobRow]:
+    """The same, as they stand in the tables."""
+    found = await context.database.many(SHOWN, {"user_id": user_id, "job_id": job_ids}) if job_ids else []
+    by_id = {row.id: row for row in found}
+    return [by_id[job_id] for job_id in job_ids if job_id in by_id]
 
 
 def _window(context: Context, user_id: UUID, filters: Filters, after: UUID | None) -> dict[str, object]:

@@ -224,6 +224,8 @@ async def complete_attempt(call: Call[WorkerIdentity, CompleteRequest, Nothing])
     spoken_for, wanted = fence(call), call.body.claim
     if wanted is not None:
         _check_protocol(wanted)
+    if call.body.provenance is not None:
+        await call.context.provenance.note(spoken_for, call.body.provenance)
     state = await call.context.dispatcher.complete(spoken_for, call.body.artifacts)
     claimed = await _claim_next(call, wanted) if wanted is not None else None
     return answers.json(Reported(state=state, claimed=claimed))
