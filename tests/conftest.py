@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.worker",
     "tests.fixtures.api",
     "tests.fixtures.receiver",
+    "tests.fixtures.webhooks",
     "tests.fixtures.people",
     "tests.fixtures.money",
     "tests.fixtures.bucket",
