@@ -1,16 +1,14 @@
 """A job that is followed by the request that ordered it, until it has ended.
 
-Between two looks the request holds neither a transaction nor a connection. Its user may become part of another one
+Between two events the request holds neither a transaction nor a connection. Its user may become part of another one
 meanwhile; the job is then looked for there, since asking again from the beginning would order twice.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from control_plane import jobs
@@ -18,32 +16,43 @@ from control_plane.api import guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call
 from control_plane.errors import NotFound
+from control_plane.feed import Listener
 from control_plane.states import TERMINAL
 from control_plane.wire.job import JobView
 
-LOOK_FIRST_SECONDS = 0.1
-LOOK_MAX_SECONDS = 1.0
-LOOK_GROWTH = 1.25
+WATCH_SECONDS = 2.0
+"""How often an agent is reminded that its job is watched."""
+
+
+class Seen(NamedTuple):
+    """A job as it is by now, and the last preview of it that has not been seen."""
+
+    job: JobView
+    preview: bytes | None
 
 
 async def followed(
-    call: Call[Person, Any, Any], job_id: UUID, gone: asyncio.Event, seconds: float
-) -> AsyncIterator[JobView]:
-    """The job at every look, until it has ended, the client has gone or the time is over."""
-    until, pause = time.monotonic() + seconds, LOOK_FIRST_SECONDS
-    while True:
-        job = await look(call, job_id)
-        yield job
-        left = until - time.monotonic()
-        if job.status in TERMINAL or gone.is_set() or left <= 0:
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(pause, left)):
-                await gone.wait()
-        pause = min(pause * LOOK_GROWTH, LOOK_MAX_SECONDS)
+    call: Call[Person, Any, Any], job_id: UUID, listener: Listener, seconds: float, *, previews: bool = False
+) -> AsyncIterator[Seen]:
+    """The job now, after each event and at least every `WATCH_SECONDS`, until it has ended, the client has gone, the
+    process ends or the time is over. Raises `Unavailable`."""
+    until, feed = time.monotonic() + seconds, call.context.dispatcher.feed
+    await feed.ready()
+    with feed.listening(job_id, listener):
+        job = await _look(call, job_id)
+        yield Seen(job, None)
+        while job.status not in TERMINAL and not listener.closed and (left := until - time.monotonic()) > 0:
+            listener.watches = previews and job.status == "running"
+            if listener.watches:
+                call.context.dispatcher.watch(job_id)
+            await listener.wait(min(left, WATCH_SECONDS))
+            if any(event.job_id == job_id for event in await listener.take()):
+                job = await _look(call, job_id)
+            report, listener.report = listener.report, None
+            yield Seen(job, report.preview if report is not None else None)
 
 
-async def look(call: Call[Person, Any, Any], job_id: UUID) -> JobView:
+async def _look(call: Call[Person, Any, Any], job_id: UUID) -> JobView:
     """The job as it is now, whoever its user has become."""
     try:
         return await jobs.view(call.context, call.who.user_id, job_id)

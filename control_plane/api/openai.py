@@ -11,7 +11,9 @@ the key waits for the same job.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
+import psycopg
 from litestar.types import ASGIApp
 
 from control_plane import jobs
@@ -19,24 +21,13 @@ from control_plane.api import answers, guards, openai_answers, openai_errors, op
 from control_plane.api.decoding import Disconnected
 from control_plane.api.following import followed
 from control_plane.api.guards import Person
-from control_plane.api.jobs import IDEMPOTENCY_KEY, idempotency_key, permitted
+from control_plane.api.jobs import IDEMPOTENCY_KEY, SUBMIT_PROBLEMS, idempotency_key, permitted
 from control_plane.api.openai_stream import Stream
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.api.presence import watched
 from control_plane.context import Context
-from control_plane.errors import (
-    DiskLow,
-    IdempotencyInFlight,
-    IdempotencyMismatch,
-    ModeratedInput,
-    NoSuchModel,
-    Paused,
-    PlanForbids,
-    QueueFull,
-    RateLimited,
-    Suspended,
-    TokensShort,
-)
+from control_plane.errors import NoSuchModel, TooManyWaiting, Unavailable
+from control_plane.feed import Listener
 from control_plane.states import TERMINAL
 from control_plane.wire.job import JobView
 from control_plane.wire.openai import (
@@ -52,10 +43,6 @@ WAIT_SECONDS_MAX = 600.0
 OWNER = "tessera"
 TAG = "OpenAI's shape"
 EVENT_STREAM = "text/event-stream"
-ORDER_PROBLEMS = (
-    *(NoSuchModel, ModeratedInput, IdempotencyInFlight, IdempotencyMismatch, TokensShort, PlanForbids, Suspended),
-    *(RateLimited, QueueFull, Paused, DiskLow),
-)
 
 
 @operation(
@@ -63,7 +50,7 @@ ORDER_PROBLEMS = (
     "/v1/images/generations",
     guard=guards.SUBMIT,
     answers={200: (ImagesResponse, EVENT_STREAM), 409: ErrorBody, 500: ErrorBody},
-    problems=ORDER_PROBLEMS,
+    problems=(*SUBMIT_PROBLEMS, TooManyWaiting),
     headers=(IDEMPOTENCY_KEY,),
     tag=TAG,
     wait_seconds=WAIT_SECONDS_MAX,
@@ -79,20 +66,14 @@ async def create_images(call: Call[Person, ImageRequest, Nothing]) -> ASGIApp:
     wanted, context = call.body, call.context
     key = idempotency_key(call)
     model = await context.catalogue.find("image", wanted.model)
-    wait_seconds = context.settings.images_wait_seconds
-    order = openai_orders.order(wanted, model, max_wait=None if key else math.ceil(wait_seconds))
-    order = permitted(call.who, order)
-    placed = await jobs.submit(context, call.who.user_id, order, key, by=call.who.key)
-    call.request.scope["state"]["rate"] = placed.rate
-    if wanted.stream:
-        return Stream(call, placed.job, stays=key is not None)
-    job = placed.job
-    with watched(context.tasks, call.request.receive) as gone:
-        async for seen in followed(call, placed.job.id, gone, wait_seconds):
-            job = seen
-        if gone.is_set():
-            await openai_answers.leave(call, job, stays=key is not None)
-            raise Disconnected
+    max_wait = None if key else math.ceil(context.settings.images_wait_seconds)
+    order = permitted(call.who, openai_orders.order(wanted, model, max_wait=max_wait))
+    with context.dispatcher.feed.held(call.who.user_id):  # refused before anything is ordered
+        placed = await jobs.submit(context, call.who.user_id, order, key, by=call.who.key)
+        call.request.scope["state"]["rate"] = placed.rate
+        if wanted.stream:
+            return Stream(call, placed.job, stays=key is not None)
+        job = await _awaited(call, placed.job, stays=key is not None)
     return await _answer(call, job, stays=key is not None)
 
 
@@ -109,6 +90,19 @@ async def get_openai_model(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """One model, in OpenAI's shape."""
     found = await call.context.catalogue.find("image", call.path("model"))
     return answers.json(_model(found.name))
+
+
+async def _awaited(call: Call[Person, ImageRequest, Nothing], placed: JobView, *, stays: bool) -> JobView:
+    """The job when it has ended, or as it is when the wait is over. Raises `Disconnected` when the client has gone."""
+    job, listener = placed, Listener(call.context.dispatcher.feed)
+    with watched(call.context.tasks, call.request.receive, listener.leave) as gone:
+        with suppress(Unavailable, psycopg.Error):  # it is placed; refused now, a client would order it again
+            async for seen in followed(call, placed.id, listener, call.context.settings.images_wait_seconds):
+                job = seen.job
+        if gone.is_set():
+            await openai_answers.leave(call, job, stays=stays)
+            raise Disconnected
+    return job
 
 
 async def _answer(call: Call[Person, ImageRequest, Nothing], job: JobView, *, stays: bool) -> ASGIApp:

@@ -6,7 +6,6 @@ proxies from taking silence for death.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator
@@ -14,23 +13,24 @@ from collections.abc import AsyncIterator
 import msgspec
 from litestar.types import Receive, Scope, Send
 
-from control_plane import jobs
 from control_plane.api import openai_answers, openai_errors
 from control_plane.api.following import followed
 from control_plane.api.guards import Person
-from control_plane.api.jobs import image_type
 from control_plane.api.operation import Call, Nothing
 from control_plane.api.presence import watched
-from control_plane.errors import NotFound, TesseraError
+from control_plane.errors import TesseraError
+from control_plane.feed import Listener
+from control_plane.states import TERMINAL
+from control_plane.streams import image_type
 from control_plane.wire.job import JobView
 from control_plane.wire.openai import ErrorBody, ImageEvent, ImageRequest
 
-KEEP_ALIVE_SECONDS = 15.0
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would collect events otherwise
 ]
+KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 
 _encode = msgspec.json.Encoder().encode
@@ -44,48 +44,41 @@ class Stream:
         self._job = job
         self._stays = stays
         self._previews = 0
-        self._last_preview = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-        with watched(self._call.context.tasks, receive) as gone:
-            async for frame in self._frames(gone):
+        listener = Listener(self._call.context.dispatcher.feed)
+        with watched(self._call.context.tasks, receive, listener.leave) as gone:
+            await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+            async for frame in self._frames(listener):
                 await send({"type": "http.response.body", "body": frame, "more_body": True})
-        await openai_answers.leave(self._call, self._job, stays=self._stays)
+            if gone.is_set() or self._job.status not in TERMINAL:
+                await openai_answers.leave(self._call, self._job, stays=self._stays)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _frames(self, gone: asyncio.Event) -> AsyncIterator[bytes]:
-        wait_seconds, sent_at = self._call.context.settings.images_wait_seconds, time.monotonic()
+    async def _frames(self, listener: Listener) -> AsyncIterator[bytes]:
+        context, said_at = self._call.context, time.monotonic()
+        wait_seconds, wanted = context.settings.images_wait_seconds, self._call.body.partial_images or 0
         try:
-            async for job in followed(self._call, self._job.id, gone, wait_seconds):
-                self._job = job
-                if frame := await self._preview():
-                    sent_at = time.monotonic()
-                    yield frame
-                elif time.monotonic() - sent_at > KEEP_ALIVE_SECONDS:
-                    sent_at = time.monotonic()
-                    yield KEEP_ALIVE
-            if not gone.is_set():
+            with context.dispatcher.feed.held(self._call.who.user_id):
+                story = followed(self._call, self._job.id, listener, wait_seconds, previews=wanted > 0)
+                async for seen in story:
+                    self._job = seen.job
+                    if seen.preview is not None and self._previews < wanted:
+                        said_at = time.monotonic()
+                        yield self._partial(seen.preview)
+                    elif time.monotonic() - said_at > KEEP_ALIVE_SECONDS:
+                        said_at = time.monotonic()
+                        yield KEEP_ALIVE
+            if self._job.status in TERMINAL or not listener.closed:
                 async for frame in self._ending():
                     yield frame
         except TesseraError as error:
             yield _frame("error", openai_errors.body(error))
 
-    async def _preview(self) -> bytes | None:
-        """The next preview, if there is a new one and it is wanted."""
-        if self._job.status != "running" or self._previews >= (self._call.body.partial_images or 0):
-            return None
-        try:
-            found = await jobs.preview(self._call.context, self._call.who.user_id, self._job.id)
-        except NotFound:
-            return None
-        if found == self._last_preview:
-            return None
-        self._last_preview = found
+    def _partial(self, preview: bytes) -> bytes:
         index, self._previews = self._previews, self._previews + 1
-        return _frame(
-            "image_generation.partial_image", self._event(base64.b64encode(found).decode(), image_type(found), index)
-        )
+        shown = self._event(base64.b64encode(preview).decode(), image_type(preview), index)
+        return _frame("image_generation.partial_image", shown)
 
     async def _ending(self) -> AsyncIterator[bytes]:
         if fault := openai_answers.ended(self._job, stays=self._stays):
