@@ -44,6 +44,10 @@ CATCHING_UP_MAX = 4
 """Listeners of this process that read the log by themselves at the same time."""
 FOLLOW_SECONDS = 5.0
 """How often a process where somebody listens says so to the others, who remember it three times as long."""
+KEEP_ALIVE_SECONDS = 15.0
+"""After which a stream that has nothing to say shows that it lives."""
+SEND_SECONDS = 10.0
+"""Within which a reader must take what it is sent."""
 PROGRESS_SECONDS = 0.5
 """How often the progress of jobs that are watched is looked at, and told."""
 
@@ -153,6 +157,8 @@ class Feed:
         self.position = Position("", 0, 0)
         """As far as the listeners have been told."""
         self.closed = False
+        self.keep_alive_seconds = KEEP_ALIVE_SECONDS
+        self.send_seconds = SEND_SECONDS
         self._database = database
         self._bus = bus
         self._listeners: dict[object, dict[Listener, None]] = {}

@@ -26,7 +26,6 @@ from control_plane.states import TERMINAL
 from control_plane.wire.event import EventView, Opened, Preview
 from control_plane.wire.job import JobView, Progress
 
-KEEP_ALIVE_SECONDS = 15.0
 CHECK_SECONDS = 5.0
 """How often it is asked whether the caller may still read."""
 WATCH_SECONDS = 2.0
@@ -71,8 +70,9 @@ KNOWN = Query("events.known", Known)
 class _Clock:
     """When a stream has to say or to ask something, should nothing happen."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: Check, keep_alive_seconds: float) -> None:
         self._check = check
+        self._keep_alive_seconds = keep_alive_seconds
         self.said_at = self._checked_at = time.monotonic()
 
     def said(self) -> None:
@@ -80,11 +80,11 @@ class _Clock:
 
     @property
     def is_silent(self) -> bool:
-        return time.monotonic() - self.said_at >= KEEP_ALIVE_SECONDS
+        return time.monotonic() - self.said_at >= self._keep_alive_seconds
 
     def left(self, most: float = CHECK_SECONDS) -> float:
         now = time.monotonic()
-        return min(most, self._checked_at + CHECK_SECONDS - now, self.said_at + KEEP_ALIVE_SECONDS - now)
+        return min(most, self._checked_at + CHECK_SECONDS - now, self.said_at + self._keep_alive_seconds - now)
 
     async def may_go_on(self) -> bool:
         if time.monotonic() - self._checked_at < CHECK_SECONDS:
@@ -127,7 +127,7 @@ async def of_job(
                 return
             tail = _Tail(context, user_id, job, place, story[-1].attempt if story else 0)
             with suppress(*LOST):
-                async for frame in tail.frames(listener, _Clock(check), previews=previews):
+                async for frame in tail.frames(listener, _Clock(check, feed.keep_alive_seconds), previews=previews):
                     yield frame
 
 
@@ -243,7 +243,7 @@ async def of_all(
             if resumed and last is not None:
                 listener.position, listener.behind = last, True
             yield Frame("opened", _encode(Opened(resumed=resumed)), listener.position)
-            clock, place = _Clock(check), listener.position
+            clock, place = _Clock(check, feed.keep_alive_seconds), listener.position
             with suppress(*LOST):
                 while not listener.closed and await clock.may_go_on():
                     await listener.wait(clock.left())

@@ -65,7 +65,7 @@ async def follow_job(call: Call[Person, Nothing, JobEventsQuery]) -> ASGIApp:
     first = await sse.begun(frames)
     if first is None:
         return answers.nothing()
-    return sse.Stream(call.context.tasks, listener, first, frames)
+    return sse.Stream(call.context, listener, first, frames)
 
 
 @operation(
@@ -101,7 +101,7 @@ async def follow_jobs(call: Call[Follower, Nothing, EventsQuery]) -> ASGIApp:
     )
     first = await sse.begun(frames)
     assert first is not None, "it says that it is open"
-    return sse.Stream(call.context.tasks, listener, first, frames)
+    return sse.Stream(call.context, listener, first, frames)
 
 
 def _last_event_id(call: Call[Any, Any, Any]) -> Position | None:

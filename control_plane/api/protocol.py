@@ -126,6 +126,8 @@ class _Corked:
     def close(self) -> None:
         self._flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size():  # for a client that takes nothing it would stay for ever
+            asyncio.get_running_loop().call_later(REST_SECONDS, self._transport.abort)
 
     def _flush(self) -> None:
         if self._held:

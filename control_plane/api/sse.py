@@ -1,7 +1,7 @@
 """Server-Sent Events: an answer that goes on for as long as its frames do (WHATWG HTML, section 9.2).
 
 Frames are asked for one at a time and the next one not before the last has been taken, so a reader that is slow holds
-back nothing but its own stream; one that takes nothing at all for `SEND_SECONDS` is let go and comes back by id.
+back nothing but its own stream; one that takes nothing at all for some seconds is let go and comes back by id.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from litestar.types import Receive, Scope, Send
 
 from control_plane.api.operation import extend_deadline
 from control_plane.api.presence import watched
+from control_plane.context import Context
 from control_plane.feed import Listener
 from control_plane.streams import Frame
 
 MEDIA_TYPE = "text/event-stream"
-SEND_SECONDS = 10.0
 RETRY_MILLISECONDS = 1_000
 """After which a browser connects again."""
 HEADERS = [
@@ -32,12 +32,11 @@ COMMENT = b": still here\n"
 class Stream:
     """The answer. `first` has been asked for already, so that what cannot begin could still be refused."""
 
-    __slots__ = ("_first", "_frames", "_listener", "_tasks")
+    __slots__ = ("_first", "_frames", "_listener", "_send_seconds", "_tasks")
 
-    def __init__(
-        self, tasks: asyncio.TaskGroup, listener: Listener, first: Frame, frames: AsyncGenerator[Frame, None]
-    ) -> None:
-        self._tasks = tasks
+    def __init__(self, context: Context, listener: Listener, first: Frame, frames: AsyncGenerator[Frame, None]) -> None:
+        self._tasks = context.tasks
+        self._send_seconds = context.dispatcher.feed.send_seconds
         self._listener = listener
         self._first = first
         self._frames = frames
@@ -51,16 +50,15 @@ class Stream:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pass_on(self, send: Send) -> None:
+        """Raises `TimeoutError` when the client takes nothing."""
         retry = b"retry: %d\n" % RETRY_MILLISECONDS
-        await _sent(send, retry + written(self._first))
+        await self._send(send, retry + written(self._first))
         async for frame in self._frames:
-            await _sent(send, written(frame))
+            await self._send(send, written(frame))
 
-
-async def _sent(send: Send, data: bytes) -> None:
-    """Raises `TimeoutError` when the client takes nothing."""
-    async with asyncio.timeout(SEND_SECONDS):
-        await send({"type": "http.response.body", "body": data, "more_body": True})
+    async def _send(self, send: Send, data: bytes) -> None:
+        async with asyncio.timeout(self._send_seconds):
+            await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
 async def begun(frames: AsyncGenerator[Frame, None]) -> Frame | None:
