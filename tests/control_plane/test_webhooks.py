@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from control_plane import webhooks
+from control_plane import log, webhooks
 from control_plane.wire.webhook import TERMINAL_EVENTS
 from tests.fixtures.api import API, eventually
 from tests.fixtures.receiver import Receiver, receiving
@@ -94,3 +94,142 @@ async def test_while_a_secret_is_rotated_both_sign_and_after_a_day_the_new_one_a
     for _ in range(6):
         answered = await hooks.call("POST", f"/{webhook['id']}/rotate-secret")
     assert answered.json["webhook"]["secrets"] == webhooks.SECRETS_MAX
+
+
+async def test_nobody_is_told_of_somebody_elses_jobs(hooks: Hooks, receiver: Receiver) -> None:
+    stranger = Hooks(hooks.plane, await hooks.plane.user_key())
+    webhook, secret = await hooks.add(receiver.url)
+    async with receiving() as theirs:
+        other, other_secret = await stranger.add(theirs.url)
+        mine, foreign = await hooks.canceled(), await stranger.canceled()
+        assert (await receiver.after(1))[0].verified(secret)["data"]["id"] == str(mine)
+        assert (await theirs.after(1))[0].verified(other_secret)["data"]["id"] == str(foreign)
+        assert (len(receiver.got), len(theirs.got)) == (1, 1)
+        with pytest.raises(WebhookVerificationError):
+            theirs.got[0].verified(secret)
+    assert [found["id"] for found in (await stranger.call("GET")).json["data"]] == [other["id"]]
+    [delivery] = await hooks.told(webhook["id"])
+    beneath_own = f"/{other['id']}/deliveries/{delivery['id']}/redeliver"
+    assert (await stranger.call("POST", beneath_own)).status == 404
+
+
+async def test_secrets_show_once_and_nowhere_else(
+    hooks: Hooks, receiver: Receiver, capfd: pytest.CaptureFixture[str]
+) -> None:
+    webhook, first = await hooks.add(receiver.url)
+    second = (await hooks.call("POST", f"/{webhook['id']}/rotate-secret")).json["secret"]
+    await hooks.call("POST", f"/{webhook['id']}/test")
+    [got] = await receiver.after(1)
+    await hooks.told(webhook["id"], "?status=delivered")
+    shown = [
+        *[(await hooks.call("GET", path)).body.decode() for path in ("", f"/{webhook['id']}")],
+        (await hooks.call("PATCH", f"/{webhook['id']}", {"description": "new"})).body.decode(),
+        (await hooks.call("GET", f"/{webhook['id']}/deliveries")).body.decode(),
+        got.body.decode() + str(dict(got.headers)),
+        (await hooks.plane.call("GET", "/metrics")).body.decode(),
+        "".join(capfd.readouterr()),
+    ]
+    assert "webhook.rotated" in shown[-1]
+    for secret in (first, second):
+        assert len(secret) > 40
+        assert not [text for text in shown if secret in text or secret.removeprefix("whsec_") in text]
+    assert receiver.url not in shown[-1], "an address may be a secret too"
+    assert 'tessera_webhook_deliveries_total{outcome="delivered"}' in shown[-2]
+    assert log.redact(f"the secret {first} is") == "the secret whsec_… is"
+
+
+async def test_webhooks_are_changed_counted_and_deleted(hooks: Hooks, receiver: Receiver) -> None:
+    made = [(await hooks.add(receiver.url))[0]["id"] for _ in range(webhooks.ENDPOINTS_MAX)]
+    full = await hooks.call("POST", "", {"url": receiver.url})
+    assert (full.status, full.code) == (409, "too-many-webhooks")
+    await hooks.add()
+    for webhook_id in made[1:]:
+        assert (await hooks.call("DELETE", f"/{webhook_id}")).status == 204
+    assert (await hooks.call("GET", f"/{made[1]}")).status == 404
+    change = {"url": receiver.url + "/new", "events": ["job.canceled"], "description": "two"}
+    changed = await hooks.call("PATCH", f"/{made[0]}", change)
+    assert {name: changed.json[name] for name in change} == change
+    await hooks.canceled()
+    assert (await receiver.after(1))[0].path == "/hook/new"
+    off = await hooks.call("PATCH", f"/{made[0]}", {"disabled": True})
+    assert (off.json["status"], off.json["disabled_reason"]) == ("disabled", "owner")
+    of_orders = next(one["id"] for one in (await hooks.call("GET")).json["data"] if one["url"] is None)
+    for body, pointer in (({"url": receiver.url}, "/url"), ({"disabled": True}, "/disabled")):
+        refused = await hooks.call("PATCH", f"/{of_orders}", body)
+        assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, pointer)
+    assert (await hooks.call("POST", f"/{of_orders}/test")).status == 422
+    with_secret = await hooks.plane.user_key(["read"])
+    assert (await Hooks(hooks.plane, with_secret).call("POST", "", {"url": receiver.url})).status == 403
+
+
+async def test_the_log_has_pages_that_only_its_owner_can_turn(hooks: Hooks, receiver: Receiver) -> None:
+    webhook, _ = await hooks.add(receiver.url)
+    for _ in range(5):
+        await hooks.call("POST", f"/{webhook['id']}/test")
+    seen, cursor = [], ""
+    for has_more in (True, True, False):
+        page = (await hooks.call("GET", f"/{webhook['id']}/deliveries?limit=2{cursor}")).json
+        assert page["has_more"] is has_more
+        seen += [found["id"] for found in page["data"]]
+        cursor = f"&cursor={page['next_cursor']}"
+        if has_more:
+            last = cursor
+    assert (len(seen), seen) == (5, sorted(seen, reverse=True))
+    other, _ = await hooks.add(receiver.url)
+    for path in (f"/{other['id']}/deliveries?limit=2{last}", f"/{webhook['id']}/deliveries?status=dead{last}"):
+        refused = await hooks.call("GET", path)
+        assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "cursor")
+
+
+async def test_what_happened_before_somebody_wanted_to_know_is_not_told(
+    hooks: Hooks, receiver: Receiver, owner_url: str
+) -> None:
+    """Nor is anything lost when the database was restored into another cluster, where positions mean nothing."""
+    await hooks.canceled()
+    await hooks.add(receiver.url)
+    wanted = [await hooks.canceled()]
+    await receiver.after(1)
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("update webhook_cursor set epoch = 'elsewhere', xid = '9000000000', seq = 9000000000")
+    wanted.append(await hooks.canceled())
+    await receiver.after(2)
+    assert {got.json["data"]["id"] for got in receiver.got} == set(map(str, wanted))
+    assert len({got.id for got in receiver.got}) == len(receiver.got) == 2
+
+
+async def test_who_becomes_part_of_another_user_is_told_there(hooks: Hooks, receiver: Receiver, owner_url: str) -> None:
+    plane = hooks.plane
+    younger = Hooks(plane, await plane.user_key())
+    async with receiving() as own:
+        mine, my_secret = await hooks.add(own.url)
+        theirs, their_secret = await younger.add(receiver.url)
+        _, signs_mine = await hooks.add()
+        _, signs_theirs = await younger.add()
+        job_id = (await plane.order(younger.key, webhook_url=receiver.url + "/order"))["id"]
+        younger_id = (await plane.call("GET", f"{API}/user/me", younger.key)).json["id"]
+        with psycopg.connect(owner_url, autocommit=True) as owner:
+            owner.execute("select merge_users(%s, %s)", [plane.service.user_id, younger_id])
+        plane.context.credentials.forget_all()
+        found = (await hooks.call("GET")).json["data"]
+        assert {one["id"] for one in found} >= {mine["id"], theirs["id"]}
+        assert [one["secrets"] for one in found if one["url"] is None] == [2]
+        await plane.service.as_customer(f"{API}/jobs/{job_id}", "DELETE")
+        by_path = {got.path: got for got in await receiver.after(2)}
+        by_path["/hook"].verified(their_secret)
+        for secret in (signs_mine, signs_theirs):
+            assert by_path["/hook/order"].verified(secret)["data"]["id"] == job_id
+        (await own.after(1))[0].verified(my_secret)
+
+
+async def test_a_suspended_account_is_told_nothing(hooks: Hooks, receiver: Receiver, owner_url: str) -> None:
+    stranger = Hooks(hooks.plane, await hooks.plane.user_key())
+    async with receiving() as theirs:
+        await hooks.add(receiver.url)
+        await stranger.add(theirs.url)
+        job_id = await hooks.plane.service.order()
+        with psycopg.connect(owner_url, autocommit=True) as owner:
+            owner.execute("update users set status = 'suspended' where id = %s", [hooks.plane.service.user_id])
+        await hooks.plane.context.dispatcher.cancel(hooks.plane.service.user_id, job_id)
+        await stranger.canceled()
+        await theirs.after(1)
+    assert receiver.got == []
