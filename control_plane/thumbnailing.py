@@ -45,8 +45,7 @@ def main() -> int:
     _give_up()
     try:
         made = thumbnail(sys.stdin.buffer, sys.argv[1])
-    except Exception as error:  # a decoder may raise anything; MemoryError is one of them
-        print(type(error).__name__, file=sys.stderr)
+    except Exception:  # a decoder may raise anything; MemoryError is one of them
         return UNFIT
     sys.stdout.buffer.write(made)
     return 0

@@ -24,8 +24,9 @@ def add(commands: Any) -> None:
         help="show the settings in effect and test what they lead to",
         description=(
             "Show every setting with its value (passwords hidden), then test the database: whether it answers, has "
-            "the schema of this Tessera, and keeps what it has confirmed, also when a standby takes over; and read the "
-            "policy file. Exit code 78 when something must be changed first."
+            "the schema of this Tessera, and keeps what it has confirmed, also when a standby takes over; read the "
+            "policy file; and write, read and delete a file where artifacts lie. Exit code 78 when something must be "
+            "changed first."
         ),
     )
 
@@ -44,11 +45,13 @@ def _check(arguments: argparse.Namespace) -> int:
         server = durability.version
     except CommandError as error:
         problems, server = [str(error)], ""
+    faults, files = _files(chosen)
+    problems += faults
     if arguments.json:
-        told = {"settings": shown, "postgresql": server, "problems": problems, "notes": _sandbox(chosen)}
+        told = {"settings": shown, "postgresql": server, "problems": problems, "notes": [*_sandbox(chosen), *files]}
         printing.as_json(told)
     else:
-        for note in _sandbox(chosen):
+        for note in [*_sandbox(chosen), *files]:
             print(f"NOTE: {note}")
         print("\n".join(f"PROBLEM: {problem}" for problem in problems) or f"All is well (PostgreSQL {server}).")
     return EX_CONFIG if problems else 0
@@ -92,6 +95,30 @@ def _room(chosen: Settings) -> list[str]:
     return [
         f"Only {free // 1024**2} MiB are free in {folder}, so orders are refused."
         " Free some space, or lower TESSERA_DISK_RESERVE_BYTES."
+    ]
+
+
+def _files(chosen: Settings) -> tuple[list[str], list[str]]:
+    """What is wrong with the place of the artifacts, and how they come and go."""
+    import asyncio
+
+    from control_plane.settings import ConfigurationError
+    from control_plane.store import open_store
+    from control_plane.store.checkup import examine
+
+    try:
+        found = asyncio.run(examine(open_store(chosen)))
+    except ConfigurationError as error:
+        return [str(error)], []
+    if found.fault is not None:
+        return [found.fault], []
+    if chosen.artifacts_url is None or chosen.artifacts_url.startswith("file:"):
+        return [], []
+    if found.indirect is not None:
+        return [], [f"Files go through this service and not straight to {found.where}: {found.indirect}."]
+    return [], [
+        f"Customers and agents are sent straight to {found.where}, so it must be reachable for them;"
+        " if it is not, add direct=no to TESSERA_ARTIFACTS_URL."
     ]
 
 

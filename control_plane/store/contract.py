@@ -78,3 +78,6 @@ class Store(Protocol):
 
     async def staging_address(self, key: str) -> Address | None:
         """Where to PUT a file without us, to be collected from under this staging key; None when it is not possible."""
+
+    async def indirect(self) -> str | None:
+        """Why nobody is sent to the store itself; None when customers and agents are. Tried anew."""

@@ -97,6 +97,9 @@ class FolderStore:
         """Nobody reaches this folder but through us."""
         return None
 
+    async def indirect(self) -> str | None:
+        return "it is a folder of this machine"
+
     def _survey(self) -> list[Found]:
         found: list[Found] = []
         if not self.root.exists():  # nothing was ever stored

@@ -148,8 +148,8 @@ class ObjectStore:
         """Where to PUT a file, to be collected from under this staging key; None when that does not work."""
         return await self._address("PUT", key, STAGING_SECONDS)
 
-    async def fault(self) -> str | None:
-        """Why customers and agents are not sent to the bucket; None when they are."""
+    async def indirect(self) -> str | None:
+        """Why customers and agents are not sent to the bucket; None when they are. Tried anew."""
         if self._direct is None:
             return "TESSERA_ARTIFACTS_URL says direct=no"
         return await self._direct.fault()
@@ -204,8 +204,8 @@ class ObjectStore:
 
 @contextmanager
 def bucket_errors(doing: str) -> Iterator[None]:
-    """Whatever is wrong with the bucket is `Unavailable`; that an object is not there is said as it is, but where one is
-    to be put it means that there is no bucket."""
+    """Whatever is wrong with the bucket is `Unavailable`; that an object is not there is said as it is, but where one
+    is to be put it means that there is no bucket."""
     try:
         yield
     except (BaseError, TimeoutError, FileNotFoundError) as error:

@@ -47,7 +47,8 @@ def open_store(settings: Settings) -> Store:
         raise ConfigurationError(
             f"{VARIABLE} names an object store. That needs the package obstore: pip install 'tessera[object-store]'."
         ) from error
-    where = f"{url.scheme}://{url.netloc}{url.path}"
+    at = f" at {options['endpoint']}" if "endpoint" in options else ""
+    where = f"{url.scheme}://{url.netloc}{url.path}{at}"
     return ObjectStore(_bucket(url, options), where, settings.data_dir / "spool", direct=options.get("direct") != "no")
 
 
