@@ -27,6 +27,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:make|tessera|tessera-agent) [^`]+)`")
 PLACEHOLDERS = {"JOB", "WORKER", "USER"}
+PARAMETER = re.compile(r"\{[^}]+\}")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 
 
@@ -34,7 +35,7 @@ def commands() -> list[str]:
     """Each command of each shell block, with its continued lines joined."""
     found = []
     for language, body in BLOCK.findall(README):
-        assert language in {"sh", "text"}, f"a block in {language or 'no language'} cannot be checked"
+        assert language in {"sh", "text", "python"}, f"a block in {language or 'no language'} cannot be checked"
         if language == "sh":
             lines = re.sub(r"\\\n\s*", " ", body).splitlines()
             found += [line for line in lines if line.strip() and not line.startswith("#")]
@@ -57,6 +58,8 @@ def checked(words: list[str]) -> None:
                 assert re.fullmatch(r"TESSERA_[A-Z_]+=\S+", assignment)
         case "curl":
             call(words[1:])
+        case name if re.match(r"[A-Z]+=\$\(", name):
+            assert " ".join(words).endswith(")")
         case "git" | "cd":
             assert len(words) > 1
         case _:
@@ -72,7 +75,8 @@ def call(words: list[str]) -> None:
     routes = {
         (str(verb), route) for handler in api.handlers() for verb in handler.http_methods for route in handler.paths
     }
-    assert (method, path) in routes
+    taken = [route for verb, route in routes if verb == method and re.fullmatch(PARAMETER.sub("[^/]+", route), path)]
+    assert taken, f"{method} {path} leads nowhere"
     if body is not None:
         msgspec.convert(json.loads(body), SubmitRequest)
 
