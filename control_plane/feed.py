@@ -193,7 +193,7 @@ class Feed:
     @contextmanager
     def held(self, caller: object) -> Iterator[None]:
         """One more request of this caller is held open meanwhile. Raises `TooManyWaiting`."""
-        count = self._held.get(caller, 0)
+        count = self.holding(caller)
         if count >= HELD_MAX:
             sentence = (
                 f"{HELD_MAX} streams and long polls of yours are open here. Close some, or use GET /api/v1/events."
@@ -206,6 +206,10 @@ class Feed:
             self._held[caller] -= 1
             if not self._held[caller]:
                 del self._held[caller]
+
+    def holding(self, caller: object) -> int:
+        """How many requests of this caller are held open."""
+        return self._held.get(caller, 0)
 
     async def ready(self) -> None:
         """Before listening: the reader knows where the log ends. Raises `Unavailable`."""

@@ -23,7 +23,7 @@ from control_plane.wire.job import JobView
 PREFER = Header(
     name="Prefer",
     description=f"`wait=30`: answer when the job is over, or after so many seconds, at most {WAIT_SECONDS_MAX}.",
-    schema={"type": "string", "example": "wait=30"},
+    schema={"type": "string"},
 )
 APPLIED = "Preference-Applied"
 

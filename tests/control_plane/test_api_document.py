@@ -35,8 +35,8 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-HELD_OPEN = {"claim", "heartbeat", "create_images"}
-"""They wait as long as a body asks for, and a generated body asks for a lot."""
+HELD_OPEN = {"claim", "heartbeat", "create_images", "follow_jobs"}
+"""They wait as long as a body asks for, and a generated body asks for a lot, or they never end."""
 
 
 def _document() -> dict[str, Any]:

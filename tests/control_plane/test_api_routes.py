@@ -46,10 +46,21 @@ async def _delivery(service: Service) -> str:
     return f"{webhook_id}/{(await deliveries.test(service.context.database, service.user_id, UUID(webhook_id))).id}"
 
 
+async def _batch(service: Service) -> str:
+    headers = {"Authorization": f"Bearer {service.key}"}
+    body = {"jobs": [{"prompt": "a lighthouse"}] * 2}
+    async with service.session.post(f"{service.url}{API}/jobs/batch", json=body, headers=headers) as response:
+        return str((await response.json())["id"])
+
+
 STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
     "get_job": _queued,
+    "follow_job": _done,
     "cancel_job": _queued,
     "get_preview": _shown,
+    "repeat_job": _queued,
+    "get_batch": _batch,
+    "cancel_batch": _batch,
     "get_own_artifact": _done,
     "get_own_thumbnail": _done,
     "erase_artifacts": _done,
