@@ -38,6 +38,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """What it is for."""
     upscales: list[int]
     """How many times longer it makes sides, for the task of that name."""
+    run_tokens: list[float] = []
+    """Of recent runs, the newest first; and in the same order:"""
+    run_seconds: list[float] = []
 
 
 LIST = Query("models.list", Model)

@@ -18,7 +18,7 @@ from control_plane import audit
 from control_plane.audit import Actor
 from control_plane.database import Database, Query
 from control_plane.errors import Invalid, Merged, NotFound
-from control_plane.wire.user import IdentityView, UserView
+from control_plane.wire.user import IdentityView, Preferences, UserView
 
 NAME_LENGTH_MAX = 128
 
@@ -140,3 +140,18 @@ async def set_plan(database: Database, user_id: UUID, plan: str, paid_until: dat
             await audit.record(connection, actor, "set_plan", ("user", user_id), detail)
     except psycopg.errors.ForeignKeyViolation as error:
         raise Invalid.at("/plan", f"There is no plan {plan!r}. GET /api/v1/plans lists the plans.") from error
+
+
+async def preferences(database: Database, user_id: UUID) -> Preferences:
+    """What a user has chosen. Raises `NotFound`."""
+    found = await database.one(EMBED_METADATA, {"user_id": user_id})
+    if found is None:
+        raise NotFound("There is no such user.")
+    return Preferences(embed_metadata=found)
+
+
+async def set_preferences(database: Database, user_id: UUID, wanted: Preferences) -> None:
+    """Chooses; the caller announces it (`user <id>`). Raises `NotFound`."""
+    chosen = {"user_id": user_id, "embed_metadata": wanted.embed_metadata}
+    if await database.one(SET_EMBED_METADATA, chosen) is None:
+        raise NotFound("There is no such user.")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
+import msgspec
 from litestar.types import ASGIApp
-from msgspec import Meta
+from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
 from control_plane import plans, pricing, users
 from control_plane.api import answers, guards
+from control_plane.api.artifacts import IF_NONE_MATCH, is_known
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
+from control_plane.api.parameters import parameters
+from control_plane.eta import Runs, quantile
 from control_plane.models import Model
 from control_plane.plans import Plan, Standing
 from control_plane.wire import Request
@@ -30,25 +35,40 @@ from control_plane.wire.user import (
 
 CACHE = "public, max-age=5"
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
 
 class UsageQuery(Request, frozen=True, kw_only=True):
     days: Annotated[int, Meta(ge=1, le=plans.USAGE_DAYS_MAX)] = 30
     """How many days back, today included."""
 
 
-@operation("GET", "/api/v1/models", guard=guards.PUBLIC, answers={200: ModelList}, tag="Catalogue")
+@operation(
+    "GET",
+    "/api/v1/models",
+    guard=guards.PUBLIC,
+    answers={200: ModelList, 304: None},
+    headers=(IF_NONE_MATCH,),
+    tag="Catalogue",
+)
 async def list_models(call: Call[None, Nothing, Nothing]) -> ASGIApp:
-    """The models that are offered, with their defaults, limits and prices."""
+    """The models that are offered: defaults, limits, prices, how long they take, and the schema of an order."""
     models = await call.context.catalogue.models()
-    found = ModelList(data=[_view(model) for model in models], formula=pricing.FORMULA)
-    return answers.json(found, cache=CACHE)
+    return _tagged(call, ModelList(data=[_view(model) for model in models], formula=pricing.FORMULA))
 
 
-@operation("GET", "/api/v1/plans", guard=guards.PUBLIC, answers={200: PlanList}, tag="Catalogue")
+@operation(
+    "GET",
+    "/api/v1/plans",
+    guard=guards.PUBLIC,
+    answers={200: PlanList, 304: None},
+    headers=(IF_NONE_MATCH,),
+    tag="Catalogue",
+)
 async def list_plans(call: Call[None, Nothing, Nothing]) -> ASGIApp:
     """The plans that users can be on, the cheapest first."""
     found = await call.context.database.many(plans.LIST)
-    return answers.json(PlanList(data=[_plan_view(plan) for plan in found]), cache=CACHE)
+    return _tagged(call, PlanList(data=[_plan_view(plan) for plan in found]))
 
 
 @operation("GET", "/api/v1/user/me", guard=guards.SELF, answers={200: AccountView}, tag="User")
@@ -70,6 +90,17 @@ async def get_usage(call: Call[Person, Nothing, UsageQuery]) -> ASGIApp:
     found = [UsageDay(**asdict(row)) for row in await call.context.database.many(plans.USAGE, parameters)]
     tokens = sum(day.daily + day.purchased for day in found)
     return answers.json(UsageView(data=found, jobs=sum(day.jobs for day in found), tokens=tokens))
+
+
+def _tagged(call: Call[None, Nothing, Nothing], value: Struct) -> ASGIApp:
+    """The value, or word that it is still what the caller knows."""
+    body = _encode(value)
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    if is_known(guards.header(call.request.scope, b"if-none-match"), etag.encode()):
+        known = answers.nothing(304)
+        known.headers = [(b"etag", etag.encode()), (b"cache-control", CACHE.encode())]
+        return known
+    return answers.Answer(body, cache=CACHE, headers={"ETag": etag})
 
 
 def _plan_view(plan: Plan) -> PlanView:
@@ -119,7 +150,15 @@ def _view(model: Model) -> ModelView:
         ),
         tasks=model.tasks,
         upscales=model.upscales,
+        typical_seconds=_typical_seconds(model),
+        parameters=parameters(model),
     )
+
+
+def _typical_seconds(model: Model) -> float | None:
+    tokens = pricing.calculate_token_cost(_example(model), model)
+    rates = Runs(tokens=model.run_tokens, seconds=model.run_seconds).of_size(tokens)
+    return round(tokens * quantile(rates, 0.5), 2) if rates else None
 
 
 def _example(model: Model) -> JobSpec:

@@ -53,6 +53,12 @@ class Disconnected(Exception):
     """The sender went away before the body was whole: nobody is left to be told."""
 
 
+def has_body(scope: Scope) -> bool:
+    """Whether anything is sent along, by the framing of the request."""
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0") != b""
+
+
 async def read(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
     """The body, of at most `bytes_max` bytes; one that announces more is refused unread."""
     headers = dict(scope["headers"])

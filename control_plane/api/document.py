@@ -127,7 +127,7 @@ def _operation(op: Operation) -> Json:
     }
     described["description"] = f"{textwrap.dedent(rest).strip()}\n\n{_who(op)}".strip()
     if op.body is not Nothing:
-        described["requestBody"] = _content(op, [op.body], required=True)
+        described["requestBody"] = _content(op, [op.body], required=not op.optional_body)
     elif op.uploads:
         files = {media_type: {"schema": _file(media_type)} for media_type in op.uploads}
         described["requestBody"] = {"required": True, "content": files}

@@ -11,7 +11,7 @@ import msgspec
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane import jobs, listing
+from control_plane import jobs, listing, repeating, simulate
 from control_plane.api import answers, decoding, guards, prefer
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
@@ -33,11 +33,13 @@ from control_plane.errors import (
     TooManyWaiting,
     Unavailable,
 )
+from control_plane.jobs import Placed
 from control_plane.listing import Filters
 from control_plane.streams import WAIT_SECONDS_MAX
 from control_plane.wire import Request
 from control_plane.wire.job import JobKind, JobList, JobStatus, JobView, Name, SubmitRequest
 from control_plane.wire.model import Quote
+from control_plane.wire.repeat import RepeatRequest
 
 IDEMPOTENCY_KEY = Header(
     name="Idempotency-Key",
@@ -111,6 +113,7 @@ class JobsQuery(Request, frozen=True, kw_only=True):
     tag="Jobs",
     submits=True,
     express=True,
+    notes=simulate.notes(),
 )
 async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     """Order a picture or a video.
@@ -125,16 +128,7 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
         count_read(call.request.scope, call.context, call.who)
         return answers.json(await jobs.quote(call.context, call.who.user_id, order))
     placed = await jobs.submit(call.context, call.who.user_id, order, key, by=call.who.key)
-    call.request.scope["state"]["rate"] = placed.rate
-    headers = {"Location": placed.job.urls.self}
-    if placed.replayed:
-        headers["Idempotent-Replayed"] = "true"
-    job = placed.job
-    if seconds := prefer.wait_seconds(call.request.scope):
-        with suppress(NotFound, TooManyWaiting, Unavailable):  # it is placed, whatever becomes of the wish to wait
-            job = await prefer.until_over(call, job.id, seconds)
-            headers |= prefer.applied(seconds)
-    return answers.json(job, status=201, headers=headers)
+    return await _placed(call, placed)
 
 
 @operation(
@@ -186,6 +180,33 @@ async def cancel_job(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 
 
 @operation(
+    "POST",
+    "/api/v1/jobs/{job_id:uuid}/repeat",
+    guard=guards.SUBMIT,
+    answers={201: JobView, 200: Quote},
+    problems=(NotFound, *SUBMIT_PROBLEMS),
+    headers=(IDEMPOTENCY_KEY, prefer.PREFER),
+    tag="Jobs",
+    submits=True,
+    optional_body=True,
+)
+async def repeat_job(call: Call[Person, RepeatRequest, SubmitQuery]) -> ASGIApp:
+    """Order a job once more, with the same seed and everything else, or with changes.
+
+    The body, which may be left out, is a JSON merge patch over the order: `{"seed": null}` draws a new seed,
+    `{"steps": 40}` takes more steps. The new job names the old one as `repeat_of`.
+    """
+    key, job_id, user_id = idempotency_key(call), call.path("job_id"), call.who.user_id
+    job = await jobs.view(call.context, user_id, job_id)
+    order = permitted(call.who, repeating.repeated(job, call.body))
+    if call.query.dry_run:
+        count_read(call.request.scope, call.context, call.who)
+        return answers.json(await jobs.quote(call.context, user_id, order))
+    placed = await jobs.submit(call.context, user_id, order, key, repeat_of=job_id, by=call.who.key)
+    return await _placed(call, placed)
+
+
+@operation(
     "GET",
     "/api/v1/jobs/{job_id:uuid}/preview",
     guard=guards.READ,
@@ -200,6 +221,20 @@ async def get_preview(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """
     preview = await jobs.preview(call.context, call.who.user_id, call.path("job_id"))
     return answers.Answer(preview, media_type=image_type(preview))
+
+
+async def _placed(call: Call[Person, Any, SubmitQuery], placed: Placed) -> ASGIApp:
+    """The answer to an order that is in the queue, at once or when it is over."""
+    call.request.scope["state"]["rate"] = placed.rate
+    headers = {"Location": placed.job.urls.self}
+    if placed.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    job = placed.job
+    if seconds := prefer.wait_seconds(call.request.scope):
+        with suppress(NotFound, TooManyWaiting, Unavailable):  # it is placed, whatever becomes of the wish to wait
+            job = await prefer.until_over(call, job.id, seconds)
+            headers |= prefer.applied(seconds)
+    return answers.json(job, status=201, headers=headers)
 
 
 def idempotency_key(call: Call[Person, Any, Any]) -> str | None:

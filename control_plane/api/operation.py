@@ -11,6 +11,7 @@ ASGI application, `answers.json(…)` most of the time. Errors of `control_plane
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args, get_type_hints
@@ -76,6 +77,8 @@ class Operation:
     path: str
     guard: Guard[Any]
     body: type[msgspec.Struct]
+    optional_body: bool
+    """It may be left out, which is as if it were empty."""
     query: type[msgspec.Struct]
     answers: Mapping[int, Any]
     """Status → Struct of the JSON, media type of something else, several of these, or None for an empty answer."""
@@ -117,8 +120,10 @@ def operation(
     hot: bool = False,
     submits: bool = False,
     express: bool = False,
+    optional_body: bool = False,
+    notes: str = "",
 ) -> Callable[[Handler], HTTPRouteHandler]:
-    """Declares the decorated coroutine as an operation; see above. Its docstring is its description."""
+    """Declares the decorated coroutine as an operation; see above. Its docstring is its description, then `notes`."""
 
     def declare(handler: Handler) -> HTTPRouteHandler:
         who, body, query = get_args(get_type_hints(handler)["call"])
@@ -129,11 +134,12 @@ def operation(
             path=path,
             guard=guard,
             body=body,
+            optional_body=optional_body,
             query=query,
             answers=answers,
             problems=problems,
             tag=tag,
-            description=(handler.__doc__ or "").strip(),
+            description=f"{inspect.cleandoc(handler.__doc__ or '')}\n\n{notes}".strip(),
             headers=headers,
             uploads=uploads,
             wait_seconds=wait_seconds,
@@ -175,7 +181,9 @@ def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], 
         if has_query or scope["query_string"]:
             query = decoding.query(scope["query_string"], op.query)
         body: Any = nothing
-        if decoder is not None:
+        if decoder is not None and op.optional_body and not decoding.has_body(scope):
+            body = op.body()
+        elif decoder is not None:
             raw = await decoding.read(scope, request.receive, context.settings.body_bytes_max)
             body = decoding.body(raw, decoder)
         for _ in range(MERGES_MAX):

@@ -14,9 +14,10 @@ from control_plane.api.guards import Comer, Person
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.context import Context
 from control_plane.errors import LastIdentity, Merged, Suspended, TooManyTries, Unlinked
+from control_plane.twins import twin
 from control_plane.wire import Request
 from control_plane.wire.linking import InviteRequest, LinkCode, LinkRequest
-from control_plane.wire.user import UserView
+from control_plane.wire.user import Preferences, UserView
 
 
 class IdentityQuery(Request, frozen=True, kw_only=True):
@@ -108,6 +109,22 @@ async def enter_invite(call: Call[Comer, InviteRequest, Nothing]) -> ASGIApp:
         user_id = await invites.sign_up(context.database, code, call.who.identity)
     context.dispatcher.bus.announce("user", user_id)
     return await _shown(context, user_id)
+
+
+@operation("GET", "/api/v1/user/preferences", guard=guards.READ, answers={200: Preferences}, tag="User")
+async def get_preferences(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """What holds for every order of yours that does not say otherwise."""
+    return answers.json(await users.preferences(call.context.database, call.who.user_id))
+
+
+@operation("PUT", "/api/v1/user/preferences", guard=guards.LIVE, answers={200: Preferences}, tag="User")
+async def set_preferences(call: Call[Person, Preferences, Nothing]) -> ASGIApp:
+    """Choose what holds for every order that does not say otherwise, those of your test keys too."""
+    context, user_id = call.context, call.who.user_id
+    await users.set_preferences(context.database, user_id, call.body)
+    context.dispatcher.bus.announce("user", user_id)
+    context.dispatcher.bus.announce("user", twin(user_id))
+    return answers.json(call.body)
 
 
 async def _shown(context: Context, user_id: UUID) -> ASGIApp:

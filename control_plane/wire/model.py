@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from control_plane.wire import Message
 from control_plane.wire.job import Eta, JobKind, JobSpec, Task
@@ -44,6 +45,11 @@ class ModelView(Message, frozen=True, kw_only=True):
     """What it can be ordered for. What is made of a picture needs `input_image`."""
     upscales: list[int]
     """By which factors it enlarges."""
+    typical_seconds: float | None
+    """How long a worker takes for one artifact with everything left out: the median of the last runs of about this
+    size, without the wait for a worker. Absent while none has been seen."""
+    parameters: dict[str, Any]
+    """JSON Schema (2020-12) of an order for this model."""
 
 
 class ModelList(Message, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What a result was made with: together with the order, its seed included, everything that is needed to make it again."""
+"""What a result was made with: with the order, its seed included, everything that is needed to make it again."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from control_plane.wire import Message
+from control_plane.wire import Message, Request
 
 
 class IdentityView(Message, frozen=True):
@@ -74,6 +74,14 @@ class AccountView(UserView, frozen=True, kw_only=True):
     """Jobs that wait."""
     running: int
     """Jobs that a worker has."""
+
+
+class Preferences(Request, frozen=True, kw_only=True):
+    """What holds for every order that does not say otherwise."""
+
+    embed_metadata: bool
+    """Whether files say how they were made (prompt, seed, model, workflow). That they were made by AI they say in any
+    case."""
 
 
 class UsageDay(Message, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 -- Models, as offered.
 
 -- list :many
--- Every model in the operator's order, with whether a live slot serves it.
+-- Every model in the operator's order, with whether a live slot serves it and how long its last runs took.
 select m.name, m.kind, m.title, m.vram_gib, m.weight, m.width, m.height, m.pixels_max, m.steps, m.steps_max, m.guidance,
     m.frames, m.frames_max, m.fps, m.paused_at is not null as paused,
     exists (
@@ -9,8 +9,10 @@ select m.name, m.kind, m.title, m.vram_gib, m.weight, m.width, m.height, m.pixel
         where l.kind = m.kind and l.model = m.name and not l.sandbox and s.healthy and s.quarantined_at is null
             and w.revoked_at is null and not w.draining and w.drain_requested_at is null
             and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)) as feasible_now,
-    case cardinality(m.tasks) when 0 then array['text-to-' || m.kind] else m.tasks end as tasks, m.upscales
+    case cardinality(m.tasks) when 0 then array['text-to-' || m.kind] else m.tasks end as tasks, m.upscales,
+    coalesce(learnt.run_tokens, '{}') as run_tokens, coalesce(learnt.run_seconds, '{}') as run_seconds
 from models m
+left join lanes learnt on learnt.kind = m.kind and learnt.model = m.name and learnt.vram_gib = m.vram_gib and not learnt.sandbox
 order by m.position, m.name, m.kind;
 
 -- applied :value

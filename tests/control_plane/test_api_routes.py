@@ -95,6 +95,9 @@ CATALOGUE = {"get_openai_model"}
 OWN = {"unlink_identity"}
 """Operations that name a thing of the caller by what it is called among theirs."""
 
+KEYS = {"rotate_key", "end_key"}
+"""Operations that need the scope `keys`; `test_keys.py` tries each with the key of somebody else."""
+
 ADMINISTRATORS = {
     *("quarantine_artifact", "restore_artifact", "uphold_report", "dismiss_report", "suspend_user", "restore_user"),
 }
@@ -147,7 +150,7 @@ async def test_every_guarded_route_refuses_a_caller_without_credentials(control_
 
 
 def test_every_operation_with_an_id_is_tried_by_a_second_user() -> None:
-    tried = {*STRANGERS, *FENCED, *SIGNED, *ADMINISTRATORS, *PROBLEM_PAGES, *CATALOGUE, *OWN}
+    tried = {*STRANGERS, *FENCED, *SIGNED, *ADMINISTRATORS, *PROBLEM_PAGES, *KEYS, *CATALOGUE, *OWN}
     assert {op.name for op in _by_id()} == tried
 
 
@@ -184,8 +187,8 @@ async def test_a_list_has_only_ones_own_jobs(control_plane: Plane) -> None:
 
 def _filled(op: Operation, job_id: str) -> str:
     job_id, _, within = job_id.partition("/")
-    ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id"), job_id) | {"delivery_id": within or job_id}
-    named = {"slug": "invalid", "provider": "telegram", "model": "testcard"}
+    ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id", "batch_id"), job_id) | {"delivery_id": within or job_id}
+    named = {"slug": "invalid", "provider": "telegram", "model": "testcard", "key_id": "0" * 12}
     values = {**ids, **named, "number": "1", "attempt": "1", "index": "0"}
     return plain_path(op.path).format(**values)
 

@@ -70,10 +70,12 @@ async def test_one_refused_member_refuses_all_and_is_named_by_its_pointer(contro
     ]
     with psycopg.connect(owner_url, autocommit=True) as connection:
         connection.execute("update plans set tokens_per_day = 100 where name = 'house'")
+    answered: Answered | None = None
     for order, status, code, pointer in cases:
         answered = await _place(control_plane, key, fit, fit, order, fit)
         assert (answered.status, answered.code) == (status, code), answered.body
         assert [fault["pointer"] for fault in answered.json["errors"]] == [pointer]
+    assert answered is not None
     short = answered.json
     assert (short["needed"], short["available"]) == (3 + 120, 100)
     both = await _place(control_plane, key, {"prompt": "x", "fps": 1}, fit, {"prompt": "x", "frames": 1})

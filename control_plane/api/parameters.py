@@ -1,0 +1,67 @@
+"""What may be ordered of a model, as a JSON Schema: that of any order, narrowed to the limits of this one.
+
+It comes from the Struct that decodes orders, so the two cannot drift apart. What a schema cannot say, that width times
+height has a limit too, stands in its description; the service itself tells it by pointer.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from control_plane.api.document import Json, components
+from control_plane.models import Model
+from control_plane.wire.job import SIDE_MAX, SIDE_MIN, SubmitRequest
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SIDE_STEP = 8
+
+
+def parameters(model: Model) -> Json:
+    """The schema of an order for this model."""
+    whole = msgspec.json.encode(components((SubmitRequest,))).replace(b"#/components/schemas/", b"#/$defs/")
+    definitions: Json = msgspec.json.decode(whole)
+    schema = definitions.pop(SubmitRequest.__name__)
+    fields: Json = schema["properties"]
+    _narrow(fields, model)
+    required = ["model"] + ["kind"] * (model.kind == "video") + ["prompt"] * ("upscale" not in model.tasks)
+    return {
+        "$schema": DIALECT,
+        "title": f"{model.title}: an order",
+        "description": f"Width times height may be at most {model.pixels_max} pixels.",
+        "type": "object",
+        "additionalProperties": False,
+        "required": required,
+        "properties": fields,
+        "$defs": definitions,
+    }
+
+
+def _narrow(fields: Json, model: Model) -> None:
+    fields["model"] = {"const": model.name}
+    fields["kind"] = {"const": model.kind}
+    longest = min(SIDE_MAX, model.pixels_max // SIDE_MIN // SIDE_STEP * SIDE_STEP)
+    for name, default in (("width", model.width), ("height", model.height)):
+        _limit(fields[name], longest, default)
+    _limit(fields["steps"], model.steps_max, model.steps)
+    fields["guidance"]["default"] = model.guidance
+    if model.kind == "video":
+        _limit(fields["frames"], model.frames_max, model.frames)
+        fields["fps"]["default"] = model.fps
+    else:
+        del fields["frames"], fields["fps"]
+    if not any(task.startswith("image-") or task == "upscale" for task in model.tasks):
+        del fields["input_image"]
+    if not any(task.startswith("image-") for task in model.tasks):
+        del fields["strength"]
+    if model.upscales:
+        fields["upscale"] = {**fields["upscale"], "anyOf": [{"enum": model.upscales}, {"type": "null"}]}
+    else:
+        del fields["upscale"]
+
+
+def _limit(field: Json, most: int | None, default: int | None) -> None:
+    """The number in it goes no further than this."""
+    for kind in field["anyOf"]:
+        if kind.get("type") == "integer":
+            kind["maximum"] = min(kind["maximum"], most or kind["maximum"])
+    field["default"] = default
