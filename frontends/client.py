@@ -24,6 +24,7 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
+from control_plane.wire.input import InputView
 from control_plane.wire.job import ArtifactView, JobList, JobView, SubmitRequest
 from control_plane.wire.model import ModelList
 from frontends.problems import ClientError, Damaged, ProblemDocument, Refused, Unreachable, cause, passing
@@ -47,6 +48,8 @@ class Client:
         self._session = session
         self._url = url.rstrip("/")
         self._key = key
+        self._keep_off = False
+        """Files come through the service, because their store cannot be reached from here."""
         self.patience_seconds = patience_seconds
 
     async def submit(self, order: SubmitRequest, *, idempotency_key: str | None = None) -> JobView:
@@ -74,6 +77,20 @@ class Client:
         """The job as it is now: a finished one stays what it is."""
         return await self._call("DELETE", f"/api/v1/jobs/{job_id}", JobView)
 
+    async def upload(self, file: Path, sent: Callable[[int, int], None] = lambda count, size: None) -> InputView:
+        """A picture to start from; the same file again is the same input. `sent` is told how many
+        bytes have gone, of how many."""
+        size = _size(file)
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+
+        async def once() -> InputView:
+            sent(0, size)
+            return await self._ask(
+                "POST", "/api/v1/inputs", InputView, _pieces(file, lambda count: sent(count, size)), headers
+            )
+
+        return await self._repeated(once)
+
     async def download(self, artifact: ArtifactView, target: Path) -> None:
         """Fetch a file. `target` appears when it is whole and right; until then it is `target` + `.part`."""
         part = target.with_name(target.name + ".part")
@@ -100,14 +117,22 @@ class Client:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Answer:
-        sent = {"Authorization": f"Bearer {self._key}", "Accept": "application/json", **(headers or {})}
+        return await self._repeated(lambda: self._ask(method, path, answer, body, headers or {}, query))
 
-        async def once() -> Answer:
-            async with self._answered(method, self._url + path, data=body, headers=sent, params=query) as response:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    return _decoded(await response.content.read(ANSWER_BYTES_MAX), answer)
-
-        return await self._repeated(once)
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        answer: type[Answer],
+        body: bytes | AsyncIterator[bytes] | None,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Once."""
+        sent = {"Authorization": f"Bearer {self._key}", "Accept": "application/json", **headers}
+        async with self._answered(method, self._url + path, data=body, headers=sent, params=query) as response:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return _decoded(await response.content.read(ANSWER_BYTES_MAX), answer)
 
     async def _repeated(self, once: Callable[[], Awaitable[Answer]]) -> Answer:
         give_up_at = time.monotonic() + self.patience_seconds
@@ -123,11 +148,13 @@ class Client:
             await asyncio.sleep(pause)
 
     @asynccontextmanager
-    async def _answered(self, method: str, url: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A response that is no problem; faults of the network become `Unreachable`."""
+    async def _answered(
+        self, method: str, url: str, *, sent_on: bool = False, **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response that is no problem, or (`sent_on`) a redirect; faults of the network become `Unreachable`."""
         try:
             async with self._session.request(method, url, allow_redirects=False, **options) as response:
-                if response.status >= 300:
+                if response.status >= 300 and not (sent_on and response.status == 302):
                     raise await _refusal(response)
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -136,18 +163,19 @@ class Client:
             raise Unreachable(f"{self._url} is not an address that can be called.") from error
 
     async def _fetch(self, artifact: ArtifactView, part: Path) -> None:
-        """One go at what is still missing of a file."""
+        """One go at what is still missing of a file: from where the service sends us, a part of it from the service."""
         have = _size(part)
-        headers = {"Range": f"bytes={have}-"} if have else {}
-        async with self._answered("GET", self._reachable(artifact.url), headers=headers) as response:
-            resumed = response.status == 206
-            with part.open("ab" if resumed else "wb") as file:
-                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-                    file.write(chunk)
-                    if file.tell() > artifact.bytes:
-                        break
-        if _size(part) < artifact.bytes:
-            raise Unreachable("The download broke off.", repeatable=True)
+        headers = {"Range": f"bytes={have}-"} if have or self._keep_off else {}
+        async with self._answered("GET", self._reachable(artifact.url), sent_on=True, headers=headers) as response:
+            if response.status != 302:
+                return await _receive(response, artifact, part)
+            elsewhere = response.headers.get("Location", "")
+        try:
+            async with self._answered("GET", elsewhere) as response:
+                await _receive(response, artifact, part)
+        except ClientError as error:
+            self._keep_off = True
+            raise Unreachable("The store of this service cannot be reached from here.", repeatable=True) from error
 
     def _reachable(self, url: str) -> str:
         """A service that was not told its public address announces loopback; we know the way that we came."""
@@ -168,6 +196,16 @@ async def connect(url: str, key: str, *, patience_seconds: float = 30.0) -> Asyn
 def full_jitter(attempt: int) -> float:
     """Seconds to wait before repetition number `attempt` (AWS Architecture Blog, "Exponential Backoff And Jitter")."""
     return random.uniform(0, min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2**attempt))
+
+
+async def _receive(response: aiohttp.ClientResponse, artifact: ArtifactView, part: Path) -> None:
+    with part.open("ab" if response.status == 206 else "wb") as file:
+        async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+            file.write(chunk)
+            if file.tell() > artifact.bytes:
+                break
+    if _size(part) < artifact.bytes:
+        raise Unreachable("The download broke off.", repeatable=True)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> Refused:
@@ -193,6 +231,13 @@ def _decoded(body: bytes, answer: type[Answer]) -> Answer:
         raise Unreachable(
             "The answer cannot be read; is this address a Tessera service of the same age?", repeatable=True
         ) from error
+
+
+async def _pieces(file: Path, sent: Callable[[int], None]) -> AsyncIterator[bytes]:
+    with file.open("rb") as opened:
+        while data := opened.read(CHUNK_BYTES):
+            yield data
+            sent(opened.tell())
 
 
 def _size(file: Path) -> int:

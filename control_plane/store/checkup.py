@@ -45,7 +45,7 @@ async def examine(store: Store) -> Checkup:
             await store.delete(key)
             return Checkup(where=store.where, indirect=await store.indirect())
     except (TesseraError, OSError, TimeoutError) as error:
-        return Checkup(where=store.where, fault=f"Tessera cannot {doing} {store.where}: {_why(error)}.")
+        return Checkup(where=store.where, fault=f"Tessera cannot {doing} {store.where}: {_why(error)}")
 
 
 async def _content(store: Store, key: str) -> bytes:
@@ -61,7 +61,8 @@ async def _content(store: Store, key: str) -> bytes:
 def _why(error: Exception) -> str:
     """The cause in a few words: of a file the system's, of a bucket the code that it answered with."""
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+        return f"{error.strerror.lower()}."
     cause = error.__cause__ or error
     found = CODE.search(str(cause)) or STATUS.search(str(cause))
-    return f"it says {found[1]}" if found is not None else f"it does not answer ({type(cause).__name__})"
+    said = f"it says {found[1]}" if found is not None else f"it does not answer ({type(cause).__name__})"
+    return f"{said}. Look at its name, its endpoint and the credentials in the environment (AWS_ACCESS_KEY_ID …)."

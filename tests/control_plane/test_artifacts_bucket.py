@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -15,15 +16,20 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
+import frontends.client
+from agent.agent import Agent
 from agent.client import Client, Problem, connect
-from agent.engine import Output
+from agent.engine import Offer, Output, Preview
+from agent.settings import Settings
 from agent.transfer import Uploads
 from control_plane import audit, quarantine
 from control_plane.store.objects import ADDRESS_SECONDS
 from control_plane.sweeper import Sweeper
+from control_plane.wire.job import JobSpec, JobView, Progress
 from control_plane.wire.worker import (
     ARTIFACT_SHA256_HEADER,
     DIRECT_BYTES_MIN,
+    Capability,
     DirectRequest,
     Lease,
 )
@@ -31,18 +37,43 @@ from tests.fixtures.bucket import SECRET_KEY, Bucket
 from tests.fixtures.marks import picture
 from tests.fixtures.worker import Service, free_port, serving, weighty
 
+PATIENCE_SECONDS = 20.0
 LARGE = weighty(DIRECT_BYTES_MIN)
 PREFIX = "some/prefix/"
 
 
+class Draughtsman:
+    """An engine that draws one large picture at once."""
+
+    name = "draughtsman"
+
+    async def start(self) -> None:
+        """Nothing to begin."""
+
+    async def offer(self) -> Offer:
+        return Offer(capabilities=[Capability(kind="image", model="testcard")], vram_gib=0, device="imagination")
+
+    async def run(self, spec: JobSpec, folder: Path) -> AsyncGenerator[Progress | Preview | Output, None]:
+        (folder / "0.png").write_bytes(LARGE)
+        yield Output(index=0, path=folder / "0.png", mime_type="image/png")
+
+    def loaded(self) -> Capability | None:
+        return None
+
+    async def stop(self) -> None:
+        """Nothing to end."""
+
+
 class Gate:
-    """Stands before the bucket and lets everything through, but for uploads of agents when it is `closed`
-    and everything when it is `away`."""
+    """Stands before the bucket and lets everything through, but for uploads of agents when it is `closed`,
+    downloads of customers when it is `unread`, and everything when it is `away`."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self.closed = False
         self.away = False
+        self.unread = False
+        self.turned_away = 0
         self.staged: list[web.Request] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -50,6 +81,9 @@ class Gate:
         if staging:
             self.staged.append(request)
         if staging and self.closed:
+            return web.Response(status=403)
+        if self.unread and "X-Amz-Expires" in request.query:  # a customer's; our own are signed in a header
+            self.turned_away += 1
             return web.Response(status=403)
         if self.away:
             return web.Response(status=400)  # an error that is not tried again
@@ -203,6 +237,45 @@ async def test_an_agent_puts_a_large_file_there_itself(database_url: str, tmp_pa
             assert name.startswith(f"{PREFIX}jobs/")
 
 
+async def test_a_whole_agent_delivers_a_large_file_through_the_bucket(
+    service: Service, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From claim to completion by the agent's own loops, and on by our own client, which follows the redirect."""
+    chosen = Settings(dir=tmp_path / "agent", disk_free_gib_min=0.0)
+    chosen.work_folder.mkdir(parents=True)
+    async with agent_of(service) as client, asyncio.TaskGroup() as tasks:
+        agent = Agent(chosen, client, [Draughtsman()])
+        tasks.create_task(agent.run())
+        job_id = await service.order()
+        async with frontends.client.connect(service.url, service.key) as person:
+            job = await _ended(person, job_id)
+            assert job.status == "succeeded"
+            await person.download(job.artifacts[0], tmp_path / "out.png")
+        agent.signalled()
+        agent.signalled()
+    assert (tmp_path / "out.png").read_bytes() == LARGE
+    assert agent.duty.metrics.uploaded_bytes == len(LARGE)
+    logged = "".join(capfd.readouterr())
+    assert "{index:int}/collect" in logged
+    assert "X-Amz-Signature" not in logged, "an address is a key"
+
+
+async def test_our_client_gets_its_file_also_where_it_may_not_reach_the_bucket(
+    database_url: str, tmp_path: Path, bucket: Bucket
+) -> None:
+    async with gate(bucket.endpoint) as (seen, endpoint):
+        address = bucket.url.replace(bucket.endpoint, endpoint)
+        async with serving(database_url, tmp_path, artifacts_url=address) as service:
+            job_id = (await service.done(picture("gold")))["id"]
+            async with frontends.client.connect(service.url, service.key) as person:
+                job = await person.job(UUID(job_id))
+                seen.unread = True
+                for name in ("one.png", "two.png"):
+                    await person.download(job.artifacts[0], tmp_path / name)
+                    assert (tmp_path / name).read_bytes() == picture("gold")
+            assert seen.turned_away == 1, "what has failed is not tried again"
+
+
 async def test_an_agent_that_may_not_reach_the_bucket_sends_the_file_through_here(
     database_url: str, tmp_path: Path, bucket: Bucket
 ) -> None:
@@ -345,3 +418,10 @@ async def _claimed(service: Service) -> Lease:
 
 def _with_attempt(lease: Lease, attempt: int) -> Lease:
     return replace(lease, attempt=attempt)
+
+
+async def _ended(person: frontends.client.Client, job_id: UUID) -> JobView:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (job := await person.job(job_id)).status in ("queued", "running"):
+            await asyncio.sleep(0.05)
+    return job
