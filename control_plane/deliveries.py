@@ -28,6 +28,8 @@ ENDPOINT_MAX = 8
 """The same for one endpoint, which for orders may have many hosts."""
 HOST_MAX = 8
 """The same for one host, whoever wants it: many accounts are no hammer."""
+LOOK_MAX = 500
+"""Deliveries that are looked at by age; when more are due, line by line."""
 LEASE_SECONDS = 30.0
 """More than an attempt may take."""
 FAILING_SECONDS = 5 * 86_400.0
@@ -130,6 +132,7 @@ async def claim(database: Database, most: int) -> list[Delivery]:
     """Leases what is due, fairly. The two statements are one transaction: processes claim one after the other."""
     parameters = {
         "most": most,
+        "look_max": LOOK_MAX,
         "line_max": LINE_MAX,
         "endpoint_max": ENDPOINT_MAX,
         "host_max": HOST_MAX,

@@ -36,16 +36,22 @@ tail as materialized (
         order by e.xid, e.seq limit %(most)s::integer
     ) t
 ),
-addressed as materialized (
-    select t.seq, t.job_id, t.name, t.at, w.id as endpoint_id, coalesce(w.url, s.webhook_url) as url, w.url is null as of_order
+news as materialized (
+    select t.seq, t.job_id, t.name, t.at, (select j.user_id from jobs j where j.id = t.job_id) as user_id
     from tail t
-    join jobs j on j.id = t.job_id
-    join webhook_endpoints w on w.user_id = j.user_id and w.disabled_at is null and t.name = any (w.events)
-        and (w.url is null or w.created_at <= t.at)
-    join users u on u.id = w.user_id and u.status = 'active'
-    left join job_specs s on s.job_id = t.job_id and w.url is null
-    where t.at > now() - make_interval(secs => %(reach_seconds)s::float8) and coalesce(w.url, s.webhook_url) is not null
-        and t.name in ('job.started', 'job.succeeded', 'job.failed', 'job.canceled', 'job.expired')
+    where t.name in ('job.started', 'job.succeeded', 'job.failed', 'job.canceled', 'job.expired')
+        and t.at > now() - make_interval(secs => %(reach_seconds)s::float8)
+),
+addressed as materialized (
+    select n.seq, n.job_id, n.name, n.at, w.id as endpoint_id, w.url, w.of_order
+    from news n cross join lateral (
+        select e.id, coalesce(e.url, (select s.webhook_url from job_specs s where s.job_id = n.job_id)) as url, e.url is null as of_order
+        from webhook_endpoints e
+        where e.user_id = n.user_id and e.disabled_at is null and n.name = any (e.events) and (e.url is null or e.created_at <= n.at)
+            and exists (select from users u where u.id = e.user_id and u.status = 'active')
+        offset 0 -- looked up for each event, whatever the planner thinks of a cross product
+    ) w
+    where w.url is not null
 ),
 told as (
     insert into webhook_deliveries (endpoint_id, job_id, event_seq, type, url, event_at)
@@ -71,16 +77,28 @@ select pg_advisory_xact_lock(hashtext('webhook_deliveries'));
 
 -- claim :many
 -- Leases deliveries that are due: at most so many at once to one line (an endpoint and a host), to one endpoint and to one
--- host, the longest due first. It walks from line to line, so a long line is no longer than a short one.
-with recursive lines as (
-    (select d.endpoint_id, d.host from webhook_deliveries d where d.state = 'pending' order by d.endpoint_id, d.host limit 1)
+-- host, the longest due first. When much is due it walks from line to line, so a long line is no longer than a short one.
+with recursive early as materialized (
+    select d.endpoint_id, d.host from webhook_deliveries d
+    where d.state = 'pending' and d.next_attempt_at <= now()
+    order by d.next_attempt_at limit %(look_max)s::integer
+),
+walked as (
+    (select d.endpoint_id, d.host from webhook_deliveries d
+    where d.state = 'pending' and (select count(*) from early) = %(look_max)s::integer
+    order by d.endpoint_id, d.host limit 1)
     union all
     select next.endpoint_id, next.host
-    from lines l cross join lateral (
+    from walked l cross join lateral (
         select d.endpoint_id, d.host from webhook_deliveries d
         where d.state = 'pending' and (d.endpoint_id, d.host) > (l.endpoint_id, l.host)
         order by d.endpoint_id, d.host limit 1
     ) next
+),
+lines as materialized (
+    select distinct early.endpoint_id, early.host from early where (select count(*) from early) < %(look_max)s::integer
+    union all
+    select walked.endpoint_id, walked.host from walked
 ),
 busy as materialized (
     select d.endpoint_id, d.host from webhook_deliveries d where d.leased_until > now()
