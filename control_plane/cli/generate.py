@@ -1,4 +1,4 @@
-"""`tessera generate`: the customer's command line, which finds the service of this machine by itself."""
+"""`tessera generate` and `upscale`: the customer's command line, which finds the service of this machine by itself."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def add(commands: Any) -> None:
         examples=options.EXAMPLES.removeprefix("examples:\n"),
     )
     options.add(made)
+
+    made = command(
+        commands,
+        "upscale",
+        _generate,
+        help="have a picture enlarged, watch, and save it",
+        examples="  tessera upscale photo.jpg -o big.png\n  tessera upscale icon.png --factor 4",
+    )
+    options.add_upscale(made)
 
 
 def _generate(arguments: argparse.Namespace) -> int:

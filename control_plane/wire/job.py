@@ -9,9 +9,9 @@ from uuid import UUID
 from msgspec import Meta
 
 from control_plane.wire import Message, Request
-from control_plane.wire.webhook import WebhookUrl
 from control_plane.wire.input import InputReference, Picture
 from control_plane.wire.provenance import Provenance
+from control_plane.wire.webhook import WebhookUrl
 
 JobKind = Literal["image", "video"]
 
@@ -60,7 +60,7 @@ MetadataKey = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
 MetadataValue = Annotated[str, Meta(max_length=512, pattern=_NO_NUL)]
 
 
-class SubmitRequest(Request, frozen=True, kw_only=True):
+class SubmitRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
     """An order for one job. What is absent takes the model's default."""
 
     prompt: Prompt = ""
@@ -87,7 +87,7 @@ class SubmitRequest(Request, frozen=True, kw_only=True):
     frames: Frames | None = None
     fps: FramesPerSecond | None = None
     metadata: dict[MetadataKey, MetadataValue] = {}
-    """Echoed, never interpreted; at most 1 KiB as JSON."""
+    """Echoed, never interpreted; at most 1 KiB as JSON. With a test key, `simulate` forces an outcome."""
     max_wait: MaxWait | None = None
     """Seconds in the queue after which the job becomes `expired` instead of starting."""
     priority: Literal["normal", "urgent"] = "normal"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:8000"
 URL_VARIABLE, KEY_VARIABLE = "TESSERA_URL", "TESSERA_API_KEY"
 
+TAKEN_OVER = "kind model steps guidance seed count frames fps max_wait strength upscale".split()
+"""Fields of an order that are called here as there."""
 FLAGS = {
     "prompt": "PROMPT",
     "negative_prompt": "--negative",
@@ -38,6 +40,7 @@ examples:
   tessera generate "a fox" --size 768x512 --steps 30 --seed 7
   tessera generate "four seasons" --count 4 -o season.png     makes season-1.png to season-4.png
   tessera generate "waves" --kind video --frames 48 -o waves.mp4
+  tessera generate "as an oil painting" --image photo.jpg --strength 0.6
 
 Where to order comes from --url and --key, else TESSERA_URL and TESSERA_API_KEY, else from the service of
 `tessera up` on this machine. A key on the command line is visible to other users here; prefer the variable.
@@ -62,6 +65,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="file or folder to write (default: named after the prompt)"
     )
+    parser.add_argument("--image", metavar="FILE", help="a picture to start from: PNG, JPEG or WebP")
+    parser.add_argument("--strength", metavar="X", type=float, help="0 leaves that picture, 1 forgets it")
     parser.add_argument("--kind", choices=("image", "video"), default="image", help="what to order (default: image)")
     parser.add_argument("--model", metavar="NAME", help="default: the service's first model of this kind")
     parser.add_argument("--negative", metavar="TEXT", default="", help="what to keep out of it, in words")
@@ -72,9 +77,27 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", metavar="N", type=int, default=1, help="how many, 1 to 4")
     parser.add_argument("--frames", metavar="N", type=int, help="video: number of frames")
     parser.add_argument("--fps", metavar="N", type=int, help="video: frames per second")
+    _add_common(parser)
+
+
+def add_upscale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="FILE", help="the picture to enlarge: PNG, JPEG or WebP")
+    parser.add_argument("-o", "--output", metavar="FILE", help="file or folder to write (default: named after it)")
+    parser.add_argument("--factor", dest="upscale", type=int, choices=(2, 4), default=2, help="default: 2")
+    parser.add_argument("--model", metavar="NAME", help="default: the service's first model")
+    _add_common(parser)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-wait", metavar="SECONDS", type=int, help="give up when it has not started by then")
     parser.add_argument("--url", metavar="URL", help=f"address of the service (or {URL_VARIABLE})")
     parser.add_argument("--key", metavar="KEY", help=f"API key (or {KEY_VARIABLE})")
+
+
+def title(arguments: argparse.Namespace) -> str:
+    """What the files are named after when nobody says."""
+    given = vars(arguments)
+    return str(given.get("prompt") or f"{Path(arguments.image).stem} {given.get('upscale')}x")
 
 
 def size(text: str) -> Size:
@@ -102,21 +125,13 @@ def order(arguments: argparse.Namespace) -> SubmitRequest:
 
     from control_plane.wire.job import SubmitRequest
 
-    wanted = {
-        "prompt": _readable("prompt", arguments.prompt),
-        "kind": arguments.kind,
-        "model": arguments.model,
-        "negative_prompt": _readable("negative_prompt", arguments.negative),
-        "width": arguments.size.width if arguments.size else None,
-        "height": arguments.size.height if arguments.size else None,
-        "steps": arguments.steps,
-        "guidance": arguments.guidance,
-        "seed": arguments.seed,
-        "count": arguments.count,
-        "frames": arguments.frames,
-        "fps": arguments.fps,
-        "max_wait": arguments.max_wait,
-    }
+    given = vars(arguments)
+    wanted = {name: given.get(name) for name in TAKEN_OVER}
+    if (size := given.get("size")) is not None:
+        wanted |= {"width": size.width, "height": size.height}
+    if "prompt" in given:
+        wanted["prompt"] = _readable("prompt", arguments.prompt)
+        wanted["negative_prompt"] = _readable("negative_prompt", arguments.negative)
     return msgspec.convert({name: value for name, value in wanted.items() if value is not None}, SubmitRequest)
 
 

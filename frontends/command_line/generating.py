@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from control_plane.wire.input import INPUT_BYTES_MAX
 from control_plane.wire.job import JobView, SubmitRequest
 from frontends.client import Client, connect
 from frontends.command_line import arguments as options
@@ -46,7 +47,7 @@ SUFFIXES = {
     "video/webm": ".webm",
 }
 
-EX_FAILED, EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_TEMPFAIL, EX_NOPERM = 1, 64, 69, 73, 75, 77
+EX_FAILED, EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_TEMPFAIL, EX_NOPERM = 1, 64, 66, 69, 73, 75, 77
 """sysexits(3); 1 means that the job itself came to nothing."""
 EX_INTERRUPTED = 128 + signal.SIGINT
 
@@ -60,6 +61,8 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str], local: option
         order = options.order(arguments)
     except msgspec.ValidationError as error:
         return _fail(EX_USAGE, options.in_words(error))
+    if arguments.image and (fault := _unreadable(Path(arguments.image))):
+        return _fail(EX_NOINPUT, fault)
     if fault := _unwritable(arguments.output):
         return _fail(EX_CANTCREAT, fault)
     try:
@@ -69,6 +72,8 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str], local: option
     except ClientError as error:
         hint = "" if arguments.url else " Is it running? `tessera up` starts it."
         return _fail(EX_UNAVAILABLE, error.sentence + (hint if isinstance(error, Unreachable) else ""))
+    except KeyboardInterrupt:
+        return _fail(EX_INTERRUPTED, "Interrupted while uploading; nothing was ordered.")
     except asyncio.CancelledError:
         return _fail(EX_INTERRUPTED, "Interrupted while saving; the job itself has succeeded.")
     except OSError as error:
@@ -78,6 +83,8 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str], local: option
 async def _generate(order: SubmitRequest, access: options.Access, arguments: argparse.Namespace) -> int:
     display, started = Display(), time.monotonic()
     async with connect(access.url, access.key, patience_seconds=ORDER_PATIENCE_SECONDS) as client:
+        if arguments.image:
+            order = await _started_from(client, order, Path(arguments.image), display)
         job = await _ordered(client, order, display)
         if job is None:
             return EX_INTERRUPTED
@@ -93,6 +100,12 @@ async def _generate(order: SubmitRequest, access: options.Access, arguments: arg
         return os.EX_OK
     display.say(_outcome(job))
     return EX_INTERRUPTED if job.status == "canceled" else EX_FAILED
+
+
+async def _started_from(client: Client, order: SubmitRequest, image: Path, display: Display) -> SubmitRequest:
+    """The order with its picture, which is uploaded first."""
+    uploaded = await client.upload(image, lambda count, size: display.upload(image.name, count, size))
+    return msgspec.structs.replace(order, input_image=uploaded.id)
 
 
 async def _ordered(client: Client, order: SubmitRequest, display: Display) -> JobView | None:
@@ -142,7 +155,7 @@ async def _follow(client: Client, job: JobView, display: Display) -> JobView:
 
 async def _save(client: Client, job: JobView, arguments: argparse.Namespace) -> list[Path]:
     suffixes = [SUFFIXES.get(artifact.mime_type, ".bin") for artifact in job.artifacts]
-    files = options.targets(arguments.output, arguments.prompt, suffixes)
+    files = options.targets(arguments.output, options.title(arguments), suffixes)
     for artifact, file in zip(job.artifacts, files, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
         await client.download(artifact, file)
@@ -174,6 +187,17 @@ def _unwritable(output: str | None) -> str:
         return "" if (output or "").endswith("/") else f"There is no folder {folder}. Make it, or choose another -o."
     if not os.access(folder, os.W_OK):
         return f"Nothing can be written in {folder.absolute()}. Choose another place with -o."
+    return ""
+
+
+def _unreadable(image: Path) -> str:
+    """Why a picture could not be uploaded."""
+    if not image.is_file():
+        return f"There is no picture {image}."
+    if not os.access(image, os.R_OK):
+        return f"{image} cannot be read."
+    if image.stat().st_size > INPUT_BYTES_MAX:
+        return f"{image} is larger than {INPUT_BYTES_MAX // 1024**2} MiB, which is the most that is taken."
     return ""
 
 

@@ -78,6 +78,13 @@ class Display:
     def show(self, job: JobView) -> None:
         self.note(self._line(job) if self._terminal else self._plain(job))
 
+    def upload(self, name: str, count: int, size: int) -> None:
+        """How far a file has been sent."""
+        if self._terminal:
+            self._redraw(f"{bar(count / max(1, size), ascii_only=self._ascii)}  uploading {name}")
+        elif count >= size:
+            self.note(f"uploaded {name}")
+
     def note(self, line: str) -> None:
         """Something beside the job, once; the job's next line takes its place on a terminal."""
         if self._terminal:

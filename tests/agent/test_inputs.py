@@ -202,10 +202,11 @@ async def _agent(url: str, token: str, folder: Path) -> asyncio.subprocess.Proce
     environ = {**os.environ, "TESSERA_AGENT_DIR": str(folder), "TESSERA_AGENT_ENGINE": "testcard"}
     environ |= {"TESSERA_AGENT_DISK_FREE_GIB_MIN": "0", "TESSERA_AGENT_TESTCARD_SECONDS": "0"}
     with (folder.parent / "agent.log").open("wb") as output:
-        for words in (["enroll", url, token], ["run"]):
-            process = await asyncio.create_subprocess_exec(
+
+        async def run(*words: str) -> asyncio.subprocess.Process:
+            return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "agent", *words), cwd=ROOT, env=environ, stdout=output, stderr=output
             )
-            if words != ["run"]:
-                assert await process.wait() == 0
-    return process
+
+        assert await (await run("enroll", url, token)).wait() == 0
+        return await run("run")

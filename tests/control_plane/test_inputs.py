@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,13 +22,13 @@ INPUTS = "/api/v1/inputs"
 HOUR = 3_600
 
 
-async def ordered(service: Service, key: str | None = None, **fields: object) -> Answered:
+async def ordered(service: Service, key: str | None = None, **fields: Any) -> Answered:
     headers = {"Authorization": f"Bearer {key or service.key}"}
     async with service.session.post(service.url + "/api/v1/jobs", json=fields, headers=headers) as response:
         return Answered(response.status, response.headers, await response.read())
 
 
-async def refused(service: Service, pointer: str, code: str, **fields: object) -> Json:
+async def refused(service: Service, pointer: str, code: str, **fields: Any) -> Json:
     answered = await ordered(service, **fields)
     assert answered.status == 422, answered.body
     told: Json = answered.json
@@ -42,7 +43,7 @@ async def another(service: Service) -> tuple[UUID, str]:
     return user_id, made.key
 
 
-async def fetched(service: Service, lease: Lease, index: int = 0, **headers: str) -> Answered:
+async def fetched(service: Service, lease: Lease, index: int = 0, **headers: Any) -> Answered:
     sent = {LEASE_TOKEN_HEADER: str(lease.token), **headers}
     return await service.hands.request("GET", f"{attempt(lease)}/inputs/{index}", sent)
 
@@ -279,7 +280,8 @@ async def test_only_the_holder_of_a_live_lease_gets_the_input(service: Service) 
     rest = await fetched(service, lease, Range="bytes=100-")
     assert (rest.status, rest.body) == (206, whole.body[100:])
     assert (await fetched(service, lease, 1)).code == "not-found"
-    assert (await fetched(service, lease, **{LEASE_TOKEN_HEADER: str(uuid4())})).code == "lease-lost"
+    wrong = {LEASE_TOKEN_HEADER: str(uuid4())}
+    assert (await fetched(service, lease, **wrong)).code == "lease-lost"
     stranger = await enrolled(service.context, service.session, "stranger")
     theirs = await stranger.request("GET", f"{attempt(lease)}/inputs/0", {LEASE_TOKEN_HEADER: str(lease.token)})
     assert theirs.code == "lease-lost"
