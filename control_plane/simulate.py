@@ -105,6 +105,10 @@ def refused(
             return None
 
 
-def table() -> str:
+def notes() -> str:
     """All of it, for the documentation."""
-    return "\n\n".join(f"`{outcome}`: {TOLD[outcome]}." for outcome in OUTCOMES)
+    table = "\n\n".join(f"`{outcome}`: {TOLD[outcome]}." for outcome in OUTCOMES)
+    return (
+        "With a test key (`tsr_test_…`) the order runs in the sandbox: a test card of its size, for play tokens, unseen by"
+        f" everything real. `metadata.{KEY}` forces what happens:\n\n{table}"
+    )
