@@ -196,15 +196,22 @@ async def test_a_message_can_be_sent_again_and_keeps_its_id(hooks: Hooks, receiv
     assert (await tried(hooks, webhook["id"], 2))["status"] == "delivered"
 
 
+async def chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Anything but HTTP."""
+    await reader.readline()
+    writer.write(b"hello\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_why_nothing_arrives_stands_in_the_log(hooks: Hooks) -> None:
     async with receiving() as plain:
         addresses = {
             "connection": "http://127.0.0.1:9/",
             "unresolvable": "https://receiver.invalid/",
             "tls": f"https://127.0.0.1:{plain.port}/",
-            "bad_answer": "",
         }
-        server = await asyncio.start_server(lambda _, writer: writer.write(b"hello\r\n\r\n"), "127.0.0.1", 0)
+        server = await asyncio.start_server(chatter, "127.0.0.1", 0)
         addresses["bad_answer"] = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         for error, url in addresses.items():
             webhook, _ = await hooks.add(url)
