@@ -23,14 +23,15 @@ def parameters(model: Model) -> Json:
     schema = definitions.pop(SubmitRequest.__name__)
     fields: Json = schema["properties"]
     _narrow(fields, model)
-    required = ["model"] + ["kind"] * (model.kind == "video") + ["prompt"] * ("upscale" not in model.tasks)
+    enlarges = {"required": ["upscale"], "properties": {"upscale": {"enum": model.upscales}}}
     return {
         "$schema": DIALECT,
         "title": f"{model.title}: an order",
         "description": f"Width times height may be at most {model.pixels_max} pixels.",
         "type": "object",
         "additionalProperties": False,
-        "required": required,
+        "required": ["model", "kind"] if model.kind == "video" else ["model"],
+        "anyOf": [{"required": ["prompt"]}, *([enlarges] if model.upscales else [])],
         "properties": fields,
         "$defs": definitions,
     }

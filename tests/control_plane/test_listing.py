@@ -142,7 +142,8 @@ async def test_a_page_that_would_look_at_too_many_jobs_ends_and_the_next_goes_on
             select made.id, s.spec from made, job_specs s where s.job_id = %s""",
             (2 * listing.REACH + 100, needle["id"], needle["id"]),
         )
-    path, pages, found = f"{API}/jobs?metadata=wanted=yes", 0, []
+    path, pages = f"{API}/jobs?metadata=wanted=yes", 0
+    found: list[str] = []
     cursor = ""
     while True:
         page = (await control_plane.call("GET", path + cursor, key)).json
