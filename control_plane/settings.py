@@ -121,7 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes_max: Annotated[int, Meta(ge=1024, le=64 * 1024**2)] = 1024**2
     """Largest request body that is not an upload."""
     webhook_networks: Networks = Networks()
-    """Where webhooks may go besides the public Internet, there also by http and to any port: `127.0.0.0/8` for trials."""
+    """Where webhooks may go besides the public Internet, there also by http, to any port: `127.0.0.0/8` for trials."""
     request_seconds: Seconds = 30.0
     """Deadline of a request, not counting the wait of a long poll."""
     images_wait_seconds: Annotated[float, Meta(gt=0, le=600)] = 540.0
@@ -274,7 +274,10 @@ def _allowed(name: str) -> str:
 
 
 def _incoherent(settings: Settings) -> Iterator[str]:
-    """An agent must have given up before its lease can be given to another, and may miss a heartbeat."""
+    """An agent must have given up before its lease can be given to another, and may miss a heartbeat; files have one
+    place."""
+    if settings.artifacts_dir is not None and settings.artifacts_url is not None:
+        yield "TESSERA_ARTIFACTS_DIR and TESSERA_ARTIFACTS_URL both say where artifacts lie. Set one of them."
     if settings.self_fence_seconds >= settings.lease_seconds:
         yield (
             f"TESSERA_SELF_FENCE_SECONDS ({settings.self_fence_seconds:g}) must be less than"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from control_plane.errors import Unavailable
-from control_plane.settings import ConfigurationError, Settings
+from control_plane.settings import ConfigurationError, Settings, effective, load
 from control_plane.store import (
     BUFFER_BYTES,
     Found,
@@ -178,3 +180,38 @@ def test_an_address_that_cannot_be_used_is_explained_and_no_secret_repeated(url:
     assert "secret@" not in str(raised.value)
 
 
+def test_without_the_extra_the_operator_is_told_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['obstore'] = None\n"
+        "from control_plane.settings import ConfigurationError, Settings\n"
+        "from control_plane.store import open_store\n"
+        "open_store(Settings())\n"
+        "try: open_store(Settings(artifacts_url='s3://bucket/x'))\n"
+        "except ConfigurationError as error: print(error)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "pip install 'tessera[object-store]'" in told
+
+
+@pytest.mark.parametrize(("url", "at"), [("gs://pictures/x", "gs://pictures/x"), ("az://box/x", "az://box/x")])
+def test_other_clouds_are_opened_by_their_own_address(
+    url: str, at: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    assert open_store(Settings(data_dir=tmp_path, artifacts_url=url)).where == at
+
+
+def test_a_cloud_that_misses_its_account_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(ConfigurationError, match="Account must be specified"):
+        open_store(Settings(artifacts_url="az://box/x"))
+
+
+def test_the_place_is_one_setting_and_is_shown_without_what_may_be_secret() -> None:
+    settings = load({"TESSERA_ARTIFACTS_URL": "s3://bucket/x?endpoint=https://minio.example"})
+    assert effective(settings)["TESSERA_ARTIFACTS_URL"] == "s3://bucket/x"
+    with pytest.raises(ConfigurationError, match="TESSERA_ARTIFACTS_DIR and TESSERA_ARTIFACTS_URL"):
+        load({"TESSERA_ARTIFACTS_URL": "s3://bucket/x", "TESSERA_ARTIFACTS_DIR": "/srv"})
+    with pytest.raises(ConfigurationError, match="TESSERA_ARTIFACTS_URL must be an address like") as raised:
+        load({"TESSERA_ARTIFACTS_URL": "s3://key:hush@bucket/x"})
+    assert "hush" not in str(raised.value)
