@@ -193,8 +193,8 @@ class Sandbox:
 
     async def _perform(self, run: Run) -> None:
         try:
-            async with asyncio.TaskGroup() as pair:
-                keeper = pair.create_task(self._keep(run))
+            async with asyncio.TaskGroup() as tasks:
+                keeper = tasks.create_task(self._keep(run))
                 await self._carry_out(run)
                 keeper.cancel()
         except* (_Over, LeaseLost):
