@@ -20,10 +20,12 @@ import psycopg
 import structlog
 from msgspec.structs import replace
 
-from control_plane import deliveries, egress, envelope, jobs, metrics
+from control_plane import deliveries, egress, envelope, jobs, metrics, simulate
 from control_plane.context import Context
 from control_plane.deliveries import Delivery, Outcome
 from control_plane.errors import NotFound, TesseraError
+from control_plane.twins import is_test
+from control_plane.wire.job import JobView
 from control_plane.wire.webhook import WebhookMessage
 
 SENDING_MAX = 200
@@ -34,6 +36,7 @@ POLL_SECONDS = 1.0
 DATABASE_MAX = 2
 """Connections that messages may use at once; the others are for requests."""
 GIVE_BACK_SECONDS = 2.0
+SIMULATED_FAILURES = 2
 TEST_MESSAGE = "This is a test of your webhook. Real messages have a job here."
 
 log = structlog.get_logger()
@@ -124,7 +127,11 @@ class Courier:
         """Raises `TesseraError` and psycopg's when the message itself cannot be made just now."""
         started = time.monotonic()
         try:
-            body = await self._body(delivery)
+            data = await self._data(delivery)
+            if _is_to_fail(delivery, data):
+                sentence = "A test key wanted this attempt to fail; nothing was sent."
+                return failed(delivery, "simulated", sentence, time.monotonic() - started)
+            body = _encode(WebhookMessage(type=delivery.type, timestamp=delivery.event_at, data=data))
             headers = envelope.headers(delivery.id, delivery.timestamp, body, delivery.keys)
             route = await egress.route(egress.checked(delivery.url, self._allowed), self._allowed)
             answer = await egress.post(route, body, headers, self._tls)
@@ -136,17 +143,22 @@ class Courier:
             return failed(delivery, *_cause(error), time.monotonic() - started)
         return judged(delivery, answer, time.monotonic() - started)
 
-    async def _body(self, delivery: Delivery) -> bytes:
-        """The message; of a job it tells what its owner sees at this moment."""
-        data: object = {"webhook_id": delivery.endpoint_id, "message": TEST_MESSAGE}
-        if delivery.job_id is not None:
-            async with self._turns:
-                data = await jobs.view(self._context, delivery.user_id, delivery.job_id)
-        return _encode(WebhookMessage(type=delivery.type, timestamp=delivery.event_at, data=data))
+    async def _data(self, delivery: Delivery) -> JobView | dict[str, object]:
+        """What is told: of a job, what its owner sees at this moment."""
+        if delivery.job_id is None:
+            return {"webhook_id": delivery.endpoint_id, "message": TEST_MESSAGE}
+        async with self._turns:
+            return await jobs.view(self._context, delivery.user_id, delivery.job_id)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context()
+
+
+def _is_to_fail(delivery: Delivery, data: JobView | dict[str, object]) -> bool:
+    """Whether a test key wants to see how the retries go (`metadata.simulate`)."""
+    wanted = isinstance(data, JobView) and data.metadata.get(simulate.KEY) == "failing_webhook"
+    return wanted and is_test(delivery.user_id) and delivery.attempts < SIMULATED_FAILURES
 
 
 def judged(delivery: Delivery, answer: egress.Answer, seconds: float) -> Outcome:

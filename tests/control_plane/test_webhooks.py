@@ -166,7 +166,7 @@ async def test_the_log_has_pages_that_only_its_owner_can_turn(hooks: Hooks, rece
     webhook, _ = await hooks.add(receiver.url)
     for _ in range(5):
         await hooks.call("POST", f"/{webhook['id']}/test")
-    seen, cursor = [], ""
+    seen, cursor, last = [], "", ""
     for has_more in (True, True, False):
         page = (await hooks.call("GET", f"/{webhook['id']}/deliveries?limit=2{cursor}")).json
         assert page["has_more"] is has_more
@@ -233,3 +233,27 @@ async def test_a_suspended_account_is_told_nothing(hooks: Hooks, receiver: Recei
         await stranger.canceled()
         await theirs.after(1)
     assert receiver.got == []
+
+
+async def test_a_test_key_has_webhooks_of_its_own_and_can_see_one_fail(
+    hooks: Hooks, receiver: Receiver, owner_url: str
+) -> None:
+    plane = hooks.plane
+    live = await plane.key_of(plane.service.user_id, ["read", "submit", "keys"])
+    made = await plane.call("POST", f"{API}/api-keys", live, {"name": "tests", "test": True})
+    tests = Hooks(plane, made.json["key"])
+    async with receiving() as real:
+        await hooks.add(real.url)
+        webhook, secret = await tests.add(receiver.url)
+        order = {"width": 64, "height": 64, "steps": 1, "metadata": {"simulate": "failing_webhook"}}
+        job_id = (await plane.order(tests.key, **order))["id"]
+        for attempts in (1, 2):
+            found = await eventually(
+                lambda: tests.log(webhook["id"]),
+                lambda log, attempts=attempts: bool(log) and log[0]["attempts"] == attempts,  # type: ignore[misc]
+            )
+            assert (found[0]["last_error"], found[0]["status"], receiver.got) == ("simulated", "pending", [])
+            tests.hurry(owner_url)
+        [got] = await receiver.after(1)
+        assert (got.verified(secret)["type"], got.json["data"]["id"]) == ("job.succeeded", job_id)
+        assert real.got == []

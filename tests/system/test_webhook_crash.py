@@ -1,4 +1,4 @@
-"""`kill -9` of the control plane between the end of a job and its webhook: nothing is lost, what is repeated has its id.
+"""`kill -9` of the control plane between the end of a job and its webhook: nothing is lost, what repeats has its id.
 
 Customers end jobs and the control plane is killed right behind the answer, while a receiver is just being told, or
 somewhere in between; then it is started again. In the end every job that was told to be over has been told to the
@@ -128,7 +128,7 @@ async def test_no_message_is_lost_when_the_control_plane_is_killed(
     receiver.answer = 200
     await mortal.start()
     hurry(owner_url)
-    ids = defaultdict(set)
+    ids: dict[str, set[str]] = defaultdict(set)
     async with asyncio.timeout(READY_SECONDS):
         while set(ids) != set(map(str, over)):
             await asyncio.sleep(0.1)
