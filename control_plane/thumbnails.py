@@ -131,7 +131,7 @@ class Thumbnails:
 async def _run(file: int, mime_type: str) -> bytes:
     """What the program makes of the open file; nothing, when it can make nothing of it. Raises `Unavailable`."""
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", str(PROGRAM), mime_type),
+        *(sys.executable, "-I", "-W", "ignore", str(PROGRAM), mime_type),
         stdin=file,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
