@@ -7,6 +7,7 @@ import io
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from PIL import Image
 
@@ -213,7 +214,7 @@ async def test_a_test_key_can_touch_nothing_real(ada: Integrator, control_plane:
             "insert into api_keys (id, secret_sha256, user_id, name, scopes)"
             " values ('000000000000', sha256(''), %s, 'x', '{admin}')",
         ):
-            with pytest.raises(Exception, match="violates check constraint"):
+            with pytest.raises(psycopg.Error, match="violates check constraint"):
                 sql.execute(statement, [twin])
 
 
@@ -232,3 +233,25 @@ async def _counted(plane: Plane) -> list[str]:
     shown = (await plane.call("GET", "/metrics")).body.decode()
     real = ("tessera_jobs_", "tessera_lane_", "tessera_eta_")
     return [line for line in shown.splitlines() if line.startswith(real) and "_created" not in line]
+
+
+async def test_test_keys_outlive_a_merge_and_play_money_does_not_come_along(ada: Integrator, owner_url: str) -> None:
+    plane = ada.plane
+    other_id = await users.create(plane.context.database, "lovelace", "free")
+    other = await plane.key_of(other_id, KEYS)
+    made = (await plane.call("POST", f"{API}/api-keys", other, {"name": "more tests", "test": True})).json
+    job = (await plane.call("POST", f"{API}/jobs", made["key"], {**ORDER, "metadata": {"simulate": "slow"}})).json
+    with rows(owner_url) as sql:
+        sql.execute("select merge_users(%s, %s)", [ada.user_id, other_id])
+        for twin in (twins.twin(ada.user_id), twins.twin(other_id)):
+            with pytest.raises(psycopg.Error, match="violates check constraint"):
+                sql.execute("select merge_users(%s, %s)", [ada.user_id, twin])
+    for user_id in (ada.user_id, other_id):
+        plane.context.credentials.forget_user(user_id)
+    listed = (await plane.call("GET", f"{API}/api-keys", ada.live)).json["data"]
+    assert [key["test"] for key in listed].count(True) == 2
+    assert (await plane.call("GET", f"{API}/jobs/{job['id']}", made["key"])).status == 200
+    assert (await plane.call("GET", f"{API}/jobs", ada.live)).json["data"] == []
+    ended = await plane.call("DELETE", f"{API}/api-keys/{made['id']}", ada.live)
+    assert ended.status == 204
+    assert violations(owner_url) == []
