@@ -18,10 +18,11 @@ from typing import Any
 import msgspec
 
 from control_plane import errors
-from control_plane.api import examples, openai_errors
+from control_plane.api import examples, openai_errors, openai_forms
 from control_plane.api.forms import FIELD, FORM
 from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Comer, Follower, Person
 from control_plane.api.operation import Nothing, Operation
+from control_plane.api.reference_requests import FILE
 from control_plane.errors import TesseraError
 from control_plane.wire.openai import ErrorBody
 from control_plane.wire.problem import PROBLEM_MEDIA_TYPE, Problem
@@ -129,19 +130,30 @@ def _operation(op: Operation) -> Json:
     if op.body is not Nothing:
         described["requestBody"] = _content(op, [op.body], required=not op.optional_body)
     elif op.uploads:
-        files = {media_type: {"schema": _file(media_type)} for media_type in op.uploads}
+        files = {media_type: _upload(op, media_type) for media_type in op.uploads}
         described["requestBody"] = {"required": True, "content": files}
     if op.guard is not PUBLIC:
         described["security"] = [{"worker" if op.guard.name == "worker" else "bearer": []}]
     return described
 
 
-def _file(media_type: str) -> Json:
+def _upload(op: Operation, media_type: str) -> Json:
     """A file that is the body, or a part of it."""
     content: Json = {"type": "string", "format": "binary"}
     if media_type != FORM:
-        return content
-    return {"type": "object", "properties": {FIELD: content}, "required": [FIELD], "additionalProperties": False}
+        return {"schema": content}
+    name, form = (FIELD, Nothing) if op.form is None else (openai_forms.PICTURE, op.form)
+    schema = _component(form)
+    fields = {field: _without_null(told) for field, told in schema["properties"].items()}
+    return {
+        "schema": {
+            "type": "object",
+            "properties": {name: content, **fields},
+            "required": [name, *schema.get("required", ())],
+            "additionalProperties": False,
+        },
+        "example": {name: FILE, **examples.example(form)},
+    }
 
 
 def _parameters(op: Operation) -> Iterator[Json]:

@@ -129,6 +129,7 @@ STRUCTS: dict[str, Json] = {
     "SubmitRequest": {"prompt": "a lighthouse at dusk", "width": 768, "height": 512},
     "BatchRequest": {"jobs": [{"prompt": "a lighthouse at dawn"}, {"prompt": "a lighthouse at dusk"}]},
     "ImageRequest": {"prompt": "a lighthouse at dusk", "size": "768x512", "response_format": "url"},
+    "EditRequest": {"prompt": "the same at night", "strength": "0.6"},
     "WebhookRequest": {"url": "https://shop.example/tessera", "events": ["job.succeeded", "job.failed"]},
     "WebhookChange": {"disabled": False},
     "KeyRequest": {"name": "shop"},
@@ -215,7 +216,9 @@ TEXTS: dict[str, str] = {
 """Media type → the beginning of such an answer."""
 
 STREAMS: dict[str, str] = {
+    "edit_images": "event: image_edit.completed\n"
+    'data: {"type": "image_edit.completed", "b64_json": "iVBORw0KGgo…", …}\n\n',
     "create_images": "event: image_generation.completed\n"
-    'data: {"type": "image_generation.completed", "b64_json": "iVBORw0KGgo…", …}\n\n'
+    'data: {"type": "image_generation.completed", "b64_json": "iVBORw0KGgo…", …}\n\n',
 }
 """Operation → its stream, when it is another one than that of events."""

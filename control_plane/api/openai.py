@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 from litestar.types import ASGIApp
@@ -20,17 +21,22 @@ from control_plane import jobs
 from control_plane.api import answers, guards, openai_answers, openai_errors, openai_orders
 from control_plane.api.decoding import Disconnected
 from control_plane.api.following import followed
+from control_plane.api.forms import FORM
 from control_plane.api.guards import Person
 from control_plane.api.jobs import IDEMPOTENCY_KEY, SUBMIT_PROBLEMS, idempotency_key, permitted
+from control_plane.api.openai_forms import Form
 from control_plane.api.openai_stream import Stream
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.api.presence import watched
 from control_plane.context import Context
-from control_plane.errors import NoSuchModel, TooManyWaiting, Unavailable
+from control_plane.errors import InputsFull, NoSuchModel, TooManyWaiting, Unavailable
 from control_plane.feed import Listener
+from control_plane.intake import UPLOAD_SECONDS
 from control_plane.states import TERMINAL
-from control_plane.wire.job import JobView
+from control_plane.wire.input import INPUT_BYTES_MAX
+from control_plane.wire.job import JobView, SubmitRequest
 from control_plane.wire.openai import (
+    EditRequest,
     ErrorBody,
     ImageRequest,
     ImagesResponse,
@@ -63,18 +69,37 @@ async def create_images(call: Call[Person, ImageRequest, Nothing]) -> ASGIApp:
     `image_generation.completed` for each picture, or `error`. A client that hangs up before the job has started
     cancels it, unless it sent an `Idempotency-Key`: with the same key it may come back for the same job.
     """
-    wanted, context = call.body, call.context
     key = idempotency_key(call)
+    model = await call.context.catalogue.find("image", call.body.model)
+    return await _made(call, openai_orders.order(call.body, model, max_wait=_max_wait(call.context, key)), key)
+
+
+@operation(
+    "POST",
+    "/v1/images/edits",
+    guard=guards.SUBMIT,
+    answers={200: (ImagesResponse, EVENT_STREAM), 409: ErrorBody, 500: ErrorBody},
+    problems=(*SUBMIT_PROBLEMS, InputsFull, TooManyWaiting),
+    headers=(IDEMPOTENCY_KEY,),
+    uploads=(FORM,),
+    form=EditRequest,
+    tag=TAG,
+    wait_seconds=WAIT_SECONDS_MAX + UPLOAD_SECONDS,
+    submits=True,
+)
+async def edit_images(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """Order pictures that start from one of yours, and wait for them, in OpenAI's shape.
+
+    A form: the part `image` is the picture, the other parts are the order, as for `/v1/images/generations`. The whole
+    picture is made anew, `strength` says how much; there are no masks. It is kept as an input of yours for a day.
+    """
+    key, context = idempotency_key(call), call.context
+    form = Form(call.request.scope, call.request.receive, INPUT_BYTES_MAX)
+    picture = await context.intake.receive(call.who.user_id, form.picture())
+    wanted = form.order(EditRequest)
     model = await context.catalogue.find("image", wanted.model)
-    max_wait = None if key else math.ceil(context.settings.images_wait_seconds)
-    order = permitted(call.who, openai_orders.order(wanted, model, max_wait=max_wait))
-    with context.dispatcher.feed.held(call.who.user_id):  # refused before anything is ordered
-        placed = await jobs.submit(context, call.who.user_id, order, key, by=call.who.key)
-        call.request.scope["state"]["rate"] = placed.rate
-        if wanted.stream:
-            return Stream(call, placed.job, stays=key is not None)
-        job = await _awaited(call, placed.job, stays=key is not None)
-    return await _answer(call, job, stays=key is not None)
+    order = openai_orders.edit(wanted, model, picture.id, max_wait=_max_wait(context, key))
+    return await _made(Call(call.request, context, call.who, wanted, call.query), order, key)
 
 
 @operation("GET", "/v1/models", guard=guards.READ, answers={200: ModelObjects}, tag=TAG)
@@ -90,6 +115,23 @@ async def get_openai_model(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """One model, in OpenAI's shape."""
     found = await call.context.catalogue.find("image", call.path("model"))
     return answers.json(_model(found.name))
+
+
+def _max_wait(context: Context, key: str | None) -> int | None:
+    """Seconds after which an order leaves the line: without a key nobody can come back for it."""
+    return None if key else math.ceil(context.settings.images_wait_seconds)
+
+
+async def _made(call: Call[Person, Any, Nothing], order: SubmitRequest, key: str | None) -> ASGIApp:
+    """Places the order, and answers with what becomes of it."""
+    context, permit = call.context, permitted(call.who, order)
+    with context.dispatcher.feed.held(call.who.user_id):  # refused before anything is ordered
+        placed = await jobs.submit(context, call.who.user_id, permit, key, by=call.who.key)
+        call.request.scope["state"]["rate"] = placed.rate
+        if call.body.stream:
+            return Stream(call, placed.job, stays=key is not None)
+        job = await _awaited(call, placed.job, stays=key is not None)
+    return await _answer(call, job, stays=key is not None)
 
 
 async def _awaited(call: Call[Person, ImageRequest, Nothing], placed: JobView, *, stays: bool) -> JobView:

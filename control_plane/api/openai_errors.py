@@ -16,7 +16,7 @@ from control_plane.wire.openai import ErrorBody, ErrorDetail
 PREFIX = "/v1/"
 NO_RETRY = {"x-should-retry": "false"}
 INVALID, SERVER, LIMITED = "invalid_request_error", "server_error", "rate_limit_error"
-PARAMETERS = {"width": "size", "height": "size", "count": "n"}
+PARAMETERS = {"width": "size", "height": "size", "count": "n", "file": "image", "input_image": "image"}
 """Our field → what they call it."""
 
 

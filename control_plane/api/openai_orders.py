@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
+
+from msgspec import structs
 
 from control_plane.api import decoding
 from control_plane.models import Model
 from control_plane.wire.job import SIDE_MAX, SIDE_MIN, SubmitRequest
-from control_plane.wire.openai import ImageRequest, Quality
+from control_plane.wire.openai import EditRequest, ImageRequest, Quality
 from control_plane.wire.problem import Fault
 
 SIDE_STEP = 8
@@ -35,6 +38,14 @@ def order(wanted: ImageRequest, model: Model, *, max_wait: int | None) -> Submit
         metadata={"user": user} if user else {},
         max_wait=max_wait,
     )
+
+
+def edit(wanted: EditRequest, model: Model, picture: UUID, *, max_wait: int | None) -> SubmitRequest:
+    """An order that starts from an input. Raises `Invalid`."""
+    if wanted.input_fidelity is not None:
+        raise decoding.invalid([_fault("input_fidelity", "Say with `strength` how much of the picture is made anew.")])
+    made = order(wanted, model, max_wait=max_wait)
+    return structs.replace(made, input_image=picture, strength=wanted.strength)
 
 
 def _faults(wanted: ImageRequest) -> Iterator[Fault]:

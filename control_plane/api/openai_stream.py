@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import msgspec
 from litestar.types import Receive, Scope, Send
@@ -23,7 +24,7 @@ from control_plane.feed import Listener
 from control_plane.states import TERMINAL
 from control_plane.streams import image_type
 from control_plane.wire.job import JobView
-from control_plane.wire.openai import ErrorBody, ImageEvent, ImageRequest
+from control_plane.wire.openai import EditRequest, ErrorBody, EventType, ImageEvent, ImageRequest
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -31,6 +32,15 @@ HEADERS = [
     (b"x-accel-buffering", b"no"),  # nginx would collect events otherwise
 ]
 KEEP_ALIVE_SECONDS = 15.0
+
+Family = Literal["image_generation", "image_edit"]
+TYPES: dict[tuple[Family, bool], EventType] = {
+    ("image_generation", True): "image_generation.partial_image",
+    ("image_generation", False): "image_generation.completed",
+    ("image_edit", True): "image_edit.partial_image",
+    ("image_edit", False): "image_edit.completed",
+}
+"""What was asked for and whether it is a preview → how OpenAI calls it."""
 KEEP_ALIVE = b": keep-alive\n\n"
 
 _encode = msgspec.json.Encoder().encode
@@ -41,6 +51,7 @@ class Stream:
 
     def __init__(self, call: Call[Person, ImageRequest, Nothing], job: JobView, *, stays: bool) -> None:
         self._call = call
+        self._family: Family = "image_edit" if isinstance(call.body, EditRequest) else "image_generation"
         self._job = job
         self._stays = stays
         self._previews = 0
@@ -78,7 +89,7 @@ class Stream:
     def _partial(self, preview: bytes) -> bytes:
         index, self._previews = self._previews, self._previews + 1
         shown = self._event(base64.b64encode(preview).decode(), image_type(preview), index)
-        return _frame("image_generation.partial_image", shown)
+        return _frame(shown.type, shown)
 
     async def _ending(self) -> AsyncIterator[bytes]:
         if fault := openai_answers.ended(self._job, stays=self._stays):
@@ -87,12 +98,13 @@ class Stream:
             return
         for artifact in self._job.artifacts:
             content = await openai_answers.inline(self._call.context, self._job, artifact)
-            yield _frame("image_generation.completed", self._event(content, artifact.mime_type))
+            completed = self._event(content, artifact.mime_type)
+            yield _frame(completed.type, completed)
 
     def _event(self, content: str, mime_type: str, preview: int | None = None) -> ImageEvent:
         is_preview = preview is not None
         return ImageEvent(
-            type="image_generation.partial_image" if is_preview else "image_generation.completed",
+            type=TYPES[self._family, is_preview],
             b64_json=content,
             created_at=int(self._job.created_at.timestamp()),
             output_format=mime_type.removeprefix("image/"),

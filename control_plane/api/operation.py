@@ -88,6 +88,8 @@ class Operation:
     headers: tuple[Header, ...]
     uploads: tuple[str, ...]
     """Media types of a file that is the body, or the part `file` of it; the handler reads it itself."""
+    form: type[msgspec.Struct] | None
+    """What a form says beside the file that it brings, when that is more than the file."""
     wait_seconds: float
     """Added to the deadline of a request: how long this one may be held open on purpose, or take to upload."""
     hot: bool
@@ -116,6 +118,7 @@ def operation(
     problems: tuple[type[TesseraError], ...] = (),
     headers: tuple[Header, ...] = (),
     uploads: tuple[str, ...] = (),
+    form: type[msgspec.Struct] | None = None,
     wait_seconds: float = 0.0,
     hot: bool = False,
     submits: bool = False,
@@ -142,6 +145,7 @@ def operation(
             description=f"{inspect.cleandoc(handler.__doc__ or '')}\n\n{notes}".strip(),
             headers=headers,
             uploads=uploads,
+            form=form,
             wait_seconds=wait_seconds,
             hot=hot,
             submits=submits,

@@ -11,6 +11,8 @@ Json = dict[str, Any]
 
 JSON = "application/json"
 FORM = "multipart/form-data"
+FILE = "@picture.png"
+"""What stands for a file in the example of a form, as curl writes it."""
 _VERBS = {"get": "curl", "head": "curl -I"}
 
 
@@ -25,7 +27,7 @@ def curl(method: str, path: str, op: Json, base_url: str) -> str:
         shown = json.dumps(body[JSON]["example"], ensure_ascii=False).replace("'", "'\\''")
         words += [f"-H 'Content-Type: {JSON}'", f"-d '{shown}'"]
     elif FORM in body:
-        words.append("-F file=@picture.png")
+        words += [f"-F '{name}={value}'" for name, value in body[FORM]["example"].items()]
     elif body:
         words += [f"-H 'Content-Type: {next(iter(body))}'", "--data-binary @picture.png"]
     if "text/event-stream" in op["responses"].get("200", {}).get("content", {}) and JSON not in body:
@@ -43,7 +45,11 @@ def python(method: str, path: str, op: Json, base_url: str) -> str:
     if JSON in body:
         arguments.append(f"json={_literal(body[JSON]['example'])}")
     elif FORM in body:
-        arguments.append('files={"file": open("picture.png", "rb")}')
+        parts = body[FORM]["example"]
+        file = next(name for name, value in parts.items() if value == FILE)
+        arguments.append(f'files={{"{file}": open("picture.png", "rb")}}')
+        if text := {name: value for name, value in parts.items() if name != file}:
+            arguments.append(f"data={_literal(text)}")
     elif body:
         arguments.append('data=open("picture.png", "rb")')
     imports = (

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from control_plane.wire import Message, Request
-from control_plane.wire.job import Count, Guidance, NegativePrompt, Prompt, Seed, Steps
+from control_plane.wire.job import Count, Guidance, NegativePrompt, Prompt, Seed, Steps, Strength
 
 USER_LENGTH_MAX = 256
 PARTIAL_IMAGES_MAX = 3
@@ -20,6 +20,9 @@ User = Annotated[str, Meta(max_length=USER_LENGTH_MAX, pattern=r"^[^\x00]*$")]
 Size = Annotated[str, Meta(pattern=r"^(auto|[0-9]{2,4}x[0-9]{2,4})\Z")]
 Quality = Literal["auto", "standard", "low", "medium", "high", "hd"]
 ResponseFormat = Literal["url", "b64_json"]
+EventType = Literal[
+    "image_generation.partial_image", "image_generation.completed", "image_edit.partial_image", "image_edit.completed"
+]
 
 
 class ImageRequest(Request, frozen=True, kw_only=True):
@@ -62,6 +65,15 @@ class ImageRequest(Request, frozen=True, kw_only=True):
     """Ours: wins over `quality`."""
     guidance: Guidance | None = None
     """Ours: how closely to follow the prompt."""
+
+
+class EditRequest(ImageRequest, frozen=True, kw_only=True):
+    """An order for pictures that start from one, in OpenAI's words; comes with it as a form."""
+
+    strength: Strength | None = None
+    """Ours: how much of the picture is made anew; 0 leaves it, 1 forgets it."""
+    input_fidelity: Literal["high", "low"] | None = None
+    """Refused: `strength` says it here."""
 
 
 class Image(Message, frozen=True, kw_only=True, omit_defaults=True):
@@ -107,7 +119,7 @@ class ImagesResponse(Message, frozen=True, kw_only=True):
 class ImageEvent(Message, frozen=True, kw_only=True, omit_defaults=True):
     """A server-sent event: a preview, or a finished picture (which alone has `usage`)."""
 
-    type: Literal["image_generation.partial_image", "image_generation.completed"]
+    type: EventType
     b64_json: str
     created_at: int
     output_format: str

@@ -34,9 +34,9 @@ from control_plane.credentials import SCOPES
 from tests.fixtures.api import Plane
 from tests.fixtures.worker import Hands, enrolled, picture, serving
 
-EXAMPLES_QUICK = 4
+EXAMPLES_QUICK = 2
 EXAMPLES_AT_LENGTH = int(os.environ.get("TESSERA_TEST_EXAMPLES", "200"))
-"""For each operation, half of them fit and half unfit."""
+"""For each operation and each mode: fit and unfit."""
 SEED = 20_260_101
 CHECKS = [
     not_a_server_error,
@@ -91,7 +91,7 @@ async def test_the_service_does_what_its_document_says(examples: int, database_u
     assert not trial.faults, "\n\n".join(trial.faults)
     assert set(trial.sent) == {op.name for op in api.operations()}
     assert all(count >= 1 for count in trial.sent.values()), trial.sent
-    assert sum(trial.sent.values()) >= examples * len(trial.sent) / 2
+    assert sum(trial.sent.values()) >= examples * len(trial.sent)
 
 
 class Trial:
@@ -119,7 +119,7 @@ class Trial:
     def _try(self, name: str, operation: Any, mode: GenerationMode, headers: dict[str, str]) -> None:
         @seed(SEED)
         @settings(
-            max_examples=max(1, self._examples // 2),
+            max_examples=self._examples,
             deadline=None,
             database=None,
             phases=[Phase.generate],

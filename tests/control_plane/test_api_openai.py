@@ -87,6 +87,39 @@ async def test_a_stream_shows_previews_and_then_the_picture(database_url: str, t
     assert completed.usage.total_tokens > 0
 
 
+async def test_a_picture_is_made_from_another_one(database_url: str, tmp_path: Path) -> None:
+    mine = io.BytesIO()
+    Image.new("RGB", (160, 96), "teal").save(mine, "PNG")
+    picture = ("mine.png", mine.getvalue())
+    async with working(database_url, tmp_path, picture_seconds=1.0) as service, client_of(service) as client:
+        edited = await client.images.edit(
+            image=picture, prompt="at night", n=2, size="160x96", extra_body={"strength": 0.5}
+        )
+        assert edited.data is not None
+        assert [opened(one.b64_json).size for one in edited.data] == [(160, 96)] * 2
+        [job] = await jobs_of(service)
+        assert (job["strength"], job["input_image"] is not None) == (0.5, True)
+        events = await client.images.edit(
+            image=[picture], prompt="at dawn", size="160x96", stream=True, partial_images=1
+        )
+        seen = [event async for event in events]
+        assert {event.type for event in seen} <= {"image_edit.partial_image", "image_edit.completed"}
+        assert seen[-1].type == "image_edit.completed"
+        refusals: list[tuple[dict[str, Any], str]] = [
+            ({"mask": picture}, "mask"),
+            ({"image": [picture, picture]}, "image"),
+            ({"image": ("mine.png", b"no picture")}, "image"),
+            ({"input_fidelity": "high"}, "input_fidelity"),
+            ({"n": 9}, "n"),
+            ({"extra_body": {"nonsense": 1}}, "nonsense"),
+        ]
+        for wrong, param in refusals:
+            with pytest.raises(openai.BadRequestError) as refused:
+                await client.images.edit(**{"image": picture, "prompt": "x", **wrong})
+            assert refused.value.param == param, refused.value
+        assert len(await jobs_of(service)) == 2
+
+
 async def test_models_are_listed_and_looked_up(control_plane: Plane) -> None:
     async with client_of(control_plane.service) as client:
         listed = [model async for model in client.models.list()]
