@@ -129,7 +129,7 @@ def _schemas(op: Operation) -> tuple[Json, Json]:
 
 def _address(op: Operation) -> str:
     return plain_path(op.path).format(
-        job_id=uuid4(), user_id=uuid4(), webhook_id=uuid4(), attempt=1, index=0
+        job_id=uuid4(), user_id=uuid4(), webhook_id=uuid4(), input_id=uuid4(), attempt=1, index=0
     )
 
 

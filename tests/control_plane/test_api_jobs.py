@@ -58,7 +58,7 @@ async def test_limits_of_the_model_are_told_by_pointer_all_at_once(control_plane
     assert answered.status == 422
     assert [fault["pointer"] for fault in answered.json["errors"]] == ["/width", "/fps", "/strength"]
     await _refused(control_plane, key, {"height": 4096, "width": 4096}, "/width", "out_of_range")
-    await _refused(control_plane, key, {"input_image": "mine"}, "/input_image", "unknown")
+    await _refused(control_plane, key, {"input_image": "mine"}, "/input_image", "bad_format")
     await _refused(control_plane, key, {"metadata": {"k": "é" * 512}}, "/metadata", "too_long")
     fits = {"k" * 5: "v" * 490, "l": "w" * 511}
     assert len(msgspec.json.encode(fits)) <= METADATA_BYTES_MAX

@@ -15,6 +15,7 @@ from control_plane.app import create_app
 from control_plane.settings import Settings
 from control_plane.wire.webhook import WebhookRequest
 from tests.fixtures.api import API, Plane
+from tests.fixtures.uploads import uploaded
 from tests.fixtures.worker import Service, picture
 
 
@@ -53,6 +54,10 @@ async def _batch(service: Service) -> str:
         return str((await response.json())["id"])
 
 
+async def _uploaded(service: Service) -> str:
+    return str((await uploaded(service))["id"])
+
+
 STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
     "get_job": _queued,
     "follow_job": _done,
@@ -64,6 +69,9 @@ STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
     "get_own_artifact": _done,
     "get_own_thumbnail": _done,
     "erase_artifacts": _done,
+    "get_input": _uploaded,
+    "get_input_content": _uploaded,
+    "delete_input": _uploaded,
     "get_webhook": _webhook,
     "change_webhook": _webhook,
     "delete_webhook": _webhook,
@@ -80,11 +88,11 @@ FENCED = {
     "collect_artifact",
     "complete_attempt",
     "fail_attempt",
-    "release_attempt",
+    "release_attempt", "fetch_input",
 }
 """Operations of a worker on a lease; `test_api_worker.py` tries each with the lease of another worker."""
 
-SIGNED = {"get_artifact", "head_artifact", "get_thumbnail"}
+SIGNED = {"get_artifact", "head_artifact", "get_input_file", "get_thumbnail"}
 """Public operations that name a job; they need a signature instead (`test_api_artifacts.py`)."""
 
 PROBLEM_PAGES = {"get_problem"}
@@ -187,7 +195,7 @@ async def test_a_list_has_only_ones_own_jobs(control_plane: Plane) -> None:
 
 def _filled(op: Operation, job_id: str) -> str:
     job_id, _, within = job_id.partition("/")
-    ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id", "batch_id"), job_id) | {"delivery_id": within or job_id}
+    ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id", "batch_id", "input_id"), job_id) | {"delivery_id": within or job_id}
     named = {"slug": "invalid", "provider": "telegram", "model": "testcard", "key_id": "0" * 12}
     values = {**ids, **named, "number": "1", "attempt": "1", "index": "0"}
     return plain_path(op.path).format(**values)

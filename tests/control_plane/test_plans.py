@@ -372,6 +372,8 @@ def test_the_price_of_everything_that_fits_is_at_least_one_token() -> None:
         "fps": None,
         "paused": False,
         "feasible_now": True,
+        "tasks": [],
+        "upscales": [],
     }
     model = Model(**fields)
     for side, steps, cost in ((64, 1, 1), (1024, 20, 1), (1024, 21, 2), (2048, 20, 4), (2048, 150, 30)):

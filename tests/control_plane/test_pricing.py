@@ -29,6 +29,8 @@ def _model(weight: float = 1.0) -> Model:
         fps=None,
         paused=False,
         feasible_now=True,
+        tasks=[],
+        upscales=[],
     )
 
 
