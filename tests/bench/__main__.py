@@ -22,6 +22,7 @@ PARTS = {
     "latency": "from submit to lease on an idle system; against procrastinate",
     "depth": "claims at a backlog of a million, and under an old snapshot",
     "polls": "a thousand agents that wait: who is woken, and memory",
+    "events": "from an event to an open stream, beside a thousand of them, and memory",
     "agent": "the real agent: idle gap, memory, CPU",
     "recovery": "killed and silenced agents, a killed control plane, a killed PostgreSQL",
 }

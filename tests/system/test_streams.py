@@ -108,7 +108,7 @@ async def test_a_thousand_streams_of_one_process_take_little_memory_and_all_hear
         f"\n{STREAMS} streams: {alone:.0f} MiB before, {open_mib:.0f} MiB open, {after_mib:.0f} MiB after their ends;"
     )
     print(
-        f"{idle_share:.2f} cores while nothing happens; the last end came {late_seconds:.3f} s after the last cancellation"
+        f"{idle_share:.2f} cores while nothing happens; the last end {late_seconds:.3f} s after the last cancellation"
     )
     assert len(ended) == STREAMS
     assert max(open_mib, after_mib) < MEMORY_MIB_MAX
