@@ -8,7 +8,7 @@ side.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from control_plane.credentials import ApiKey
 from control_plane.database import Database, Query
@@ -18,12 +18,16 @@ SPEND = Query("credentials.spend", int)
 UNSPEND: Query[None] = Query("credentials.unspend")
 
 
-@asynccontextmanager
-async def spending(database: Database, key: ApiKey | None, cost: int) -> AsyncIterator[None]:
+_FREE = nullcontext()
+
+
+def spending(database: Database, key: ApiKey | None, cost: int) -> AbstractAsyncContextManager[None]:
     """Around an order of this many tokens: counts it for a key with a cap, if it is placed. Raises `CapReached`."""
-    if key is None or key.daily_cap is None:
-        yield
-        return
+    return _FREE if key is None or key.daily_cap is None else _counted(database, key, cost)
+
+
+@asynccontextmanager
+async def _counted(database: Database, key: ApiKey, cost: int) -> AsyncIterator[None]:
     if await database.one(SPEND, {"id": key.id, "cost": cost, "daily_cap": key.daily_cap}) is None:
         raise CapReached(
             f"This key may order for {key.daily_cap} tokens a day (UTC), and this order would be more.",

@@ -15,7 +15,7 @@ _TEST_VERSION = 8
 
 def is_test(user_id: UUID) -> bool:
     """Whether this user is a twin."""
-    return user_id.version == _TEST_VERSION
+    return user_id.int >> _VERSION_SHIFT & 0xF == _TEST_VERSION
 
 
 def twin(user_id: UUID) -> UUID:
