@@ -207,6 +207,14 @@ async def page(
     )
 
 
+async def latest(
+    database: Database, user_id: UUID, webhook_id: UUID, *, state: DeliveryState | None, most: int
+) -> list[DeliveryView]:
+    """The newest deliveries of an endpoint. Raises `NotFound`."""
+    await webhooks.view(database, user_id, webhook_id)
+    return [_view(row) for row in await _rows(database, user_id, webhook_id, state=state, most=most)]
+
+
 async def _rows(database: Database, user_id: UUID, webhook_id: UUID, **narrowed: object) -> list[LogRow]:
     everything = {"delivery_id": None, "before": None, "state": None, "most": 1}
     return await database.many(LOG, {"user_id": user_id, "webhook_id": webhook_id, **everything, **narrowed})

@@ -26,6 +26,7 @@ from control_plane.cli import (
     status,
     up,
     user,
+    webhook,
     worker,
 )
 from control_plane.cli.parsing import EX_INTERRUPTED, CommandError, Parser
@@ -40,7 +41,7 @@ Start here:
 """
 
 NOUNS = (
-    *(up, generate, mcp, status, user, api_key, invite, plan, ledger, worker),
+    *(up, generate, mcp, status, user, api_key, webhook, invite, plan, ledger, worker),
     *(job, artifact, report, pause, audit, serve, migrate, check, openapi),
 )
 """In the order of the help."""
