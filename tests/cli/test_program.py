@@ -39,6 +39,7 @@ def test_the_command_line_has_every_word_that_others_rely_on() -> None:
         *("plan list", "plan set", "ledger show", "ledger check"),
         *("key create", "key list", "key revoke"),
         *("invite create", "invite list", "invite revoke"),
+        *("webhook list", "webhook deliveries", "webhook redeliver"),
         *("artifact quarantine", "artifact restore", "report list", "report uphold", "report dismiss", "audit list"),
         *("worker enroll-token", "worker list", "worker drain", "worker resume", "worker revoke"),
         *("job list", "job show", "job cancel", "job why"),
