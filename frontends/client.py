@@ -27,6 +27,7 @@ import msgspec
 from control_plane.wire.input import InputView
 from control_plane.wire.job import ArtifactView, JobList, JobView, SubmitRequest
 from control_plane.wire.model import ModelList
+from frontends import following
 from frontends.problems import ClientError, Damaged, ProblemDocument, Refused, Unreachable, cause, passing
 
 ANSWER_SECONDS = 35.0
@@ -63,6 +64,21 @@ class Client:
 
     async def job(self, job_id: UUID) -> JobView:
         return await self._call("GET", f"/api/v1/jobs/{job_id}", JobView)
+
+    async def follow(self, job: JobView) -> AsyncIterator[JobView]:
+        """The job at each news, until it is over: by its stream, or by looking where there is none. Raises
+        `Unreachable` when nobody answers; follow it again then."""
+        async for fresh in following.follow(job, self._stream, self.job):
+            yield fresh
+
+    @asynccontextmanager
+    async def _stream(self, job_id: UUID, last: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {"Authorization": f"Bearer {self._key}", "Accept": "text/event-stream"}
+        if last:
+            headers["Last-Event-ID"] = last
+        url, query = f"{self._url}/api/v1/jobs/{job_id}/events", {"previews": "false"}
+        async with self._answered("GET", url, headers=headers, params=query) as response:
+            yield response
 
     async def jobs(self, *, limit: int = 20, cursor: str | None = None) -> JobList:
         """The newest first."""
@@ -107,6 +123,18 @@ class Client:
         finally:
             part.unlink(missing_ok=True)
 
+    async def thumbnail(self, artifact: ArtifactView) -> bytes | None:
+        """A small WebP of a file; None when there is none."""
+        if artifact.thumbnail_url is None:
+            return None
+        url = self._reachable(artifact.thumbnail_url)
+
+        async def once() -> bytes:
+            async with self._answered("GET", url) as response, asyncio.timeout(ANSWER_SECONDS):
+                return await _whole(response)
+
+        return await self._repeated(once)
+
     async def _call(
         self,
         method: str,
@@ -132,7 +160,7 @@ class Client:
         sent = {"Authorization": f"Bearer {self._key}", "Accept": "application/json", **headers}
         async with self._answered(method, self._url + path, data=body, headers=sent, params=query) as response:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return _decoded(await response.content.read(ANSWER_BYTES_MAX), answer)
+                return _decoded(await _whole(response), answer)
 
     async def _repeated(self, once: Callable[[], Awaitable[Answer]]) -> Answer:
         give_up_at = time.monotonic() + self.patience_seconds
@@ -222,6 +250,16 @@ async def _refusal(response: aiohttp.ClientResponse) -> Refused:
         repeatable=response.status == 429 or response.status >= 500,
         retry_after=float(after) if after.isdigit() else None,
     )
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """The body, as long as it is no longer than an answer may be; `read` alone gives what has come so far."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise Unreachable("The answer is longer than any of a Tessera service.")
+    return bytes(body)
 
 
 def _decoded(body: bytes, answer: type[Answer]) -> Answer:

@@ -2,7 +2,7 @@
 
 The order keeps one Idempotency-Key for as long as the program lives, so neither repetitions nor a Ctrl-C in the very
 moment of ordering can double or lose a job: the same order is asked for again under the same key, then canceled.
-Reading is polite: often while something moves, ever more rarely while nothing does.
+The job is followed by its stream of events, or by looking now and then where there is none.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ from frontends.command_line import arguments as options
 from frontends.command_line.progress import Display
 from frontends.problems import ClientError, Refused, Unreachable
 
-POLL_FIRST_SECONDS = 0.3
-POLL_MAX_SECONDS = 2.0
-POLL_GROWTH = 1.25
+AGAIN_SECONDS = 0.5
+"""Between two tries to follow a job of a service that does not answer."""
 ORDER_PATIENCE_SECONDS = 4.0
 """How long a first contact is tried: an address may be wrong."""
 LOOK_PATIENCE_SECONDS = 3.0
@@ -38,7 +37,6 @@ FOLLOW_PATIENCE_SECONDS = 600.0
 """How long a job is followed through an outage."""
 CANCEL_PATIENCE_SECONDS = 15.0
 
-FINISHED = frozenset({"succeeded", "failed", "canceled", "expired"})
 SUFFIXES = {
     "image/png": ".png",
     "image/webp": ".webp",
@@ -135,22 +133,18 @@ async def _ordered(client: Client, order: SubmitRequest, display: Display) -> Jo
 
 async def _follow(client: Client, job: JobView, display: Display) -> JobView:
     """Look at a job until it is over, also through an outage: it goes on without us."""
-    pause, heard_at = POLL_FIRST_SECONDS, time.monotonic()
+    heard_at = time.monotonic()
     while True:
-        display.show(job)
-        if job.status in FINISHED:
-            return job
-        await asyncio.sleep(pause)
         try:
-            before, job = job, await client.job(job.id)
+            async for fresh in client.follow(job):
+                job, heard_at = fresh, time.monotonic()
+                display.show(job)
+            return job
         except Unreachable as error:
             if time.monotonic() - heard_at > FOLLOW_PATIENCE_SECONDS:
                 raise
             display.note(f"{error.sentence} Trying on; the job is safe.")
-            continue
-        heard_at = time.monotonic()
-        moved = (before.status, before.progress) != (job.status, job.progress)
-        pause = POLL_FIRST_SECONDS if moved else min(pause * POLL_GROWTH, POLL_MAX_SECONDS)
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _save(client: Client, job: JobView, arguments: argparse.Namespace) -> list[Path]:
