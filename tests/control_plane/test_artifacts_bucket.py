@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
-from aiohttp import web
 from msgspec.structs import replace
 
 import frontends.client
@@ -33,9 +32,9 @@ from control_plane.wire.worker import (
     DirectRequest,
     Lease,
 )
-from tests.fixtures.bucket import SECRET_KEY, Bucket
+from tests.fixtures.bucket import SECRET_KEY, Bucket, gate
 from tests.fixtures.marks import picture
-from tests.fixtures.worker import Service, free_port, serving, weighty
+from tests.fixtures.worker import Service, enrolled, serving, weighty
 
 PATIENCE_SECONDS = 20.0
 LARGE = weighty(DIRECT_BYTES_MIN)
@@ -62,55 +61,6 @@ class Draughtsman:
 
     async def stop(self) -> None:
         """Nothing to end."""
-
-
-class Gate:
-    """Stands before the bucket and lets everything through, but for uploads of agents when it is `closed`,
-    downloads of customers when it is `unread`, and everything when it is `away`."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
-        self.closed = False
-        self.away = False
-        self.unread = False
-        self.turned_away = 0
-        self.staged: list[web.Request] = []
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        staging = "/staging/" in request.path and request.method == "PUT"
-        if staging:
-            self.staged.append(request)
-        if staging and self.closed:
-            return web.Response(status=403)
-        if self.unread and "X-Amz-Expires" in request.query:  # a customer's; our own are signed in a header
-            self.turned_away += 1
-            return web.Response(status=403)
-        if self.away:
-            return web.Response(status=400)  # an error that is not tried again
-        body = await request.read()
-        headers = {name: value for name, value in request.headers.items() if name.lower() != "transfer-encoding"}
-        async with (
-            aiohttp.ClientSession(auto_decompress=False) as session,
-            session.request(
-                request.method, self.endpoint + request.raw_path, data=io.BytesIO(body), headers=headers
-            ) as answer,
-        ):
-            told = {name: value for name, value in answer.headers.items() if name.lower() != "transfer-encoding"}
-            return web.Response(status=answer.status, body=await answer.read(), headers=told)
-
-
-@asynccontextmanager
-async def gate(endpoint: str) -> AsyncIterator[tuple[Gate, str]]:
-    made, port = Gate(endpoint), free_port()
-    app = web.Application(client_max_size=2**30)
-    app.router.add_route("*", "/{path:.*}", made.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        yield made, f"http://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture
@@ -365,6 +315,11 @@ async def test_a_stale_attempt_can_make_nothing_visible(service: Service, bucket
                 await client.direct(stale, 0, announced(LARGE))
         with pytest.raises(Problem, match="artifact-mismatch"):
             await client.collect(second, 0, announced(LARGE))
+    other = await enrolled(service.context, service.session, "other")
+    async with connect(service.url, other.secret) as stranger:
+        for ask in (stranger.direct, stranger.collect):
+            with pytest.raises(Problem, match="lease-lost"):
+                await ask(second, 0, announced(LARGE))
     assert (await service.hands.complete(second)).code == "artifacts-missing"
     assert [name.removeprefix(PREFIX).partition("/")[0] for name in bucket.names()] == ["staging"]
 
