@@ -100,6 +100,23 @@ async def test_a_picture_is_drawn_over_an_input(tmp_path: Path) -> None:
     assert len(told.outputs) == 1
 
 
+async def test_a_picture_is_enlarged_by_the_model_for_it_and_twice_alike_is_no_fault(tmp_path: Path) -> None:
+    wanted = {"model": "upscale-4x", "upscale": 4, "width": 256, "height": 256}
+    start = encoded(Image.linear_gradient("L").convert("RGB").resize((64, 64)))
+    async with engine_on(tmp_path / "comfyui") as engine:
+        told = [
+            await ran(engine, order("", seed=seed, input_image=lay(start, tmp_path / name), **wanted), tmp_path / name)
+            for seed, name in ((1, "one"), (2, "two"))
+        ]
+        once_more = lay(start, tmp_path / "three")
+        with pytest.raises(EngineError, match="only enlarges"):
+            await ran(engine, order(model="upscale-4x", input_image=once_more), tmp_path / "three")
+    for each in told:
+        [output] = each.outputs
+        with Image.open(output.path) as enlarged:
+            assert enlarged.size == (256, 256)
+
+
 async def test_a_run_that_is_closed_leaves_comfyui_idle_within_a_second_and_a_step(tmp_path: Path) -> None:
     async with engine_on(tmp_path / "comfyui") as engine:
         (tmp_path / "job").mkdir()

@@ -280,7 +280,7 @@ async def test_only_the_holder_of_a_live_lease_gets_the_input(service: Service) 
     rest = await fetched(service, lease, Range="bytes=100-")
     assert (rest.status, rest.body) == (206, whole.body[100:])
     assert (await fetched(service, lease, 1)).code == "not-found"
-    wrong = {LEASE_TOKEN_HEADER: str(uuid4())}
+    wrong: Any = {LEASE_TOKEN_HEADER: str(uuid4())}
     assert (await fetched(service, lease, **wrong)).code == "lease-lost"
     stranger = await enrolled(service.context, service.session, "stranger")
     theirs = await stranger.request("GET", f"{attempt(lease)}/inputs/0", {LEASE_TOKEN_HEADER: str(lease.token)})
