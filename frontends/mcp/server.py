@@ -1,6 +1,7 @@
 """The tools: `generate`, `status`, `cancel`, `list`, `models`.
 
-`generate` waits and tells how it goes; a picture that is small enough comes in the answer, every file by its address.
+`generate` waits and tells how it goes; a picture comes in the answer, a small one of it when it is large, every file by
+its address.
 A call that the person stops cancels its job, like Ctrl-C of `tessera generate`; one whose patience ends leaves the job
 to go on. What goes wrong is a sentence that says what to do, never a traceback.
 """
@@ -29,7 +30,7 @@ from frontends.mcp import words
 from frontends.problems import ClientError
 
 IMAGE_BYTES_MAX = 1024**2
-"""Of a picture in an answer; assistants take little more than that. A larger one is there by its address."""
+"""Of a picture in an answer; assistants take little more than that. Of a larger one, and of a film, a small picture."""
 PICTURES = frozenset({"image/png", "image/jpeg", "image/webp"})
 WAIT_SECONDS = 120
 WAIT_SECONDS_MAX = 600
@@ -148,15 +149,19 @@ class Tools:
         return job
 
     async def _told(self, job: JobView) -> Content:
-        pictures = [one for one in job.artifacts if one.mime_type in PICTURES and one.bytes <= IMAGE_BYTES_MAX]
-        return [_text(words.job(job)), *[await self._picture(one) for one in pictures]]
+        pictures = [await self._picture(one) for one in job.artifacts]
+        return [_text(words.job(job)), *[picture.to_image_content() for picture in pictures if picture is not None]]
 
-    async def _picture(self, artifact: ArtifactView) -> ImageContent:
+    async def _picture(self, artifact: ArtifactView) -> Image | None:
+        """The file itself if it is small enough, else a small one in its place."""
+        if artifact.mime_type not in PICTURES or artifact.bytes > IMAGE_BYTES_MAX:
+            small = await self._client.thumbnail(artifact)
+            return Image(data=small, format="webp") if small is not None else None
         with TemporaryDirectory(prefix="tessera-") as folder:
             target = Path(folder) / "picture"
             await self._client.download(artifact, target)
             content = await asyncio.to_thread(target.read_bytes)
-        return Image(data=content, format=artifact.mime_type.removeprefix("image/")).to_image_content()
+        return Image(data=content, format=artifact.mime_type.removeprefix("image/"))
 
     async def _stopped(self, job: JobView) -> None:
         """The person does not want it any more; this call may not wait for long now."""

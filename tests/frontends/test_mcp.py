@@ -78,12 +78,18 @@ async def test_an_assistant_orders_watches_and_gets_a_picture(database_url: str,
         assert [value for value, _ in heard] == sorted({value for value, _ in heard})
         assert any(words and "step" in words for _, words in heard)
 
+        large = await client.call_tool("generate", {"prompt": "noise", "width": 1536, "height": 1536, "steps": 1})
+        [small] = pictures(large)
+        assert (small.format, max(small.size)) == ("WEBP", 512)
+        [address] = re.findall(r"http://\S+", said(large))
+        assert len((await service.get(address)).body) > 1024**2
+
         found = re.search(r"Job (\S+):", said(made))
         assert found
         looked = await client.call_tool("status", {"job_id": found[1]})
         assert pictures(looked)[0].tobytes() == pictures(made)[0].tobytes()
         listed = said(await client.call_tool("list", {}))
-        assert listed.startswith(found[1])
+        assert found[1] in listed
         assert "'a lighthouse'" in listed
         assert "testcard (image): Test card picture" in said(await client.call_tool("models", {}))
 
