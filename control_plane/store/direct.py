@@ -35,6 +35,7 @@ class Direct:
 
     def __init__(self, sign: Sign) -> None:
         self._sign = sign
+        self._key = new_check_key()  # the same each time, so that trials that fail halfway do not pile up
         self._tried_until = 0.0
         self._fault: str | None = None
         self._trial = asyncio.Lock()
@@ -53,15 +54,15 @@ class Direct:
         return self._fault
 
     async def _try(self) -> None:
-        before, self._fault = self._fault, await trial(self._sign)
+        before, self._fault = self._fault, await trial(self._sign, self._key)
         self._tried_until = time.monotonic() + (GOOD_SECONDS if self._fault is None else BAD_SECONDS)
         if self._fault is not None and self._fault != before:
             log.warning("store.indirect", reason=self._fault)
 
 
-async def trial(sign: Sign) -> str | None:
+async def trial(sign: Sign, key: str) -> str | None:
     """Put, get and delete a small object by signed addresses; what went wrong, in words without an address."""
-    key, doing = new_check_key(), "upload"
+    doing = "upload"
     try:
         async with asyncio.timeout(TRIAL_SECONDS), aiohttp.ClientSession() as session:
             await _send(session, "PUT", await sign("PUT", key), CONTENT)
