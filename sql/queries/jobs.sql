@@ -38,11 +38,13 @@ where j.id = any (%(job_id)s::uuid[]) and j.user_id = %(user_id)s::uuid;
 
 -- newest :many
 -- Ids of a user's jobs that fit, the newest first, among the first `reach` of those between `low` and `high`, which are
--- read off the index and not counted. `status` is what the public calls it; null is all, for every filter.
+-- read off the index and not counted. The user is asked for as an array, for else a plan might take the primary key,
+-- which is in the same order, and walk everybody's jobs. `status` is what the public calls it; null is all, for every
+-- filter.
 select j.id from (
-    select w.id, w.lane_id, w.state, w.phase, w.cancel_requested_at, w.created_at from jobs w
-    where w.user_id = %(user_id)s::uuid and w.id > %(low)s::uuid and w.id < %(high)s::uuid
-    order by w.id desc
+    select w.user_id, w.id, w.lane_id, w.state, w.phase, w.cancel_requested_at, w.created_at from jobs w
+    where w.user_id = any (array[%(user_id)s::uuid]) and w.id > %(low)s::uuid and w.id < %(high)s::uuid
+    order by w.user_id, w.id desc
     limit %(reach)s::integer
 ) j
 where (%(lane_id)s::integer[] is null or j.lane_id = any (%(lane_id)s::integer[]))
@@ -55,23 +57,25 @@ where (%(lane_id)s::integer[] is null or j.lane_id = any (%(lane_id)s::integer[]
     and (%(created_before)s::timestamptz is null or j.created_at < %(created_before)s::timestamptz)
     and (%(metadata)s::jsonb is null or (
         select s.metadata @> %(metadata)s::jsonb from job_specs s where s.job_id = j.id))
-order by j.id desc
+order by j.user_id, j.id desc
 limit %(most)s::integer;
 
 -- reach_newest :value
 -- The last of the jobs that such a page looked at; no row when it has seen the last one there is.
 select w.id from jobs w
-where w.user_id = %(user_id)s::uuid and w.id > %(low)s::uuid and w.id < %(high)s::uuid
-order by w.id desc
+where w.user_id = any (array[%(user_id)s::uuid]) and w.id > %(low)s::uuid and w.id < %(high)s::uuid
+order by w.user_id, w.id desc
 offset greatest(0, %(reach)s::integer - 1) limit 1;
 
 -- oldest :many
 -- Ids of a user's jobs that fit, the oldest first, among the first `reach` of those between `low` and `high`, which are
--- read off the index and not counted. `status` is what the public calls it; null is all, for every filter.
+-- read off the index and not counted. The user is asked for as an array, for else a plan might take the primary key,
+-- which is in the same order, and walk everybody's jobs. `status` is what the public calls it; null is all, for every
+-- filter.
 select j.id from (
-    select w.id, w.lane_id, w.state, w.phase, w.cancel_requested_at, w.created_at from jobs w
-    where w.user_id = %(user_id)s::uuid and w.id > %(low)s::uuid and w.id < %(high)s::uuid
-    order by w.id asc
+    select w.user_id, w.id, w.lane_id, w.state, w.phase, w.cancel_requested_at, w.created_at from jobs w
+    where w.user_id = any (array[%(user_id)s::uuid]) and w.id > %(low)s::uuid and w.id < %(high)s::uuid
+    order by w.user_id desc, w.id
     limit %(reach)s::integer
 ) j
 where (%(lane_id)s::integer[] is null or j.lane_id = any (%(lane_id)s::integer[]))
@@ -84,14 +88,14 @@ where (%(lane_id)s::integer[] is null or j.lane_id = any (%(lane_id)s::integer[]
     and (%(created_before)s::timestamptz is null or j.created_at < %(created_before)s::timestamptz)
     and (%(metadata)s::jsonb is null or (
         select s.metadata @> %(metadata)s::jsonb from job_specs s where s.job_id = j.id))
-order by j.id asc
+order by j.user_id desc, j.id
 limit %(most)s::integer;
 
 -- reach_oldest :value
 -- The last of the jobs that such a page looked at; no row when it has seen the last one there is.
 select w.id from jobs w
-where w.user_id = %(user_id)s::uuid and w.id > %(low)s::uuid and w.id < %(high)s::uuid
-order by w.id asc
+where w.user_id = any (array[%(user_id)s::uuid]) and w.id > %(low)s::uuid and w.id < %(high)s::uuid
+order by w.user_id desc, w.id
 offset greatest(0, %(reach)s::integer - 1) limit 1;
 
 -- preview :value
