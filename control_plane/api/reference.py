@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from html import escape
+from textwrap import dedent
 from typing import Any
 
 from control_plane import errors
@@ -40,6 +41,12 @@ def prose(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
 
 
+def _paragraph(text: str) -> str:
+    """What is indented is shown as it is."""
+    indented = all(line.startswith("    ") for line in text.splitlines())
+    return f"<pre>{escape(dedent(text))}</pre>" if indented else f"<p>{prose(text)}</p>"
+
+
 def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
     for path, methods in document["paths"].items():
         for method, op in methods.items():
@@ -72,7 +79,7 @@ def _operation(method: str, path: str, op: Json, document: Json, base_url: str) 
     parts = [
         f'<section id="{op["operationId"]}"><h3><span class="verb {method}">{method.upper()}</span>{escape(path)}</h3>',
         f"<p>{prose(op['summary'])}.</p>",
-        "".join(f"<p>{prose(part)}</p>" for part in op["description"].split("\n\n") if part),
+        "".join(map(_paragraph, op["description"].split("\n\n"))),
         "<h4>Request</h4>",
         f"<pre>{escape(requests.curl(method, path, op, base_url))}</pre>",
         _folded("The same in Python", f"<pre>{escape(requests.python(method, path, op, base_url))}</pre>"),
@@ -124,22 +131,16 @@ def _folded(title: str, content: str) -> str:
 
 
 def _body(op: Json, document: Json) -> str:
-    reference = _body_reference(op)
-    if reference is None:
-        return ""
-    schema = document["components"]["schemas"][reference]
+    content = op.get("requestBody", {}).get("content", {})
+    schema = content.get(requests.JSON, content.get(requests.FORM, {})).get("schema", {})
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     required = schema.get("required", ())
     rows = [
         (name, _kind(field) + (", required" if name in required else ""), field.get("description", ""))
-        for name, field in schema["properties"].items()
+        for name, field in schema.get("properties", {}).items()
     ]
-    return _table("Body", rows)
-
-
-def _body_reference(op: Json) -> str | None:
-    content = op.get("requestBody", {}).get("content", {})
-    schema = content.get("application/json", {}).get("schema", {})
-    return schema["$ref"].rpartition("/")[2] if "$ref" in schema else None
+    return _table("Body" if requests.JSON in content else "Form", rows)
 
 
 def _table(title: str, rows: list[tuple[str, str, str]]) -> str:

@@ -30,7 +30,7 @@ def curl(method: str, path: str, op: Json, base_url: str) -> str:
         words += [f"-F '{name}={value}'" for name, value in body[FORM]["example"].items()]
     elif body:
         words += [f"-H 'Content-Type: {next(iter(body))}'", "--data-binary @picture.png"]
-    if "text/event-stream" in op["responses"].get("200", {}).get("content", {}) and JSON not in body:
+    if method == "get" and "text/event-stream" in op["responses"].get("200", {}).get("content", {}):
         words.insert(1, "-N")
     return " \\\n  ".join(words)
 
