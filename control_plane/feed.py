@@ -182,8 +182,13 @@ class Feed:
         """Something was written to the log, and committed. Costs nothing while nobody listens anywhere."""
         if self._listeners:
             self._touched.set()
-        if self._others_until and time.monotonic() < self._others_until:
+        if self._others_until and self.is_followed:
             self._bus.send_once("events")
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether somebody listens in another process."""
+        return time.monotonic() < self._others_until
 
     def _heard_follower(self) -> None:
         self._others_until = time.monotonic() + 3 * FOLLOW_SECONDS
