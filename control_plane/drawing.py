@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from control_plane.wire.job import JobSpec
+from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import FailCause
 
 PROGRAM = "agent.engine.testcard.draw"
@@ -33,11 +34,19 @@ class CannotDraw(Exception):
         self.message = message
 
 
+class Drawn(msgspec.Struct, frozen=True):
+    """A file, and what it was made with."""
+
+    path: Path
+    made: Provenance | None
+
+
 class _News(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the child's."""
 
     value: float = 0.0
     name: str | None = None
+    made: Provenance | None = None
     cause: FailCause | None = None
     message: str = ""
 
@@ -51,7 +60,7 @@ def missing() -> list[str]:
     return [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
 
 
-async def draw(spec: JobSpec, folder: Path, reached: Callable[[float], None]) -> list[Path]:
+async def draw(spec: JobSpec, folder: Path, reached: Callable[[float], None]) -> list[Drawn]:
     """The files of an order, in the order of their indexes. `reached` is told how far it is, from 0 to 1.
 
     Raises `CannotDraw`. When it is cancelled the child is killed.
@@ -68,7 +77,7 @@ async def draw(spec: JobSpec, folder: Path, reached: Callable[[float], None]) ->
         async with asyncio.timeout(WALL_SECONDS_MAX):
             files = await _followed(process, spec, reached)
             if await process.wait() == 0 and len(files) == spec.count:
-                return [folder / name for name in files]
+                return [Drawn(folder / name, made) for name, made in files]
     except TimeoutError:
         raise CannotDraw("timeout", "The sandbox took too long and was stopped.") from None
     finally:
@@ -78,19 +87,21 @@ async def draw(spec: JobSpec, folder: Path, reached: Callable[[float], None]) ->
     raise CannotDraw("engine_crash", f"The sandbox cannot draw this; {_lacks()}.")
 
 
-async def _followed(process: asyncio.subprocess.Process, spec: JobSpec, reached: Callable[[float], None]) -> list[str]:
-    """The names of the files, once the child has said all."""
+async def _followed(
+    process: asyncio.subprocess.Process, spec: JobSpec, reached: Callable[[float], None]
+) -> list[tuple[str, Provenance | None]]:
+    """The files by name, once the child has said all."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(msgspec.json.encode(spec))
     process.stdin.close()
-    files: list[str] = []
+    files: list[tuple[str, Provenance | None]] = []
     async for line in process.stdout:
         news = _decode(line)
         if news.cause is not None:
             raise CannotDraw(news.cause, news.message)
         if news.name is not None:
-            files.append(news.name)
+            files.append((news.name, news.made))
         else:
             reached(min(1.0, max(0.0, news.value)))
     return files

@@ -26,6 +26,7 @@ from control_plane.database import Query
 from control_plane.dispatch import SANDBOX, Dispatcher
 from control_plane.drawing import CannotDraw, draw
 from control_plane.errors import LeaseLost, TesseraError
+from control_plane.provenance import Notes
 from control_plane.queue import Fence, Place, Report
 from control_plane.slots import SlotFacts
 from control_plane.wire.job import JobSpec, Progress
@@ -85,10 +86,11 @@ class Run:
 class Sandbox:
     """One per process; `run` belongs to its task group."""
 
-    def __init__(self, dispatcher: Dispatcher, uploads: Uploads) -> None:
+    def __init__(self, dispatcher: Dispatcher, uploads: Uploads, provenance: Notes) -> None:
         self._dispatcher = dispatcher
         self._database = dispatcher.database
         self._uploads = uploads
+        self._provenance = provenance
         self._worker_id: UUID | None = None
         self._runs: set[Run] = set()
         self._turn = asyncio.Semaphore(DRAWN_AT_ONCE)
@@ -255,8 +257,11 @@ class Sandbox:
             except CannotDraw as error:
                 await self._fail(run, error.cause, error.message)
                 return
-            for index, path in enumerate(files):
-                await self._upload(run, index, path)
+            for index, file in enumerate(files):
+                await self._upload(run, index, file.path)
+            if made := [file.made for file in files if file.made is not None]:
+                seeds = [seed for each in made for seed in each.seeds]
+                await self._provenance.note(run.fence, msgspec.structs.replace(made[0], seeds=seeds))
             state = await self._dispatcher.complete(run.fence, len(files))
             metrics.sandbox_jobs.labels(state).inc()
 

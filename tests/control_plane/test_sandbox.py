@@ -97,6 +97,7 @@ async def test_every_outcome_can_be_had_on_the_first_day(ada: Integrator, owner_
     for name in DRAWN:
         assert over[name]["status"] == "succeeded", over[name]
         assert over[name]["cost"] == {"held": 0, "charged": 1}
+        assert over[name]["provenance"]["seeds"] == [over[name]["seed"]]
         [artifact] = over[name]["artifacts"]
         picture = await plane.service.get(artifact["url"])
         assert Image.open(io.BytesIO(picture.body)).size == (128, 128)

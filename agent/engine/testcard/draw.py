@@ -2,9 +2,9 @@
 
     python -m agent.engine.testcard.draw FOLDER PARENT_PID < spec.json
 
-It tells a JSON object a line: `{"value": 0.35}` on the way, `{"index": 0, "name": "0.png"}` for each file in the folder
-last, when it fails, `{"cause": "oom", "message": "…"}`. It yields to everybody else on the machine, has limits on
-memory, time of the processor and size of files, and ends with its parent. What the order calls its model and starts
+It tells a JSON object a line: `{"value": 0.35}` on the way, `{"index": 0, "name": "0.png", "made": …}` for each file,
+and last, when it fails, `{"cause": "oom", "message": "…"}`. It yields to everybody else on the machine, has limits
+on memory, time of the processor and size of files, and ends with its parent. What the order calls its model and starts
 from is not looked at: a test card is drawn.
 """
 
@@ -55,7 +55,7 @@ async def _draw(spec: JobSpec, folder: Path) -> None:
                 if isinstance(item, Progress):
                     _tell(value=item.value)
                 elif isinstance(item, Output):
-                    _tell(index=item.index, name=item.path.name)
+                    _tell(index=item.index, name=item.path.name, made=item.made)
     except EngineError as error:
         _tell(cause=error.cause, message=error.message)
     finally:
