@@ -5,13 +5,14 @@ line of waiters before it looks, so no job slips by, and looks again whenever it
 nothing may take over a lease that waits behind another slot's run.
 
 An order that comes alone, as on an idle system, brings the look of the claim that would be woken along in its own
-transaction (`hand_over`): one commit, one way to the database, and nobody has to wake up in between.
+statement (`hand_over`): one commit, one way to the database, and nobody has to wake up in between.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from psycopg.errors import UniqueViolation
 from control_plane import admission, metrics, queue
 from control_plane.admission import Order, SubmitRow
 from control_plane.coalesce import Coalescer
-from control_plane.database import Database
+from control_plane.database import Database, Query
 from control_plane.errors import Internal, Unauthorized
 from control_plane.feed import Feed
 from control_plane.heartbeats import Heartbeats
@@ -46,6 +47,74 @@ OWNER_MESSAGES = {
     "lane_unknown": "A slot of yours offers no model that this service sells, so it gets no work.",
 }
 """What the GPU owner is told about slots that get nothing, where that is not simply for want of jobs."""
+
+
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A `SubmitRow` and a `ClaimRow`, side by side."""
+
+    refusal: str | None
+    job_id: UUID | None
+    tag: float | None
+    created_at: datetime | None
+    pool: str | None
+    available: int | None
+    calls_left: int | None
+    calls_per_minute: int | None
+    busy_seconds: float | None
+    resets_at: datetime
+    resets_in: float
+    claim_refusal: str | None
+    claimed_job_id: UUID | None
+    attempt: int | None
+    lease_token: UUID | None
+    expires_in: float | None
+    spec: str | None
+    lane_id: int | None
+    claimed_tag: float | None
+    clock: float | None
+    head_tag: float | None
+    key: float | None
+    cost: int | None
+    claimed_at: datetime
+    contended: bool
+
+    def submitted(self) -> SubmitRow:
+        return SubmitRow(
+            n=1,
+            refusal=self.refusal,
+            job_id=self.job_id,
+            tag=self.tag,
+            created_at=self.created_at,
+            pool=self.pool,
+            available=self.available,
+            calls_left=self.calls_left,
+            calls_per_minute=self.calls_per_minute,
+            busy_seconds=self.busy_seconds,
+            resets_at=self.resets_at,
+            resets_in=self.resets_in,
+        )
+
+    def claimed(self) -> ClaimRow:
+        return ClaimRow(
+            n=1,
+            refusal=self.claim_refusal,
+            job_id=self.claimed_job_id,
+            attempt=self.attempt,
+            lease_token=self.lease_token,
+            expires_in=self.expires_in or 0.0,
+            spec=self.spec,
+            lane_id=self.lane_id,
+            tag=self.claimed_tag,
+            clock=self.clock,
+            head_tag=self.head_tag,
+            key=self.key,
+            cost=self.cost,
+            claimed_at=self.claimed_at,
+            contended=self.contended,
+        )
+
+
+HAND_OVER = Query("claims.hand_over", HandedOver)
 
 _decode_spec = msgspec.json.Decoder(JobSpec).decode
 
@@ -222,9 +291,11 @@ class Claims:
             self._board.pace,
             of_user_id=order.user_id,
         )
-        [submitted], [claimed] = await self._database.both(
-            admission.SUBMIT_ONE, admission.lone_submit(order, spent_plans), queue.CLAIM_ONE, claim
-        )
+        mine = admission.lone_submit(order, spent_plans)
+        mine |= {"into_lane_id": mine["lane_id"], "process_clock": mine["clock"]}
+        row = await self._database.one(HAND_OVER, mine | claim)
+        assert row is not None
+        submitted, claimed = row.submitted(), row.claimed()
         self._board.learn([claimed], lowered)
         return submitted, claimed
 

@@ -1,11 +1,14 @@
 """Turning many waiting calls of one process into few statements.
 
-Calls of one kind that wait at the same moment go to the database as one batch: at most `WIDTH` members, at most
-`FLIGHTS` batches on the way. A call that finds nothing going on leaves at once; batches form by themselves under
-load, because calls gather while others are on the way, and a second one departs when it is full enough or somebody
-has waited long enough. Only calls with the same key share a batch. An expected refusal is an answer like any other;
-when a batch raises, its members are run one by one, so that each call meets its own fate and not its neighbour's. Not
-so when the database went away: then nobody knows what was done, and doing it again is for the caller to decide.
+Calls of one kind that wait at the same moment go to the database as one batch of at most `WIDTH` members. A call that
+finds nothing going on leaves at once; batches form by themselves under load, because calls gather while others are on
+the way. When a batch comes back the next one departs before the answers are handed out, so that the database works
+while this process writes to its clients. A second batch departs beside the first only when somebody has waited long,
+as with a database that is far away: where it is near, two at a time wait for each other's locks and come back at the
+same moment, and then both sides have nothing to do in turn (that cost a third). Only calls with the same key share a
+batch. An expected refusal is an answer like any other; when a batch raises, its members are run one by one, so that
+each call meets its own fate and not its neighbour's. Not so when the database went away: then nobody knows what was
+done, and doing it again is for the caller to decide.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from control_plane.errors import Unavailable
 
@@ -28,16 +31,14 @@ GATHER_TURNS = 4
 is still to be read …"""
 COMPANY_SECONDS = 0.01
 """… which is to be expected so soon after a batch."""
-FULL = WIDTH // 2
-"""How many calls that wait let a second batch depart while the first is still on the way …"""
 LATE_SECONDS = 0.01
-"""… or how long one of them has to wait for that. Two half-empty batches at a time cost more than one."""
+"""How long somebody waits until a second batch departs while the first is still on the way."""
 
 
-def _reject(batch: list[tuple[Call, asyncio.Future[Answer]]], error: Exception) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(error)
+class Failure(NamedTuple):
+    """What a call gets instead of an answer."""
+
+    error: Exception
 
 
 class Coalescer(Generic[Call, Answer]):
@@ -79,7 +80,7 @@ class Coalescer(Generic[Call, Answer]):
         """Let a batch depart when it should, and let nobody wait long for that."""
         if not self._waiting or self._flying >= FLIGHTS:
             return
-        if self._flying == 0 or self._queued >= FULL:
+        if self._flying == 0:
             self._depart()
         elif self._late is None:
             self._late = asyncio.get_running_loop().call_later(LATE_SECONDS, self._depart_late)
@@ -98,17 +99,37 @@ class Coalescer(Generic[Call, Answer]):
             flight.close()
 
     async def _fly(self) -> None:
-        clock = asyncio.get_running_loop().time
+        batch: list[tuple[Call, asyncio.Future[Answer]]] = []
+        outcomes: Sequence[Answer | Failure] = []
         try:
-            if self._queued > 1 or clock() - self._landed_at < COMPANY_SECONDS:
-                for _ in range(GATHER_TURNS):
-                    await asyncio.sleep(0)
+            await self._gather()
             if self._waiting:
-                await self._settle(self._next_batch())
+                batch = self._next_batch()
+                outcomes = await self._outcomes([call for call, _ in batch])
+        except BaseException:
+            for _, future in batch:
+                future.cancel()
+            raise
         finally:
             self._flying -= 1
-            self._landed_at = clock()
+            self._landed_at = asyncio.get_running_loop().time()
         self._go()
+        await asyncio.sleep(0)  # the next batch departs
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if future.done():
+                continue
+            if isinstance(outcome, Failure):
+                future.set_exception(outcome.error)
+            else:
+                future.set_result(outcome)
+
+    async def _gather(self) -> None:
+        """While there is company, what has arrived meanwhile and is still to be read comes along."""
+        company = self._queued > 1 or asyncio.get_running_loop().time() - self._landed_at < COMPANY_SECONDS
+        for _ in range(GATHER_TURNS if company else 0):
+            if self._queued >= self._width // 2:
+                return
+            await asyncio.sleep(0)
 
     def _next_batch(self) -> list[tuple[Call, asyncio.Future[Answer]]]:
         """The keys take turns, so that a busy one does not hold up the others."""
@@ -120,23 +141,14 @@ class Coalescer(Generic[Call, Answer]):
         self._queued -= len(batch)
         return batch
 
-    async def _settle(self, batch: list[tuple[Call, asyncio.Future[Answer]]]) -> None:
+    async def _outcomes(self, calls: list[Call]) -> Sequence[Answer | Failure]:
         self.batches += 1
         try:
-            answers = await self._run([call for call, _ in batch])
-            if len(answers) != len(batch):
-                raise RuntimeError(f"{len(batch)} calls got {len(answers)} answers")
+            answers = await self._run(calls)
+            if len(answers) != len(calls):
+                raise RuntimeError(f"{len(calls)} calls got {len(answers)} answers")
+            return answers
         except Exception as error:
-            if len(batch) == 1 or isinstance(error, Unavailable):
-                _reject(batch, error)
-            else:
-                for member in batch:
-                    await self._settle([member])
-            return
-        except BaseException:
-            for _, future in batch:
-                future.cancel()
-            raise
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+            if len(calls) == 1 or isinstance(error, Unavailable):
+                return [Failure(error)] * len(calls)
+            return [(await self._outcomes([call]))[0] for call in calls]

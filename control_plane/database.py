@@ -28,7 +28,6 @@ from psycopg_pool import AsyncConnectionPool
 from control_plane.errors import Unavailable
 
 Row = TypeVar("Row")
-OtherRow = TypeVar("OtherRow")
 Parameters = Mapping[str, Any]
 
 QUERIES_FOLDER = Path(__file__).parents[1] / "sql" / "queries"
@@ -189,18 +188,6 @@ class Database:
     async def run(self, query: Query[Any], parameters: Parameters | None = None) -> int:
         async with self.connection() as connection:
             return await query.run(connection, parameters)
-
-    async def both(
-        self, first: Query[Row], parameters: Parameters, second: Query[OtherRow], its_parameters: Parameters
-    ) -> tuple[list[Row], list[OtherRow]]:
-        """Two statements on one way, as one transaction: the second sees what the first did, and both are committed
-        together or neither is. No answer is waited for between them, so the transaction stays open for a turn of the
-        loop only, unless this process is stopped in just that turn."""
-        async with self.connection() as connection:
-            async with connection.pipeline():
-                one = await first.executed(connection, parameters)
-                other = await second.executed(connection, its_parameters)
-            return await one.fetchall(), await other.fetchall()
 
 
 class Borrowed:

@@ -186,7 +186,7 @@ create table slots (
 create table jobs (
     id uuid primary key,
     user_id uuid not null references users,
-    lane_id integer not null references lanes,
+    lane_id integer not null, -- of a row in lanes, which admission joins; a foreign key would lock it for each order
     state text not null default 'queued'
         check (state in ('queued', 'running', 'succeeded', 'failed', 'canceled', 'expired')),
     tag double precision,
@@ -196,7 +196,7 @@ create table jobs (
     failures smallint not null default 0 check (failures >= 0),
     losses smallint not null default 0 check (losses >= 0),
     lost_by uuid,
-    worker_id uuid references workers,
+    worker_id uuid, -- of a row in workers: every statement that leases joins it, and workers are revoked, never deleted
     slot smallint,
     claim_id uuid,
     lease_token uuid,
@@ -228,18 +228,18 @@ create index jobs_user on jobs (user_id, id desc);
 create index jobs_backoff on jobs (due_at) where state = 'queued' and due_at is not null;
 create index jobs_start_by on jobs (start_by) where state = 'queued' and start_by is not null;
 
--- The wide half of a job, written once.
+-- The wide half of a job, written once, by the statement that inserts the job.
 create table job_specs (
-    job_id uuid primary key references jobs,
+    job_id uuid primary key,
     spec jsonb not null,
     metadata jsonb not null default '{}'
 );
 
 -- One row per lease, append-only but for its end. Partitioned by the month in which the job was born: the id
--- carries the time, so the unique indexes that state the laws can still be about the job alone. Its worker is the one
--- that the job's own foreign key checks in the same statement.
+-- carries the time, so the unique indexes that state the laws can still be about the job alone. Each is written by the
+-- statement that leases its job to its worker, which are there for that reason: foreign keys would look both up again.
 create table attempts (
-    job_id uuid not null references jobs,
+    job_id uuid not null,
     number integer not null check (number > 0),
     worker_id uuid not null,
     slot smallint not null,

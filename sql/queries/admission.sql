@@ -144,90 +144,19 @@ left join tagged on tagged.job_id = judged.job_id
 order by judged.n;
 
 -- submit_one :one
--- The same as submit, for a single order: by its rules in half the time, as there are no neighbours to reckon with.
-with account as materialized (
-    select b.user_id, b.purchased, b.day, b.daily, b.queued, b.submits_until, b.suspended
-    from balances b
-    where b.user_id = %(user_id)s::uuid
-    for no key update
-),
-customer as materialized (
-    select a.user_id, a.suspended, p.plan, p.weight, p.pool_weight, p.running_max, p.images, p.pixels_max, p.video_seconds_max,
-        p.submits_per_minute, a.day > utc_day(now()) as is_tomorrow, p.queued_max - a.queued as room,
-        case when p.plan = any (%(spent_plans)s::text[]) or a.purchased < 0 then 0
-            else greatest(0, p.tokens_per_day - case a.day when utc_day(now()) then a.daily else 0 end) end as daily,
-        greatest(0, a.purchased) as purchased,
-        floor((60 - extract(epoch from greatest(a.submits_until, now()) - now())) * p.submits_per_minute / 60)::integer as calls,
-        extract(epoch from greatest(a.submits_until, now()) - now())::float8 as busy_seconds
-    from account a join user_plans p on p.user_id = a.user_id
-),
-judged as materialized (
-    select c.plan, c.weight, c.pool_weight, c.running_max, c.daily, c.calls, c.busy_seconds, c.submits_per_minute,
-        greatest(0, c.daily + c.purchased) as available, greatest(l.clock, %(clock)s::float8) as clock,
-        k.job_id as known_job_id, uuid7() as job_id,
-        case when k.request_sha256 = %(request_sha256)s::bytea then 'replayed'
-            when k.job_id is not null then 'idempotency_mismatch'
-            when c.user_id is null then 'merged'
-            when c.is_tomorrow then 'again'
-            when c.suspended then 'suspended'
-            when l.paused_at is not null or mo.paused_at is not null or s.paused_at is not null then 'paused'
-            when l.kind = 'image' and not c.images or %(pixels)s::integer > c.pixels_max
-                or %(video_seconds)s::float8 > c.video_seconds_max then 'plan_forbids'
-            when c.calls < 1 then 'rate_limited'
-            when c.room < 1 then 'queue_full'
-            when %(cost)s::integer > c.daily + c.purchased then 'tokens_short'
-        end as refusal
-    from lanes l
-    join models mo on mo.name = l.model and mo.kind = l.kind
-    join switches s on s.name = 'submits'
-    left join customer c on true
-    left join idempotency_keys k on k.user_id = %(user_id)s::uuid and k.key = %(key)s::text
-    where l.id = %(lane_id)s::integer
-),
-keyed as (
-    insert into idempotency_keys (user_id, key, request_sha256, job_id)
-    select %(user_id)s::uuid, %(key)s::text, %(request_sha256)s::bytea, job_id
-    from judged where refusal is null and %(key)s::text is not null
-    on conflict (user_id, key) do nothing
-    returning job_id
-),
-queued as (
-    insert into jobs (id, user_id, lane_id, tag, pool, head_start, cost, running_max, purchased, start_by, policy_version)
-    select a.job_id, %(user_id)s::uuid, %(lane_id)s::integer,
-        greatest(
-            greatest(a.clock, case when %(head_start)s::float8 = 0
-                then (select j.tag from jobs j
-                    where j.state = 'queued' and (j.user_id, j.lane_id, j.tag) > (%(user_id)s::uuid, %(lane_id)s::integer, a.clock)
-                        and (j.user_id, j.lane_id, j.tag) < (%(user_id)s::uuid, %(lane_id)s::integer, 'infinity')
-                    order by j.user_id desc, j.lane_id desc, j.tag desc limit 1)
-                else (select max(j.tag + j.head_start) from jobs j
-                    where j.state = 'queued'
-                        and (j.user_id, j.lane_id, j.tag)
-                            > (%(user_id)s::uuid, %(lane_id)s::integer, a.clock - %(head_start)s::float8)
-                        and (j.user_id, j.lane_id, j.tag) < (%(user_id)s::uuid, %(lane_id)s::integer, 'infinity'))
-                end) + %(cost)s::integer / a.weight,
-            case when a.pool_weight is not null then a.clock
-                + (coalesce((%(pool_tokens)s::jsonb ->> a.plan)::float8, 0) + %(cost)s::integer) / a.pool_weight end
-        ) - %(head_start)s::float8,
-        case when a.pool_weight is not null then a.plan end, %(head_start)s::float8, %(cost)s::integer, a.running_max,
-        %(cost)s::integer - greatest(0, least(%(cost)s::integer, a.daily)),
-        now() + make_interval(secs => %(max_wait)s::integer), %(policy_version)s::integer
-    from judged a
-    where a.refusal is null and (%(key)s::text is null or a.job_id in (select job_id from keyed))
-    returning id, tag, created_at, pool
+-- The same as submit, for a single order, in steps (0012_lone.sql): there are no neighbours to reckon with.
+with placed as materialized (
+    select o.refusal, o.job_id, o.tag, o.created_at, o.pool, o.available, o.calls_left, o.calls_per_minute, o.busy_seconds
+    from submit_one(%(user_id)s::uuid, %(lane_id)s::integer, %(cost)s::integer, %(pixels)s::integer,
+        %(video_seconds)s::float8, %(head_start)s::float8, %(clock)s::float8, %(pool_tokens)s::jsonb,
+        %(max_wait)s::integer, %(key)s::text, %(request_sha256)s::bytea, %(policy_version)s::integer,
+        %(spent_plans)s::text[]) o
 ),
 specified as (
     insert into job_specs (job_id, spec, metadata, webhook_url)
-    select id, %(spec)s::jsonb, %(metadata)s::jsonb, %(webhook_url)s::text from queued
-),
-told as (
-    insert into job_events (job_id, name, attempt) select id, 'job.submitted', 0 from queued
+    select job_id, %(spec)s::jsonb, %(metadata)s::jsonb, %(webhook_url)s::text from placed where refusal is null
 )
-select 1 as n, case when judged.refusal is null and queued.id is null then 'again' else judged.refusal end as refusal,
-    coalesce(queued.id, judged.known_job_id) as job_id, queued.tag, queued.created_at, queued.pool,
-    judged.available::bigint as available,
-    greatest(0, judged.calls - 1)::integer as calls_left,
-    judged.submits_per_minute as calls_per_minute, judged.busy_seconds,
+select 1 as n, refusal, job_id, tag, created_at, pool, available, calls_left, calls_per_minute, busy_seconds,
     (utc_day(now()) + 1)::timestamp at time zone 'UTC' as resets_at,
     extract(epoch from (utc_day(now()) + 1)::timestamp at time zone 'UTC' - now())::float8 as resets_in
-from judged left join queued on true;
+from placed;

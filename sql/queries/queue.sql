@@ -132,95 +132,13 @@ left join job_specs on job_specs.job_id = coalesce(leased.id, held.id)
 order by member.n;
 
 -- claim_one :one
--- The same as claim, for a single member: by its rules in half the time, because the plan has fewer parts to start up. Only
--- the head of each lane is looked at, the best is chosen, and one job of its lane is locked. A transaction that holds a
--- user's balance already (`of_user_id`) takes a job of that user or none: it would wait for the others out of order.
-with member as materialized (
-    select case when w.id is null or w.revoked_at is not null then 'revoked'
-            when w.drain_requested_at is not null then 'draining'
-            when s.quarantined_at is not null then 'quarantined'
-            when %(is_full)s::boolean then 'slot_full'
-        end as refusal,
-        (select j.id from jobs j where j.state = 'running' and j.worker_id = m.worker_id and j.claim_id = %(claim_id)s::uuid
-            and j.slot = %(slot)s::smallint) as held_job_id
-    from (select %(worker_id)s::uuid as worker_id) m
-    left join workers w on w.id = m.worker_id
-    left join slots s on s.worker_id = m.worker_id and s.slot = %(slot)s::smallint
-),
-best as materialized (
-    select lane.id as lane_id, lane.bound, lane.tag_offset + shift.lift as shift
-    from unnest(%(lane_id)s::integer[], %(bound)s::float8[], %(clock)s::float8[], %(tag_offset)s::float8[],
-        %(served_at)s::timestamptz[]) as lane (id, bound, clock, tag_offset, served_at)
-    join lanes l on l.id = lane.id and l.paused_at is null
-    join models mo on mo.name = l.model and mo.kind = l.kind and mo.paused_at is null
-    cross join lateral (
-        select q.id, q.tag, q.head_start, q.created_at from jobs q
-        where q.state = 'queued' and q.lane_id = lane.id and q.tag >= lane.bound
-            and (q.start_by is null or q.start_by > now())
-            and (select b.running from balances b where b.user_id = q.user_id) < q.running_max
-        order by q.tag, q.id
-        limit 1
-    ) head
-    cross join lateral (select greatest(head.tag + head.head_start, lane.clock) + lane.tag_offset as place) line
-    cross join lateral (
-        select greatest(0, %(pool_clock)s::float8 - %(lag)s::float8 - line.place) as lift,
-            case when lane.id <> %(loaded_lane_id)s::integer
-                    and extract(epoch from now() - greatest(lane.served_at, head.created_at)) < %(patience)s::float8
-                then %(affinity)s::float8 else 0 end as back
-    ) shift
-    where exists (select from member where refusal is null and held_job_id is null)
-    order by line.place - head.head_start + shift.lift + shift.back, line.place, head.tag, head.id
-    limit 1
-),
-picked as materialized (
-    select j.id, j.user_id, j.running_max, j.tag, j.head_start, best.lane_id, j.tag + best.shift as key
-    from best cross join lateral (
-        select q.id, q.user_id, q.running_max, q.tag, q.head_start from jobs q
-        where q.state = 'queued' and q.lane_id = best.lane_id and q.tag >= best.bound
-            and (q.start_by is null or q.start_by > now())
-            and (select b.running from balances b where b.user_id = q.user_id) < q.running_max
-        order by q.tag, q.id
-        limit 1
-        for update skip locked
-    ) j
-    where %(of_user_id)s::uuid is null or j.user_id = %(of_user_id)s::uuid
-),
-counted as (
-    update balances set queued = queued - 1, running = running + 1
-    from picked where balances.user_id = picked.user_id and balances.running < picked.running_max
-    returning balances.user_id
-),
-leased as (
-    update jobs set state = 'running', attempt = jobs.attempt + 1, phase = 'offered', worker_id = %(worker_id)s::uuid,
-        slot = %(slot)s::smallint, claim_id = %(claim_id)s::uuid, lease_token = gen_random_uuid(),
-        lease_expires_at = now() + make_interval(secs => %(offer_seconds)s::float8)
-    from picked join counted on counted.user_id = picked.user_id where jobs.id = picked.id
-    returning jobs.id, jobs.cost, jobs.attempt, jobs.lease_token, picked.tag, picked.head_start, picked.lane_id, picked.key
-),
-attempted as (
-    insert into attempts (job_id, number, worker_id, slot, claim_id, lease_token)
-    select id, attempt, %(worker_id)s::uuid, %(slot)s::smallint, %(claim_id)s::uuid, lease_token from leased
-),
-told as (
-    insert into job_events (job_id, name, attempt) select id, 'job.claimed', attempt from leased
-)
-select 1 as n, case when held.id is null or member.refusal = 'revoked' then member.refusal end as refusal,
-    coalesce(leased.id, held.id) as job_id,
-    coalesce(leased.attempt, held.attempt) as attempt,
-    coalesce(leased.lease_token, held.lease_token) as lease_token,
-    case when held.id is null then %(offer_seconds)s::float8
-        else greatest(0, extract(epoch from held.lease_expires_at - now())) end::float8 as expires_in,
-    job_specs.spec::text as spec,
-    leased.lane_id, leased.tag, leased.tag + leased.head_start as clock,
-    (select head.tag from best cross join lateral (
-        select q.tag from jobs q where q.state = 'queued' and q.lane_id = best.lane_id and q.tag >= best.bound
-        order by q.tag, q.id limit 1) head where leased.id is not null) as head_tag,
-    leased.key, leased.cost, now() as claimed_at,
-    exists (select from best) and not exists (select from counted) as contended
-from member
-left join leased on true
-left join jobs held on held.id = member.held_job_id
-left join job_specs on job_specs.job_id = coalesce(leased.id, held.id);
+-- The same as claim, for a single member, in steps (0012_lone.sql).
+select 1 as n, c.refusal, c.job_id, c.attempt, c.lease_token, c.expires_in,
+    c.spec, c.lane_id, c.tag, c.clock, c.head_tag, c.key, c.cost, now() as claimed_at, c.contended
+from claim_one(%(worker_id)s::uuid, %(slot)s::smallint, %(claim_id)s::uuid, %(is_full)s::boolean,
+    %(lane_id)s::integer[], %(bound)s::float8[], %(clock)s::float8[], %(tag_offset)s::float8[],
+    %(served_at)s::timestamptz[], %(loaded_lane_id)s::integer, %(pool_clock)s::float8, %(offer_seconds)s::float8,
+    %(affinity)s::float8, %(patience)s::float8, %(lag)s::float8, %(of_user_id)s::uuid) c;
 
 -- live_leases :many
 -- Which of these jobs are still leased to the worker. By their ids: under an old snapshot the index of leases is full

@@ -271,7 +271,10 @@ def visited(
         parameters = alone(parameters)
     text = statements()[name][1]
     with psycopg.connect(dispatcher.database.url, options=SESSION_OPTIONS) as connection:
-        found = connection.execute(f"explain (analyze, buffers, format json) {text}", parameters).fetchone()
+        explained = f"explain (analyze, buffers, format json) {text}"
+        with connection.transaction(force_rollback=True):
+            connection.execute(explained, parameters)  # what functions plan is planned
+        found = connection.execute(explained, parameters).fetchone()
         connection.rollback()
     assert found is not None
     plan = found[0][0]["Plan"] if not isinstance(found[0], str) else json.loads(found[0])[0]["Plan"]
