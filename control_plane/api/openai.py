@@ -19,6 +19,7 @@ from litestar.types import ASGIApp
 
 from control_plane import jobs
 from control_plane.api import answers, guards, openai_answers, openai_errors, openai_orders
+from control_plane.api.answers import Answer
 from control_plane.api.decoding import Disconnected
 from control_plane.api.following import followed
 from control_plane.api.forms import FORM
@@ -131,7 +132,10 @@ async def _made(call: Call[Person, Any, Nothing], order: SubmitRequest, key: str
         if call.body.stream:
             return Stream(call, placed.job, stays=key is not None)
         job = await _awaited(call, placed.job, stays=key is not None)
-    return await _answer(call, job, stays=key is not None)
+    answer = await _answer(call, job, stays=key is not None)
+    if placed.replayed:
+        answer.headers.append((b"idempotent-replayed", b"true"))
+    return answer
 
 
 async def _awaited(call: Call[Person, ImageRequest, Nothing], placed: JobView, *, stays: bool) -> JobView:
@@ -147,7 +151,7 @@ async def _awaited(call: Call[Person, ImageRequest, Nothing], placed: JobView, *
     return job
 
 
-async def _answer(call: Call[Person, ImageRequest, Nothing], job: JobView, *, stays: bool) -> ASGIApp:
+async def _answer(call: Call[Person, ImageRequest, Nothing], job: JobView, *, stays: bool) -> Answer:
     if fault := openai_answers.ended(job, stays=stays):
         await openai_answers.leave(call, job, stays=stays)
         shown, sentence = fault

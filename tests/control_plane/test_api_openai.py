@@ -260,7 +260,9 @@ async def test_a_wait_that_is_over_says_so_and_a_key_leads_back_to_the_same_job(
     async with working(database_url, tmp_path, images_wait_seconds=1, picture_seconds=2.5) as service:
         async with client_of(service, max_retries=8) as client:
             headers = {"Idempotency-Key": "order-1"}
-            found = await client.images.generate(prompt="x", size=SMALL, extra_headers=headers)
+            raw = await client.images.with_raw_response.generate(prompt="x", size=SMALL, extra_headers=headers)
+            assert raw.headers["Idempotent-Replayed"] == "true"
+            found = raw.parse()
             assert found.data is not None
             opened(found.data[0].b64_json)
         assert len(await jobs_of(service)) == 1
