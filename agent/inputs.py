@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections import defaultdict
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -37,7 +37,8 @@ class Inputs:
     def __init__(self, folder: Path, bytes_max: int) -> None:
         self._folder = folder
         self._bytes_max = bytes_max
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Of files that are being fetched or handed over, by hash."""
 
     async def bring(self, client: Client, lease: Lease, folder: Path) -> None:
         """Puts the input of this lease into the folder of its run, if it has one.
@@ -49,11 +50,13 @@ class Inputs:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept = self._folder / picture.sha256
-        async with self._locks[picture.sha256]:
+        lock = self._locks.setdefault(picture.sha256, asyncio.Lock())
+        async with lock:
             if not kept.exists():
                 await self._fetch(client, lease, picture, kept)
             await asyncio.to_thread(_hand_over, kept, target)
-        await asyncio.to_thread(self._make_room)
+        del lock
+        await asyncio.to_thread(self._make_room, frozenset(self._locks))
 
     async def _fetch(self, client: Client, lease: Lease, picture: Picture, kept: Path) -> None:
         part = kept.with_name(kept.name + PART_SUFFIX)
@@ -75,14 +78,14 @@ class Inputs:
             part.unlink()
         raise EngineError("invalid_input", "The input image arrives damaged.")
 
-    def _make_room(self) -> None:
+    def _make_room(self, busy: frozenset[str]) -> None:
         """Drops what was used longest ago; somebody else may drop the same."""
         found = [(entry.stat(), Path(entry.path)) for entry in os.scandir(self._folder) if entry.is_file()]
         total = sum(stat.st_size for stat, _ in found)
         for stat, path in sorted(found, key=lambda each: each[0].st_mtime):
             if total <= self._bytes_max:
                 return
-            if path.suffix != PART_SUFFIX:
+            if path.stem not in busy:
                 path.unlink(missing_ok=True)
                 total -= stat.st_size
 

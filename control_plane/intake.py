@@ -79,6 +79,9 @@ OF_RESULT = Query("inputs.of_result", Input)
 RESULT = Query("inputs.result", Result)
 
 
+UPLOADED = Origin()
+
+
 class Intake:
     """What comes in to this process, bounded for each user and altogether."""
 
@@ -93,7 +96,7 @@ class Intake:
         self._decoders = asyncio.Semaphore(DECODERS_MAX)
         self.idle_seconds = IDLE_SECONDS
 
-    async def receive(self, user_id: UUID, chunks: AsyncIterator[bytes], origin: Origin = Origin()) -> Input:  # noqa: B008 -- is frozen
+    async def receive(self, user_id: UUID, chunks: AsyncIterator[bytes], origin: Origin = UPLOADED) -> Input:
         """Take in one picture; the same file again is the same input.
 
         Raises `Invalid` when it is no picture that can be used, `TooLarge`, `ModeratedInput`, `InputsFull`, `DiskLow`,

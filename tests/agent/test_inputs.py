@@ -170,6 +170,21 @@ async def test_a_job_whose_picture_was_withdrawn_fails_and_says_so(database_url:
         assert (job["status"], job["error"]["code"]) == ("failed", "invalid_input")
 
 
+async def test_whoever_cancels_while_a_picture_is_fetched_need_not_wait(database_url: str, tmp_path: Path) -> None:
+    async with serving(database_url, tmp_path / "plane") as service:
+        view = await uploaded(service, NOISE)
+        async with (
+            proxy(service.url, b"/inputs/0", 60_000, stalls=True) as way,
+            agent_at(way.url, service.hands.secret, tmp_path / "agent"),
+        ):
+            stuck = await service.order(input_image=view["id"])
+            async with asyncio.timeout(30):
+                await way.met.wait()
+            assert (await service.as_customer(f"/api/v1/jobs/{stuck}", "DELETE")).json["status"] == "canceled"
+            await made(service)
+            assert len(way.requests) == 1
+
+
 @pytest.mark.slow
 async def test_an_agent_that_is_killed_while_it_fetches_a_picture_loses_the_job_to_another(
     database_url: str, tmp_path: Path

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from control_plane.wire.worker import LEASE_TOKEN_HEADER
 from tests.fixtures.bucket import Bucket
 from tests.fixtures.pictures import decoded
 from tests.fixtures.uploads import PATH, uploaded
-from tests.fixtures.worker import LEASE_TOKEN_HEADER, attempt, serving
+from tests.fixtures.worker import attempt, serving
 
 
 async def test_an_input_lies_in_the_bucket_until_it_is_deleted(
