@@ -1,7 +1,7 @@
 """How soon an event reaches an open stream, on the process that committed it and on another, beside a thousand streams.
 
-The clock starts with the transaction (`at`, by the database's clock, which is this machine's) and stops when the
-customer's program has read the frame, so commit and the answer's way are both in it.
+The clock starts with the commit, whose moment PostgreSQL notes (`track_commit_timestamp`, hence a server of its own),
+and stops when the customer's program has read the frame; both clocks are this machine's.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from datetime import datetime
+from typing import Any
 
 import aiohttp
+import psycopg
 
+from control_plane import embedded
+from control_plane.events import Position
 from control_plane.feed import HELD_MAX
 from tests.bench import fill, machine, service
 from tests.bench.report import Row, percentile, within
-from tests.bench.scratch import Scratch
+from tests.bench.scratch import TUNING, Scratch
 from tests.fixtures.streams import Reader, reading
 
 STREAMS = 1_000
@@ -30,6 +33,16 @@ ORDER = {"prompt": "a red fox", "width": 64, "height": 64, "steps": 1}
 
 
 def measure(scratch: Scratch) -> list[Row]:
+    folder = scratch.folder / "events"
+    folder.mkdir()
+    server = embedded.start(folder, TUNING | {"track_commit_timestamp": "on"})
+    try:
+        return _measured(Scratch(folder, server, quick=scratch.quick))
+    finally:
+        server.stop()
+
+
+def _measured(scratch: Scratch) -> list[Row]:
     database = scratch.tessera("events")
     with (
         service.control_plane(scratch.folder, scratch.url(database)) as plane,
@@ -42,9 +55,10 @@ def measure(scratch: Scratch) -> list[Row]:
         scratch.quiet()
         with machine.metered({"control plane": plane.pid, "postgres": scratch.postgres_pid}) as load:
             found = asyncio.run(_race(plane, other, keys, streams, 4.0 if scratch.quick else 20.0))
+        late = {name: _late(connection, heard) for name, heard in found.heard.items()}
     notes = [f"{streams} streams open; others took {load.foreign:.2f} cores"]
     return [
-        *(_row(name, seconds, notes) for name, seconds in found.late.items()),
+        *(_row(name, seconds, notes) for name, seconds in late.items()),
         within(
             f"control plane with {streams} open streams, resident",
             found.resident_mib,
@@ -58,7 +72,8 @@ def measure(scratch: Scratch) -> list[Row]:
 
 class _Found:
     def __init__(self) -> None:
-        self.late: dict[str, list[float]] = {"the same process": [], "another process": []}
+        self.heard: dict[str, dict[int, float]] = {"the same process": {}, "another process": {}}
+        """Transaction → when its event arrived."""
         self.resident_mib = 0.0
 
 
@@ -79,7 +94,7 @@ async def _race(
         orders = int(PER_SECOND * seconds)
         async with asyncio.TaskGroup() as tasks:
             for name, reader in readers.items():
-                tasks.create_task(_hear(reader, 2 * orders, found.late[name]))
+                tasks.create_task(_hear(reader, 2 * orders, found.heard[name]))
             await _order(session, plane.url, customer, orders)
         found.resident_mib = machine.resident_mib(plane.pid)
     return found
@@ -108,11 +123,22 @@ async def _order(session: aiohttp.ClientSession, url: str, key: str, orders: int
             await response.read()
 
 
-async def _hear(reader: Reader, events: int, late: list[float]) -> None:
+async def _hear(reader: Reader, events: int, heard: dict[int, float]) -> None:
     for _ in range(events):
         frame = await reader.next()
         assert frame is not None, "the stream ended"
-        late.append(time.time() - datetime.fromisoformat(frame.data["at"]).timestamp())
+        position = Position.parse(frame.id)
+        assert position is not None
+        heard[position.xid] = time.time()
+
+
+def _late(connection: psycopg.Connection[Any], heard: dict[int, float]) -> list[float]:
+    """Seconds from each commit to the arrival of its event."""
+    found = connection.execute(
+        "select x, extract(epoch from pg_xact_commit_timestamp(x::text::xid))::float8 from unnest(%s::bigint[]) x",
+        [list(heard)],
+    ).fetchall()
+    return [heard[xid] - committed for xid, committed in found]
 
 
 def _row(name: str, late: list[float], notes: list[str]) -> Row:
