@@ -86,7 +86,7 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
             running = [sweeper.run(), context.credentials.run_uses(), conduct.run(), courier.run(), relay.run()]
             running.append(context.repetitions.run())
             if settings.sandbox:
-                running.append(Sandbox(context.dispatcher, context.uploads, context.provenance).run())
+                running.append(Sandbox(context.dispatcher, context.store, context.uploads, context.provenance).run())
             loops = [tasks.create_task(loop) for loop in running]
             try:
                 yield context

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,7 @@ from control_plane.errors import Forbidden, Gone, InputNeeded, LeaseLost, NotFou
 from control_plane.queue import Fence
 from control_plane.signing import ROUNDING, SigningKeys
 from control_plane.store import Store
+from control_plane.store.staged import in_thread
 from control_plane.wire.input import Picture
 
 PAGE_MAX = 100
@@ -109,6 +111,23 @@ async def fetch(database: Database, fence: Fence, index: int) -> Fetched:
     if index != 0 or found.key is None:
         raise NotFound("This job has no such input, or it was deleted.")
     return found
+
+
+async def lay(database: Database, store: Store, fence: Fence, picture: Picture, folder: Path) -> None:
+    """Puts the input of a job into a folder, for an engine of our own.
+
+    Raises `LeaseLost`, and `NotFound` or `Gone` when there is none any more.
+    """
+    found = await fetch(database, fence, 0)
+    opened = await store.open(found.key or "")
+    if opened is None:
+        raise gone()
+    try:
+        with (folder / picture.file_name).open("wb") as file:
+            async for data in opened.read(0, opened.bytes):
+                await in_thread(file.write, data)
+    finally:
+        opened.close()
 
 
 async def delete(database: Database, store: Store, user_id: UUID, input_id: UUID) -> None:

@@ -27,6 +27,7 @@ from control_plane.disk import Disk
 from control_plane.errors import DeadlineExceeded, InputsFull, Invalid, TooLarge, TooManyWaiting
 from control_plane.inputs import Digest, Input
 from control_plane.store import BUFFER_BYTES, Store, new_input_key
+from control_plane.store.staged import disk_errors, in_thread
 from control_plane.wire.input import INPUT_BYTES_MAX, INPUT_PIXELS_MAX, INPUT_TYPES, InputReference, Picture
 
 KEEP_SECONDS = 86_400.0
@@ -167,12 +168,12 @@ class Intake:
                     buffer += data
                     if len(buffer) >= BUFFER_BYTES:
                         digest.update(buffer)
-                        await asyncio.to_thread(file.write, bytes(buffer))
+                        await in_thread(_append, file, bytes(buffer))
                         buffer.clear()
         except TimeoutError as error:
             raise DeadlineExceeded("The upload stalled and was given up. Send the picture again.") from error
         digest.update(buffer)
-        await asyncio.to_thread(file.write, bytes(buffer))
+        await in_thread(_append, file, bytes(buffer))
         return digest.digest()
 
     async def _next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
@@ -204,7 +205,7 @@ class Intake:
         key = new_input_key(user_id, input_id)
         made.seek(0)
         async with self._store.stage(key) as staged:
-            while data := await asyncio.to_thread(made.read, BUFFER_BYTES):
+            while data := await in_thread(made.read, BUFFER_BYTES):
                 await staged.write(data)
             sha256 = await staged.sha256()
             self._conduct.check_input(POINTER, sha256.hex())
@@ -247,8 +248,18 @@ class Intake:
         try:
             origin = Origin(job_id=reference.job_id, index=reference.index)
             return await self.receive(user_id, opened.read(0, opened.bytes), origin)
+        except Invalid as error:
+            raise Invalid.at("/input_image", f"This result cannot be started from. {error.detail}", "broken") from error
         finally:
             opened.close()
+
+
+def _append(file: BinaryIO, data: bytes) -> None:
+    """All of it. Raises `DiskLow`."""
+    rest = memoryview(data)
+    with disk_errors():
+        while rest:
+            rest = rest[file.write(rest) :]
 
 
 def judge(file: BinaryIO) -> probe.Media:

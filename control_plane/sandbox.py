@@ -20,15 +20,16 @@ import msgspec
 import psycopg
 import structlog
 
-from control_plane import metrics, queue, simulate, slots
+from control_plane import inputs, metrics, queue, simulate, slots
 from control_plane.artifacts import Upload, Uploads
 from control_plane.database import Query
 from control_plane.dispatch import SANDBOX, Dispatcher
 from control_plane.drawing import CannotDraw, draw
-from control_plane.errors import LeaseLost, TesseraError
+from control_plane.errors import Gone, LeaseLost, NotFound, TesseraError
 from control_plane.provenance import Notes
 from control_plane.queue import Fence, Place, Report
 from control_plane.slots import SlotFacts
+from control_plane.store import Store
 from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.worker import FailCause, HeartbeatRequest, LeaseReport, Phase
 
@@ -86,8 +87,9 @@ class Run:
 class Sandbox:
     """One per process; `run` belongs to its task group."""
 
-    def __init__(self, dispatcher: Dispatcher, uploads: Uploads, provenance: Notes) -> None:
+    def __init__(self, dispatcher: Dispatcher, store: Store, uploads: Uploads, provenance: Notes) -> None:
         self._dispatcher = dispatcher
+        self._store = store
         self._database = dispatcher.database
         self._uploads = uploads
         self._provenance = provenance
@@ -253,7 +255,12 @@ class Sandbox:
     async def _draw(self, run: Run) -> None:
         with tempfile.TemporaryDirectory(prefix="tessera-sandbox-") as folder:
             try:
+                if run.spec.input_image is not None:
+                    await inputs.lay(self._database, self._store, run.fence, run.spec.input_image, Path(folder))
                 files = await draw(run.spec, Path(folder), run.reached)
+            except (NotFound, Gone) as error:
+                await self._fail(run, "invalid_input", error.detail)
+                return
             except CannotDraw as error:
                 await self._fail(run, error.cause, error.message)
                 return

@@ -19,7 +19,6 @@ from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import Capability, FailCause
 
 INTERRUPT_SECONDS = 2.0
-INPUT_SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg"}
 
 
 class Preview(msgspec.Struct, frozen=True):
@@ -62,9 +61,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 def input_path(spec: JobSpec, folder: Path) -> Path | None:
     """Where the input image of a run lies in its folder; None when it has none."""
-    if spec.input_image is None:
-        return None
-    return folder / f"input{INPUT_SUFFIXES.get(spec.input_image.mime_type, '')}"
+    return folder / spec.input_image.file_name if spec.input_image is not None else None
 
 
 class Engine(Protocol):

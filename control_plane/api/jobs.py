@@ -21,6 +21,7 @@ from control_plane.errors import (
     Forbidden,
     IdempotencyInFlight,
     IdempotencyMismatch,
+    InputsFull,
     ModeratedInput,
     NoSuchModel,
     NotFound,
@@ -58,6 +59,8 @@ SUBMIT_PROBLEMS = (
     QueueFull,
     Paused,
     DiskLow,
+    InputsFull,
+    TooManyWaiting,
 )
 """What an order may be refused with, whichever way it is placed."""
 LIMIT_DEFAULT = 20

@@ -18,6 +18,8 @@ INPUT_SIDE_MAX = 4_096
 INPUT_TYPES = ("image/png", "image/jpeg", "image/webp")
 """What may be uploaded, told apart by content."""
 
+SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg"}
+
 
 class InputReference(Request, frozen=True, kw_only=True):
     """The picture that an order starts from: an upload by its `id`, or a file of a job of yours that has succeeded."""
@@ -37,6 +39,11 @@ class Picture(Message, frozen=True, kw_only=True):
     height: int
     bytes: int
     sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called where an engine looks for it."""
+        return f"input{SUFFIXES.get(self.mime_type, '')}"
 
 
 class InputView(Message, frozen=True, kw_only=True):

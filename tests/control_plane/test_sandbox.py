@@ -15,6 +15,7 @@ from control_plane import simulate, twins, users
 from control_plane.credentials import Scope
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.people import count, violations
+from tests.fixtures.pictures import colour, decoded, drawn, encoded
 from tests.fixtures.queue import rows
 from tests.fixtures.worker import Answered
 
@@ -138,6 +139,21 @@ async def test_a_test_is_canceled_repeated_and_batched_like_anything_else(ada: I
     blamed = [*orders, {**ORDER, "metadata": {"simulate": "queue_full"}}]
     refused = await plane.call("POST", f"{API}/jobs/batch", ada.test, {"jobs": blamed})
     assert (refused.code, refused.json["errors"][0]["pointer"]) == ("queue-full", "/jobs/2")
+
+
+async def test_what_is_tested_starts_from_pictures_like_anything_else(ada: Integrator) -> None:
+    plane, picture = ada.plane, drawn((64, 64))
+    uploaded = await plane.call("POST", f"{API}/inputs", ada.test, raw=encoded(picture))
+    assert uploaded.status == 201, uploaded.body
+    body = {"input_image": uploaded.json["id"], "upscale": 2}
+    placed = await plane.call("POST", f"{API}/jobs", ada.test, body)
+    assert placed.status == 201, placed.body
+    job = await ada.over(placed.json["id"])
+    larger = decoded((await plane.service.get(job["artifacts"][0]["url"])).body)
+    assert larger.size == (128, 128)
+    assert [colour(larger, at)[:3] for at in ((10, 10), (120, 10))] == [(220, 20, 60), (0, 0, 128)]
+    real = await plane.call("GET", f"{API}/inputs/{uploaded.json['id']}", ada.live)
+    assert real.status == 404
 
 
 async def test_tests_and_real_work_never_meet(ada: Integrator, owner_url: str) -> None:

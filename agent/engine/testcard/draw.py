@@ -4,8 +4,8 @@
 
 It tells a JSON object a line: `{"value": 0.35}` on the way, `{"index": 0, "name": "0.png", "made": …}` for each file,
 and last, when it fails, `{"cause": "oom", "message": "…"}`. It yields to everybody else on the machine, has limits
-on memory, time of the processor and size of files, and ends with its parent. What the order calls its model and starts
-from is not looked at: a test card is drawn.
+on memory, time of the processor and size of files, and ends with its parent. What the order calls its model is not
+looked at: a test card is drawn. The picture that it starts from lies in the folder (`Picture.file_name`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     settle(parent_pid)
     _limit()
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=JobSpec)
-    asyncio.run(_draw(msgspec.structs.replace(spec, model=MODEL, input_image=None), folder))
+    asyncio.run(_draw(msgspec.structs.replace(spec, model=MODEL), folder))
 
 
 def _limit() -> None:
