@@ -151,11 +151,15 @@ async def record(database: Database, delivery: Delivery, outcome: Outcome) -> st
         "failing_seconds": FAILING_SECONDS,
         **msgspec.structs.asdict(outcome),
     }
-    judged = await database.one(RECORD, parameters)
-    if judged is None or judged.disabled_reason is None:
+    if outcome.state == "delivered":
+        await database.one(RECORD, parameters)
         return None
-    await database.run(ABANDON, {"webhook_id": delivery.endpoint_id})
-    return judged.disabled_reason
+    async with database.transaction() as connection:
+        judged = await RECORD.one(connection, parameters)
+        if judged is None or judged.disabled_reason is None:
+            return None
+        await ABANDON.run(connection, {"webhook_id": delivery.endpoint_id})
+        return judged.disabled_reason
 
 
 async def test(database: Database, user_id: UUID, webhook_id: UUID) -> DeliveryView:

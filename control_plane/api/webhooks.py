@@ -46,8 +46,15 @@ class DeliveriesQuery(Request, frozen=True, kw_only=True):
 async def create_webhook(call: Call[Person, WebhookRequest, Nothing]) -> ASGIApp:
     """Have an address told what becomes of your jobs.
 
-    Messages follow Standard Webhooks 1.0; the `secret` to verify them with is shown this once. Without a `url` you get
-    the secret for what goes to the `webhook_url` of single orders.
+    Messages follow [Standard Webhooks](https://www.standardwebhooks.com) 1.0: a POST of `{"type": "job.succeeded",
+    "timestamp": …, "data": …}`, where `data` is the job as in `GET /api/v1/jobs/{id}`. The `secret` to verify them with
+    is shown this once; libraries for most languages take it as it is. Without a `url` you get the secret for what goes
+    to the `webhook_url` of single orders.
+
+    Answer with 2xx within 15 seconds, and do the work afterwards. Anything else is tried again after 5 s, 5 min, 30
+    min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or later if you say so by `Retry-After`. Every attempt at a message has
+    the same `webhook-id`: one that you know already came twice, and messages may overtake each other. Answer 410 to
+    hear no more; after five days without a success a webhook is disabled.
     """
     context = call.context
     made = await webhooks.create(context.database, call.who.user_id, call.body, context.settings.webhook_networks)

@@ -245,3 +245,32 @@ async def test_what_leads_inside_is_refused_at_every_attempt(
         "POST", "/api/v1/jobs", control_plane.service.key, {"prompt": "x", "webhook_url": receiver.url}
     )
     assert (order.status, order.json["errors"][0]["pointer"]) == (422, "/webhook_url")
+
+
+async def test_a_process_that_stops_gives_back_what_it_was_sending(
+    database_url: str, tmp_path: Path, receiver: Receiver, owner_url: str
+) -> None:
+    released = asyncio.Event()
+
+    async def held(request: web.Request) -> web.StreamResponse:
+        await released.wait()
+        return web.Response()
+
+    receiver.answer = held
+    async with serving(database_url, tmp_path / "first", webhook_networks=LOCAL) as service:
+        hooks = Hooks(Plane(service, service.user_id, ""))
+        await hooks.add(receiver.url)
+        await hooks.canceled()
+        await receiver.after(1)
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+    released.set()
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        found = owner.execute(
+            "select state, attempts, lease, next_attempt_at <= now() from webhook_deliveries"
+        ).fetchall()
+    assert found == [("pending", 0, None, True)]
+    receiver.answer = 200
+    async with serving(database_url, tmp_path / "second", webhook_networks=LOCAL):
+        first, second = await receiver.after(2)
+    assert first.id == second.id

@@ -58,9 +58,14 @@ async def test_an_order_may_name_an_address_of_its_own_that_nobody_else_sees(
     [got] = await receiver.after(1)
     assert (got.path, got.verified(secret)["data"]["id"]) == ("/hook/17", str(job_id))
     assert "canary" not in str(await hooks.plane.service.job(job_id))
+    batch = {"jobs": [{"prompt": "x", "webhook_url": f"{receiver.url}/{number}"} for number in range(2)]}
+    placed = await hooks.plane.call("POST", f"{API}/jobs/batch", hooks.key, batch)
+    for job in placed.json["jobs"]:
+        await hooks.plane.service.as_customer(f"{API}/jobs/{job['id']}", "DELETE")
+    assert {got.path for got in await receiver.after(3)} == {"/hook/17", "/hook/0", "/hook/1"}
     other = await hooks.plane.service.order()
     await hooks.plane.service.as_customer(f"{API}/jobs/{other}", "DELETE")
-    assert len(await hooks.log(webhook["id"])) == 1, "of other orders nothing is told there"
+    assert len(await hooks.log(webhook["id"])) == 3, "of other orders nothing is told there"
 
 
 async def test_the_endpoint_of_orders_comes_into_being_with_the_first_such_order(
