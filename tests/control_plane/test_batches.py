@@ -20,6 +20,8 @@ BATCH = f"{API}/jobs/batch"
 STORM_SECONDS = 60.0
 STORM_BATCHES = 60
 RETRIES = 8
+KILLS = 4
+KILLED_AT_ONCE = 12
 
 
 async def _place(plane: Plane, key: str, *orders: dict[str, Any], **headers: str) -> Answered:
@@ -214,3 +216,52 @@ async def test_a_storm_of_batches_on_two_processes_leaves_whole_ones_and_books_i
     refused = {n for status, (n, _, _) in told if status == 402} - {n for n, _ in batches.values()}
     assert refused, "some batches did not fit at all"
     assert _asked(owner_url, "select * from ledger_violations") == []
+
+
+@pytest.mark.slow
+async def test_a_batch_whose_answer_was_lost_with_its_process_is_the_same_batch_when_it_is_repeated(
+    control_plane: Plane, database_url: str, owner_url: str, tmp_path: Path
+) -> None:
+    """One of two processes is killed again and again while it places batches; the other is asked for each once more."""
+    key = await control_plane.user_key()
+    body = {"jobs": [{"prompt": "x", "width": 64, "height": 64, "steps": 1}] * 5}
+    lost, kept = 0, 0
+    with Services(database_url, tmp_path, count=2) as services:
+        await services.ready()
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+
+            async def place(name: str, url: str) -> tuple[str, bool] | None:
+                """Its id, and whether it was there already."""
+                try:
+                    async with session.post(url + BATCH, json=body, headers={"Idempotency-Key": name}) as response:
+                        assert response.status == 201, await response.text()
+                        return (await response.json())["id"], "Idempotent-Replayed" in response.headers
+                except aiohttp.ClientError:
+                    return None
+
+            for n in range(KILLS):
+                names = [f"killed-{n}-{k}" for k in range(KILLED_AT_ONCE)]
+                async with asyncio.TaskGroup() as tasks:
+                    first = [tasks.create_task(place(name, services.urls[0])) for name in names]
+                    await _any_batch(owner_url, n * KILLED_AT_ONCE)
+                    services.kill(0)
+                again = [await place(name, services.urls[1]) for name in names]
+                for told, repeated in zip([task.result() for task in first], again, strict=True):
+                    assert repeated is not None
+                    lost, kept = lost + (told is None), kept + (told is None and repeated[1])
+                    assert told is None or told[0] == repeated[0]
+                await services.ready()
+    assert lost >= KILLS, "answers were lost"
+    assert kept >= 1, "and some of them after the commit"
+    assert _asked(owner_url, "select count(*), sum(cardinality(job_ids)) from batches") == [
+        (KILLS * KILLED_AT_ONCE, KILLS * KILLED_AT_ONCE * 5)
+    ]
+    assert _asked(owner_url, "select count(*) from jobs") == [(KILLS * KILLED_AT_ONCE * 5,)]
+    assert _asked(owner_url, "select * from ledger_violations") == []
+
+
+async def _any_batch(owner_url: str, before: int) -> None:
+    """One more than before has been committed."""
+    async with asyncio.timeout(STORM_SECONDS):
+        while _asked(owner_url, "select count(*) from batches")[0][0] <= before:
+            await asyncio.sleep(0)
