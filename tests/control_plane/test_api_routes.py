@@ -167,7 +167,7 @@ async def test_somebody_elses_looks_like_nobodys(name: str, control_plane: Plane
     op = next(op for op in api.operations() if op.name == name)
     job_id = await STRANGERS[name](control_plane.service)
     stranger = await control_plane.user_key()
-    body = None if op.body is Nothing else {}
+    body: object = None if op.body is Nothing else {}
     foreign = await control_plane.call(op.method, _filled(op, job_id), stranger, body)
     missing = await control_plane.call(op.method, _filled(op, str(uuid4())), stranger, body)
     assert foreign.status == missing.status == 404
