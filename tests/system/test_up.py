@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,12 @@ def test_the_first_start_makes_a_key_with_which_ordering_just_works(tmp_path: Pa
         assert ordered.returncode == 0, ordered.stderr + running.said
         with Image.open(tmp_path / "out.png") as image:
             assert image.size == (128, 128)
+            assert "trainedAlgorithmicMedia" in image.info["XML:com.adobe.xmp"]
+        asked = urllib.request.Request(f"{url}/api/v1/jobs", headers={"Authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(asked) as answer:
+            [job] = json.load(answer)["data"]
+        assert job["provenance"]["engine"] == "testcard"
+        assert job["provenance"]["seeds"] == [job["seed"]]
         told = json.loads(tessera(data_dir, "status", "--json").stdout)
         assert (told["running"], told["address"], told["workers"]) == (True, url, {"idle": 1})
         second = tessera(data_dir, "up", "--port", "0")
