@@ -9,7 +9,7 @@ select begin_event_epoch();
 -- Where the log stands now: behind this position comes everything that is not settled yet, and nothing that is.
 select (select token from event_epochs order by number desc limit 1) as epoch,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xid, 0::bigint as seq,
-    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid;
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid, now() as now;
 
 -- after :many
 -- The next events behind a position. They are settled up to the oldest transaction that still runs; those behind it, already
