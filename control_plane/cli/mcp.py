@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 from typing import Any
 
@@ -36,6 +35,8 @@ def add(commands: Any) -> None:
 
 
 def _mcp(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     found = options.access(argparse.Namespace(url=None, key=None), os.environ, local())
     if found is None:
         raise CommandError(

@@ -13,7 +13,7 @@ import pytest
 from control_plane.cli import main, program
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_JSON = {"tessera up", "tessera serve"}
+WITHOUT_JSON = {"tessera up", "tessera serve", "tessera mcp"}
 """They stay in the foreground."""
 HEAVY = ("asyncio", "aiohttp", "litestar", "psycopg", "msgspec", "structlog", "uvicorn")
 
@@ -34,7 +34,7 @@ COMMANDS = [parser for parser in ALL if parser.get_default("run") is not None]
 def test_the_command_line_has_every_word_that_others_rely_on() -> None:
     words = {parser.prog.removeprefix("tessera ") for parser in COMMANDS}
     assert words == {
-        *("up", "serve", "migrate", "check", "openapi", "status", "generate"),
+        *("up", "serve", "migrate", "check", "openapi", "status", "generate", "upscale", "mcp"),
         *("user create", "user list", "user suspend", "user restore", "user plan", "user grant", "user adjust"),
         *("plan list", "plan set", "ledger show", "ledger check"),
         *("key create", "key list", "key rotate", "key revoke"),
