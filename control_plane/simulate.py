@@ -1,7 +1,7 @@
 """What a test key can have happen: `metadata.simulate` forces an outcome, so that every branch of a program is tried.
 
 Some orders are refused at the door, as admission would refuse them; the rest become jobs of the sandbox, whose states
-are all real (`sandbox.py`). With a live key `simulate` is metadata like any other.
+are all real (`rehearsal`). With a live key `simulate` is metadata like any other.
 """
 
 from __future__ import annotations

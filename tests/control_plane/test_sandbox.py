@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import io
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 from PIL import Image
 
-from control_plane import simulate, twins, users
+from control_plane import credentials, keys, simulate, twins, users
 from control_plane.credentials import Scope
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.people import count, violations
 from tests.fixtures.pictures import colour, decoded, drawn, encoded
 from tests.fixtures.queue import rows
-from tests.fixtures.worker import Answered
+from tests.fixtures.worker import Answered, serving
 
 ORDER = {"prompt": "a lighthouse", "width": 128, "height": 128, "steps": 20}
 KEYS: tuple[Scope, ...] = ("read", "submit", "keys")
@@ -272,3 +274,26 @@ async def test_test_keys_outlive_a_merge_and_play_money_does_not_come_along(ada:
     ended = await plane.call("DELETE", f"{API}/api-keys/{made['id']}", ada.live)
     assert ended.status == 204
     assert violations(owner_url) == []
+
+
+async def test_where_no_process_draws_tests_wait_until_one_does(
+    database_url: str, tmp_path: Path, owner_url: str
+) -> None:
+    async with serving(database_url, tmp_path / "one", sandbox=False) as quiet:
+        twin_id = await keys.twin_of(quiet.context.database, quiet.user_id)
+        made = await credentials.create_key(
+            quiet.context.database, name="tests", user_id=twin_id, scopes=["read", "submit"]
+        )
+        body = msgspec.json.encode(ORDER)
+        headers = {"Authorization": f"Bearer {made.key}", "Content-Type": "application/json"}
+        async with quiet.session.post(f"{quiet.url}{API}/jobs", data=body, headers=headers) as answered:
+            job = await answered.json()
+        assert job["waiting"]["reason"] == "no_worker_for_model"
+        path = f"{API}/jobs/{job['id']}"
+        assert (await quiet.as_customer(path, key=made.key)).json["status"] == "queued"
+        async with serving(database_url, tmp_path / "two"):
+            done = await eventually(
+                lambda: quiet.as_customer(path, key=made.key), lambda seen: seen.json["finished_at"] is not None
+            )
+        assert done.json["status"] == "succeeded"
+        assert violations(owner_url) == []
