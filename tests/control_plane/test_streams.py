@@ -189,6 +189,27 @@ async def test_a_stream_ends_when_its_key_is_revoked(control_plane: Plane) -> No
         assert time.monotonic() - began < 10
 
 
+async def test_streams_and_long_polls_end_when_the_process_is_asked_to(
+    control_plane: Plane, database_url: str, tmp_path: Path
+) -> None:
+    service, job_id = control_plane.service, await control_plane.service.order()
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        async with running(database_url, tmp_path / "other") as other:
+            url = other.settings.base_url
+            opened = [events_of(url, job_id), f"{url}{API}/events"]
+            readers = [await stack.enter_async_context(reading(service.session, one, service.key)) for one in opened]
+            for reader in readers:
+                assert await reader.next() is not None
+            waiting = tasks.create_task(
+                service.get(f"{url}{API}/jobs/{job_id}?wait=60", Authorization=f"Bearer {service.key}")
+            )
+            await eventually(lambda: asyncio.sleep(0, len(other.dispatcher.feed)), lambda count: count == 3)
+            began = time.monotonic()
+        assert [await reader.rest() for reader in readers] == [[], []]
+        assert (await waiting).json["status"] == "queued"
+        assert time.monotonic() - began < 5
+
+
 async def test_a_long_poll_answers_when_the_job_is_over(control_plane: Plane) -> None:
     service = control_plane.service
     lease = await service.leased()
