@@ -130,6 +130,16 @@ async def test_models_are_listed_and_looked_up(control_plane: Plane) -> None:
         assert missing.value.code == "model_not_found"
 
 
+async def test_a_test_key_gets_pictures_without_any_agent(control_plane: Plane) -> None:
+    keeper = await control_plane.user_key(["read", "submit", "keys"])
+    made = await control_plane.call("POST", f"{API}/api-keys", keeper, {"name": "try", "test": True})
+    async with client_of(control_plane.service, made.json["key"]) as client:
+        drawn = await client.images.generate(prompt="a lighthouse", size=SMALL)
+    assert drawn.data is not None
+    assert opened(drawn.data[0].b64_json).size == (128, 64)
+    assert (await control_plane.call("GET", f"{API}/jobs", keeper)).json["data"] == []
+
+
 @pytest.mark.parametrize(
     ("order", "param", "words"),
     [
