@@ -22,7 +22,7 @@ from control_plane import admission, signup, users
 from control_plane.api import cors
 from control_plane.context import Context
 from control_plane.credentials import TOKEN_LENGTH_MAX, ApiKey, Scope, SpokenFor, WorkerIdentity, unauthorized
-from control_plane.errors import Forbidden, Suspended, Unauthorized
+from control_plane.errors import Forbidden, Suspended, Unauthorized, Unavailable
 from control_plane.users import Acting, Identity
 
 ON_BEHALF_OF_HEADER = "Tessera-On-Behalf-Of"
@@ -82,7 +82,7 @@ async def _anybody(request: Request[Any, Any, Any]) -> None:
     """Nobody is asked for a key; a page that shows one is told whether it may read the answer."""
     if header(request.scope, b"origin") is None or header(request.scope, b"authorization") is None:
         return
-    with suppress(Unauthorized):
+    with suppress(Unauthorized, Unavailable):
         key = await _context(request).credentials.api_key(bearer(request.scope))
         cors.allow(request.scope, key.origins or [])
 
