@@ -8,6 +8,7 @@ read off its jobs: there is nothing else to keep.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -182,6 +183,7 @@ async def _prepared(context: Context, user_id: UUID, requests: Sequence[SubmitRe
     ready: list[tuple[Ready, int]] = []
     faults: list[Fault] = []
     for n, request in enumerate(requests):
+        await asyncio.sleep(0)  # a hundred long prompts take a while to read: others have their turn in between
         try:
             with _blamed(n):
                 each = await jobs.prepare(context, user_id, request)

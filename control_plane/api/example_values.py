@@ -122,10 +122,25 @@ FIELDS: dict[str, tuple[Any, ...]] = {
     "pixels_max": (4_194_304,),
     "wait": (25.0,),
     "protocol": (1,),
+    "embed_metadata": (True,),
+    "typical_seconds": (4.2,),
+    "steps_max": (150,),
 }
 """Field → values to try, the first that fits; with none that fits, one is made from the type."""
 
 STRUCTS: dict[str, Json] = {
+    "Preferences": {"embed_metadata": False},
+    "Provenance": {
+        "engine": "comfyui",
+        "engine_version": "0.3.64",
+        "agent_version": "0.1.0",
+        "workflow": "sd15",
+        "workflow_version": SHA256,
+        "models": [{"name": "v1-5-pruned-emaonly-fp16.safetensors", "sha256": SHA256}],
+        "libraries": {"pytorch": "2.9.0"},
+        "device": "NVIDIA GeForce RTX 4090",
+        "seeds": [7],
+    },
     "SubmitRequest": {"prompt": "a lighthouse at dusk", "width": 768, "height": 512},
     "BatchRequest": {"jobs": [{"prompt": "a lighthouse at dawn"}, {"prompt": "a lighthouse at dusk"}]},
     "ImageRequest": {"prompt": "a lighthouse at dusk", "size": "768x512", "response_format": "url"},
