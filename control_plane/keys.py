@@ -7,6 +7,7 @@ caps are more than one. Test keys belong to the user's twin (`twins`), who is ma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -27,6 +28,8 @@ KEYS_MAX = 100
 NOT_OF_TESTS: frozenset[Scope] = frozenset({"admin", "metrics"})
 
 Networks = list[IPv4Network | IPv6Network]
+
+_ID = re.compile(r"[0-9a-z]{12}", re.ASCII)
 
 
 class Rights(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +128,9 @@ async def rotate(
 
 
 async def _managed(connection: Any, user_id: UUID | None, key_id: str) -> Managed:
-    found = await LOCK_KEY.one(connection, {"id": key_id, "user_id": user_id})
+    found = None
+    if _ID.fullmatch(key_id):
+        found = await LOCK_KEY.one(connection, {"id": key_id, "user_id": user_id})
     if found is None:
         raise NotFound("You have no such key." if user_id else f"There is no live key {key_id}.")
     return found

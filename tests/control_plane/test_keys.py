@@ -203,7 +203,7 @@ async def test_a_strangers_key_looks_like_none(control_plane: Plane) -> None:
     _, mine = await person(control_plane)
     _, theirs = await person(control_plane)
     test = (await make(control_plane, theirs, test=True)).json
-    for key_id in (theirs.split("_")[1], test["id"], "0" * 12, theirs, "x"):
+    for key_id in (theirs.split("_")[1], test["id"], "0" * 12, theirs, "x", "%00", "%F0%9F%94%91"):
         for method, tail, body in (("DELETE", "", None), ("POST", "/rotate", {})):
             refused = await control_plane.call(method, f"{API}/api-keys/{key_id}{tail}", mine, body)
             assert (refused.status, refused.code) == (404, "not-found")
