@@ -55,6 +55,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     next_xid: int
     """No transaction has got this number yet."""
+    now: datetime
 
     @property
     def position(self) -> Position:

@@ -40,7 +40,7 @@ LINE_MAX = 256
 """Events that wait for one listener."""
 HELD_MAX = 32
 """Requests of one caller that this process holds open at once: streams and long polls."""
-CATCHING_UP_MAX = 4
+CATCHING_UP_MAX = 2
 """Listeners of this process that read the log by themselves at the same time."""
 FOLLOW_SECONDS = 5.0
 """How often a process where somebody listens says so to the others, who remember it three times as long."""
@@ -211,6 +211,10 @@ class Feed:
             self._held[caller] -= 1
             if not self._held[caller]:
                 del self._held[caller]
+
+    def __len__(self) -> int:
+        """Requests that are held open here."""
+        return sum(self._held.values())
 
     def holding(self, caller: object) -> int:
         """How many requests of this caller are held open."""

@@ -42,6 +42,9 @@ policy_version = Gauge("tessera_policy_version", "Version of the rules of conduc
 policy_usable = Gauge(
     "tessera_policy_usable", "Whether the policy file could be used when it changed last.", registry=registry
 )
+requests_held = Gauge(
+    "tessera_requests_held", "Streams and long polls of customers that this process holds open.", registry=registry
+)
 claims_waiting = Gauge("tessera_claims_waiting", "Agents that wait for work in this process.", registry=registry)
 database_up = Gauge("tessera_database_up", "Whether the database answered this scrape.", registry=registry)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -31,6 +32,8 @@ CHECK_SECONDS = 5.0
 WATCH_SECONDS = 2.0
 """How often an agent is reminded that its job is watched."""
 WAIT_SECONDS_MAX = 60
+REACH = timedelta(days=1)
+"""How far back a stream over all jobs can be resumed; whoever missed more looks at the list of jobs."""
 LOST = (NotFound, Unavailable, psycopg.Error)
 """The job went to another user, or the database does not answer: the stream ends, and is resumed by its reader."""
 
@@ -236,13 +239,9 @@ async def of_all(
     with feed.held(caller):
         await feed.ready()
         with feed.listening(audience.user_id, listener):
-            resumed = False
-            if last is not None:
-                async with context.database.connection() as connection:
-                    resumed = (await events.head(connection)).knows(last)
-            if resumed and last is not None:
+            if last is not None and await _is_resumable(context, last):
                 listener.position, listener.behind = last, True
-            yield Frame("opened", _encode(Opened(resumed=resumed)), listener.position)
+            yield Frame("opened", _encode(Opened(resumed=listener.behind)), listener.position)
             clock, place = _Clock(check, feed.keep_alive_seconds), listener.position
             with suppress(*LOST):
                 while not listener.closed and await clock.may_go_on():
@@ -254,6 +253,16 @@ async def of_all(
                         clock.said()
                         moved, place = listener.position != place, listener.position
                         yield Frame(id=place if moved else None)
+
+
+async def _is_resumable(context: Context, last: Position) -> bool:
+    """Whether the log can be read on from there, and is not too long for it."""
+    async with context.database.connection() as connection:
+        head = await events.head(connection)
+        if not head.knows(last):
+            return False
+        missed = (await events.after(connection, last, 1)).events
+    return not missed or head.now - missed[0].at < REACH
 
 
 async def _wanted(context: Context, audience: Audience, found: list[Event], epoch: str) -> list[Frame]:

@@ -82,8 +82,8 @@ async def follow_jobs(call: Call[Follower, Nothing, EventsQuery]) -> ASGIApp:
 
     Server-Sent Events, each with the job as it is by then. A service that names nobody hears of the jobs of all users
     it may act for, with their identities. The first frame, `opened`, says whether the stream goes on where
-    `Last-Event-ID` stands; then every event arrives exactly once, however often the stream is cut. Without that header
-    it begins now.
+    `Last-Event-ID` stands, which may be a day ago; then every event arrives exactly once, however often the stream is
+    cut. Without that header it begins now.
     """
     who, feed = call.who, call.context.dispatcher.feed
     if who.person is not None:

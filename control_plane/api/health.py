@@ -51,6 +51,7 @@ async def get_metrics(call: Call[None, Nothing, Nothing]) -> ASGIApp:
 async def _gauge(context: Context) -> None:
     """What is measured when somebody asks: a look at each lane, the one that customers share."""
     metrics.claims_waiting.set(len(context.dispatcher.waiters))
+    metrics.requests_held.set(len(context.dispatcher.feed))
     try:
         for lane in [lane for lane in context.dispatcher.board.lanes.values() if not lane.sandbox]:
             line = await context.lines.line(lane.id, lane.bound)

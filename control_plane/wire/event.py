@@ -51,8 +51,8 @@ class Opened(Message, frozen=True, kw_only=True):
     """The first frame of a stream over all jobs."""
 
     resumed: bool
-    """Nothing was missed since the `Last-Event-ID`. False without one, and when the log does not reach back to it, as
-    after a restore: then look at the list of jobs once."""
+    """What happened since the `Last-Event-ID` follows. False without one, and when the log does not reach back to it
+    (after a restore, or a day): then look at the list of jobs once."""
 
 
 class Preview(Message, frozen=True, kw_only=True):

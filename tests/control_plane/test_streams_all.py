@@ -19,7 +19,7 @@ from control_plane.dispatch import Dispatcher
 from control_plane.events import LAST
 from control_plane.feed import LINE_MAX
 from tests.fixtures.api import API, Plane
-from tests.fixtures.queue import Rows, Slot, add_user, add_worker, lane_of_the_testcard, one, order, process
+from tests.fixtures.queue import Rows, Slot, add_user, add_worker, lane_of_the_testcard, one, order, process, rows
 from tests.fixtures.services import Services
 from tests.fixtures.streams import Frame, Reader, reading
 
@@ -206,7 +206,7 @@ async def more(reader: Reader) -> Frame | None:
         return None
 
 
-async def test_a_place_that_the_log_does_not_know_is_said_to_be_unknown(control_plane: Plane) -> None:
+async def test_a_place_that_the_log_does_not_know_is_said_to_be_unknown(control_plane: Plane, owner_url: str) -> None:
     plane, session, url = control_plane, control_plane.service.session, f"{control_plane.url}{API}/events"
     ids = []
     for last in ("", "0123abcd-1-1"):  # none, and one of a cluster that is no more
@@ -217,6 +217,28 @@ async def test_a_place_that_the_log_does_not_know_is_said_to_be_unknown(control_
     job = await plane.order(plane.service.key)
     async with reading(session, url, plane.service.key, last=ids[-1]) as reader:
         assert (await reader.until("opened"))[0].data == {"resumed": True}
+        assert [frame.data["job_id"] for frame in await first(reader, 1)] == [job["id"]]
+    with rows(owner_url) as owner:
+        owner.execute("update job_events set at = at - interval '25 hours'")
+    async with reading(session, url, plane.service.key, last=ids[-1]) as reader:
+        assert (await reader.until("opened"))[0].data == {"resumed": False}, "a day is as far back as it reaches"
+
+
+async def test_a_stream_of_which_nothing_happens_moves_on_without_a_word(control_plane: Plane) -> None:
+    """Others' events pass by; whoever comes back later does not have to read them all."""
+    plane, session, url = control_plane, control_plane.service.session, f"{control_plane.url}{API}/events"
+    plane.context.dispatcher.feed.keep_alive_seconds = 0.1
+    stranger = await plane.user_key()
+    async with reading(session, url, plane.service.key) as reader:
+        [opened] = await reader.until("opened")
+        await plane.order(stranger)
+        async with asyncio.timeout(20):
+            while reader.id == opened.id:
+                assert await more(reader) is None
+        place = reader.id
+    job = await plane.order(plane.service.key)
+    async with reading(session, url, plane.service.key, last=place) as reader:
+        await reader.until("opened")
         assert [frame.data["job_id"] for frame in await first(reader, 1)] == [job["id"]]
 
 
