@@ -30,7 +30,7 @@ from control_plane.api.openai_stream import Stream
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.api.presence import watched
 from control_plane.context import Context
-from control_plane.errors import InputsFull, NoSuchModel, TooManyWaiting, Unavailable
+from control_plane.errors import Gone, InputsFull, NoSuchModel, TooManyWaiting, Unavailable
 from control_plane.feed import Listener
 from control_plane.intake import UPLOAD_SECONDS
 from control_plane.states import TERMINAL
@@ -57,7 +57,7 @@ EVENT_STREAM = "text/event-stream"
     "/v1/images/generations",
     guard=guards.SUBMIT,
     answers={200: (ImagesResponse, EVENT_STREAM), 409: ErrorBody, 500: ErrorBody},
-    problems=(*SUBMIT_PROBLEMS, TooManyWaiting),
+    problems=(*SUBMIT_PROBLEMS, Gone, TooManyWaiting),
     headers=(IDEMPOTENCY_KEY,),
     tag=TAG,
     wait_seconds=WAIT_SECONDS_MAX,
@@ -80,7 +80,7 @@ async def create_images(call: Call[Person, ImageRequest, Nothing]) -> ASGIApp:
     "/v1/images/edits",
     guard=guards.SUBMIT,
     answers={200: (ImagesResponse, EVENT_STREAM), 409: ErrorBody, 500: ErrorBody},
-    problems=(*SUBMIT_PROBLEMS, InputsFull, TooManyWaiting),
+    problems=(*SUBMIT_PROBLEMS, Gone, InputsFull, TooManyWaiting),
     headers=(IDEMPOTENCY_KEY,),
     uploads=(FORM,),
     form=EditRequest,
