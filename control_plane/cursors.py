@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from control_plane.errors import Invalid
 from control_plane.signing import SigningKeys
 
 DIGEST_BYTES = 16
 CURSOR_LENGTH_MAX = 200
+
+Cursor = Annotated[str, Meta(min_length=1, max_length=CURSOR_LENGTH_MAX, pattern=r"^[A-Za-z0-9_-]+\Z")]
+"""As it is sent back to us."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 

@@ -16,7 +16,7 @@ from control_plane import audit, metrics, quarantine
 from control_plane.audit import Actor
 from control_plane.database import Database, Query
 from control_plane.errors import AlreadyHandled, NotFound, TooManyReports
-from control_plane.wire.conduct import Decided, ReportCategory, ReportList, ReportReceipt, ReportState, ReportView
+from control_plane.wire.conduct import Decided, ReportCategory, ReportReceipt, ReportState, ReportView
 
 OPEN_MAX = 50
 """Open reports of one person."""
@@ -67,11 +67,12 @@ async def file(
     return ReportReceipt(id=added.id, created_at=added.created_at)
 
 
-async def page(database: Database, *, state: ReportState | None, before: UUID | None, limit: int) -> ReportList:
-    """Reports in a state (None: all), the newest first."""
+async def page(
+    database: Database, *, state: ReportState | None, before: UUID | None, limit: int
+) -> tuple[list[ReportView], bool]:
+    """Reports in a state (None: all), the newest first, and whether there are more."""
     found = await database.many(PAGE, {"state": state, "before": before, "most": limit + 1})
-    more = len(found) > limit
-    return ReportList(data=found[:limit], has_more=more, next_cursor=found[limit - 1].id.hex if more else None)
+    return found[:limit], len(found) > limit
 
 
 async def uphold(database: Database, report_id: UUID, actor: Actor) -> Decided:

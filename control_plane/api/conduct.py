@@ -8,10 +8,11 @@ from uuid import UUID
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane import audit, quarantine, reports, suspension
+from control_plane import audit, cursors, quarantine, reports, suspension
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
+from control_plane.cursors import Cursor
 from control_plane.errors import AlreadyHandled, Invalid, NotFound, TooManyReports
 from control_plane.wire import Request
 from control_plane.wire.conduct import (
@@ -29,8 +30,8 @@ LIMIT_DEFAULT = 20
 
 class ReportsQuery(Request, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=reports.PAGE_MAX)] = LIMIT_DEFAULT
-    cursor: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")] | None = None
-    """`next_cursor` of the page before; absent for the newest reports."""
+    cursor: Cursor | None = None
+    """`next_cursor` of the page before, with the same filter; absent for the newest reports."""
     state: ReportState | None = None
 
 
@@ -58,8 +59,11 @@ async def file_report(call: Call[Person, ReportRequest, Nothing]) -> ASGIApp:
 async def list_reports(call: Call[Person, Nothing, ReportsQuery]) -> ASGIApp:
     """List what people have reported, the newest first."""
     query = call.query
-    before = UUID(hex=query.cursor) if query.cursor is not None else None
-    return answers.json(await reports.page(call.context.database, state=query.state, before=before, limit=query.limit))
+    keys, scope = call.context.signing_keys, ("reports", query.state)
+    before = UUID(bytes=cursors.unseal(keys, query.cursor, *scope)) if query.cursor is not None else None
+    found, more = await reports.page(call.context.database, state=query.state, before=before, limit=query.limit)
+    sealed = cursors.seal(keys, found[-1].id.bytes, *scope) if more else None
+    return answers.json(ReportList(data=found, has_more=more, next_cursor=sealed))
 
 
 @operation(

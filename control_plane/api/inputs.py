@@ -9,7 +9,7 @@ import structlog
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane import inputs
+from control_plane import cursors, inputs
 from control_plane.api import answers, forms, guards
 from control_plane.api.artifacts import IF_NONE_MATCH, IF_RANGE, RANGE, SignedQuery
 from control_plane.api.files import Sent
@@ -18,6 +18,7 @@ from control_plane.api.operation import Call, Nothing, operation
 from control_plane.api.worker import ATTEMPT, LEASE_TOKEN, fence
 from control_plane.context import Context
 from control_plane.credentials import WorkerIdentity
+from control_plane.cursors import Cursor
 from control_plane.errors import (
     DiskLow,
     Forbidden,
@@ -44,7 +45,7 @@ log = structlog.get_logger()
 
 class InputsQuery(Request, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=inputs.PAGE_MAX)] = LIMIT_DEFAULT
-    cursor: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")] | None = None
+    cursor: Cursor | None = None
     """`next_cursor` of the page before; absent for the newest inputs."""
 
 
@@ -80,10 +81,12 @@ async def upload_input(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 @operation("GET", "/api/v1/inputs", guard=guards.READ, answers={200: InputList}, tag="Inputs")
 async def list_inputs(call: Call[Person, Nothing, InputsQuery]) -> ASGIApp:
     """List your inputs, the newest first."""
-    before = UUID(hex=call.query.cursor) if call.query.cursor is not None else None
+    keys, scope, cursor = call.context.signing_keys, ("inputs", call.who.user_id), call.query.cursor
+    before = UUID(bytes=cursors.unseal(keys, cursor, *scope)) if cursor is not None else None
     found, more = await inputs.page(call.context.database, call.who.user_id, before, call.query.limit)
     data = [_view(call.context, each) for each in found]
-    return answers.json(InputList(data=data, has_more=more, next_cursor=found[-1].id.hex if more else None))
+    sealed = cursors.seal(keys, found[-1].id.bytes, *scope) if more else None
+    return answers.json(InputList(data=data, has_more=more, next_cursor=sealed))
 
 
 @operation(

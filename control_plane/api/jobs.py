@@ -15,7 +15,7 @@ from control_plane import jobs, listing, repeating, simulate
 from control_plane.api import answers, decoding, guards, prefer
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
-from control_plane.cursors import CURSOR_LENGTH_MAX
+from control_plane.cursors import Cursor
 from control_plane.errors import (
     DiskLow,
     Forbidden,
@@ -80,7 +80,7 @@ class JobQuery(Request, frozen=True, kw_only=True):
 
 class JobsQuery(Request, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=listing.PAGE_MAX)] = LIMIT_DEFAULT
-    cursor: Annotated[str, Meta(min_length=1, max_length=CURSOR_LENGTH_MAX, pattern=r"^[A-Za-z0-9_-]+\Z")] | None = None
+    cursor: Cursor | None = None
     """`next_cursor` of the page before, with the same filters; absent for the first page."""
     status: JobStatus | None = None
     kind: JobKind | None = None

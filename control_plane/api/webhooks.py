@@ -11,7 +11,7 @@ from control_plane import deliveries, webhooks
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
-from control_plane.cursors import CURSOR_LENGTH_MAX
+from control_plane.cursors import Cursor
 from control_plane.errors import Merged, NotFound, TooManyWebhooks, WebhookDisabled
 from control_plane.wire import Request
 from control_plane.wire.webhook import (
@@ -30,7 +30,7 @@ LIMIT_DEFAULT = 20
 
 class DeliveriesQuery(Request, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=deliveries.PAGE_MAX)] = LIMIT_DEFAULT
-    cursor: Annotated[str, Meta(min_length=1, max_length=CURSOR_LENGTH_MAX, pattern=r"^[A-Za-z0-9_-]+\Z")] | None = None
+    cursor: Cursor | None = None
     """`next_cursor` of the page before, with the same filter; absent for the newest deliveries."""
     status: DeliveryState | None = None
 

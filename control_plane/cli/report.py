@@ -43,7 +43,7 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
     from control_plane import reports
 
     state = None if arguments.state == "all" else arguments.state
-    found = (await reports.page(database, state=state, before=None, limit=reports.PAGE_MAX)).data
+    found, _ = await reports.page(database, state=state, before=None, limit=reports.PAGE_MAX)
     if arguments.json:
         printing.as_json(found)
         return 0
