@@ -157,7 +157,11 @@ begin
     contended := false;
     expires_in := offer_seconds;
     select w.id is null or w.revoked_at is not null as revoked, w.drain_requested_at is not null as draining,
-        s.quarantined_at is not null as quarantined
+        s.quarantined_at is not null as quarantined,
+        cardinality(able_lanes) = 1 and (
+            select l.paused_at is null and mo.paused_at is null
+            from lanes l join models mo on mo.name = l.model and mo.kind = l.kind
+            where l.id = able_lanes[1]) as in_one_lane
     into here
     from workers w left join slots s on s.worker_id = w.id and s.slot = for_slot
     where w.id = for_worker;
@@ -179,30 +183,34 @@ begin
         return;
     end if;
 
-    select lane.id as lane_id, lane.bound, lane.tag_offset + shift.lift as shift
-    into best
-    from unnest(able_lanes, bounds, clocks, offsets, served) as lane (id, bound, clock, tag_offset, served_at)
-    join lanes l on l.id = lane.id and l.paused_at is null
-    join models mo on mo.name = l.model and mo.kind = l.kind and mo.paused_at is null
-    cross join lateral (
-        select q.id, q.tag, q.head_start, q.created_at from jobs q
-        where q.state = 'queued' and q.lane_id = lane.id and q.tag >= lane.bound
-            and (q.start_by is null or q.start_by > now())
-            and (select b.running from balances b where b.user_id = q.user_id) < q.running_max
-        order by q.tag, q.id
-        limit 1
-    ) head
-    cross join lateral (select greatest(head.tag + head.head_start, lane.clock) + lane.tag_offset as place) line
-    cross join lateral (
-        select greatest(0, claim_one.pool_clock - claim_one.lag - line.place) as lift,
-            case when lane.id <> loaded_lane
-                    and extract(epoch from now() - greatest(lane.served_at, head.created_at)) < patience
-                then affinity else 0 end as back
-    ) shift
-    order by line.place - head.head_start + shift.lift + shift.back, line.place, head.tag, head.id
-    limit 1;
-    if not found then
-        return;
+    if here.in_one_lane then -- nothing to compare
+        select able_lanes[1] as lane_id, bounds[1] as bound, null::float8 as shift into best;
+    else
+        select lane.id as lane_id, lane.bound, lane.tag_offset + shift.lift as shift
+        into best
+        from unnest(able_lanes, bounds, clocks, offsets, served) as lane (id, bound, clock, tag_offset, served_at)
+        join lanes l on l.id = lane.id and l.paused_at is null
+        join models mo on mo.name = l.model and mo.kind = l.kind and mo.paused_at is null
+        cross join lateral (
+            select q.id, q.tag, q.head_start, q.created_at from jobs q
+            where q.state = 'queued' and q.lane_id = lane.id and q.tag >= lane.bound
+                and (q.start_by is null or q.start_by > now())
+                and (select b.running from balances b where b.user_id = q.user_id) < q.running_max
+            order by q.tag, q.id
+            limit 1
+        ) head
+        cross join lateral (select greatest(head.tag + head.head_start, lane.clock) + lane.tag_offset as place) line
+        cross join lateral (
+            select greatest(0, claim_one.pool_clock - claim_one.lag - line.place) as lift,
+                case when lane.id <> loaded_lane
+                        and extract(epoch from now() - greatest(lane.served_at, head.created_at)) < patience
+                    then affinity else 0 end as back
+        ) shift
+        order by line.place - head.head_start + shift.lift + shift.back, line.place, head.tag, head.id
+        limit 1;
+        if not found then
+            return;
+        end if;
     end if;
     contended := true;
 
@@ -217,7 +225,15 @@ begin
     order by q.tag, q.id
     limit 1
     for update skip locked;
-    if not found or picked.user_id <> of_user then
+    if not found and here.in_one_lane then
+        contended := exists (
+            select from jobs q
+            where q.state = 'queued' and q.lane_id = best.lane_id and q.tag >= best.bound
+                and (q.start_by is null or q.start_by > now())
+                and (select b.running from balances b where b.user_id = q.user_id) < q.running_max);
+        return;
+    end if;
+    if picked.id is null or picked.user_id <> of_user then
         return;
     end if;
 
@@ -234,7 +250,8 @@ begin
     tag := picked.tag;
     clock := picked.tag + picked.head_start;
     head_tag := picked.head_tag;
-    key := picked.tag + best.shift;
+    key := picked.tag + coalesce(best.shift, offsets[1] + greatest(0,
+        pool_clock - lag - offsets[1] - greatest(picked.tag + picked.head_start, clocks[1])));
     cost := picked.cost;
     update jobs set state = 'running', attempt = claim_one.attempt, phase = 'offered', worker_id = for_worker,
         slot = for_slot, claim_id = claim, lease_token = claim_one.lease_token,

@@ -23,39 +23,52 @@ OFFER_SECONDS = 3_600.0
 FRONT = float("-inf")
 
 
-PLAIN = """
-with member as materialized (
-    select case when w.id is null or w.revoked_at is not null then 'revoked'
-            when w.drain_requested_at is not null then 'draining'
-            when s.quarantined_at is not null then 'quarantined' end as refusal,
-        (select j.id from jobs j where j.state = 'running' and j.worker_id = m.worker_id
-            and j.claim_id = %(claim_id)s::uuid and j.slot = %(slot)s::smallint) as held_job_id
-    from (select %(worker_id)s::uuid as worker_id) m
-    left join workers w on w.id = m.worker_id
-    left join slots s on s.worker_id = m.worker_id and s.slot = %(slot)s::smallint
-),
-picked as materialized (
-    select q.id, q.tag from jobs q
-    where q.state = 'queued' and q.lane_id = %(lane_id)s::integer and q.tag >= %(bound)s::float8
-        and (q.start_by is null or q.start_by > now())
-        and exists (select from member where refusal is null and held_job_id is null)
-    order by q.tag, q.id limit 1 for update skip locked
-),
-leased as (
-    update jobs set state = 'running', attempt = jobs.attempt + 1, phase = 'offered', worker_id = %(worker_id)s::uuid,
-        slot = %(slot)s::smallint, claim_id = %(claim_id)s::uuid, lease_token = gen_random_uuid(),
-        lease_expires_at = now() + make_interval(secs => %(offer)s::float8)
-    from picked where jobs.id = picked.id returning jobs.id, jobs.attempt, jobs.lease_token, picked.tag
-),
-attempted as (
+PLAIN_STEPS = """
+create function plain_claim(for_worker uuid, for_slot smallint, claim uuid, lane integer, bound float8, offer float8,
+    out refusal text, out job_id uuid, out attempt integer, out lease_token uuid, out tag float8, out spec text)
+    language plpgsql volatile
+as $$
+declare
+    here record;
+    picked record;
+begin
+    select w.id is null or w.revoked_at is not null as revoked, w.drain_requested_at is not null as draining,
+        s.quarantined_at is not null as quarantined
+    into here
+    from workers w left join slots s on s.worker_id = w.id and s.slot = for_slot
+    where w.id = for_worker;
+    refusal := case when here.revoked is not false then 'revoked' when here.draining then 'draining'
+        when here.quarantined then 'quarantined' end;
+    perform from jobs j
+    where j.state = 'running' and j.worker_id = for_worker and j.claim_id = claim and j.slot = for_slot;
+    if found or refusal is not null then
+        return;
+    end if;
+    select q.id, q.attempt, q.tag into picked from jobs q
+    where q.state = 'queued' and q.lane_id = lane and q.tag >= bound and (q.start_by is null or q.start_by > now())
+    order by q.tag, q.id limit 1 for update skip locked;
+    if not found then
+        return;
+    end if;
+    job_id := picked.id;
+    attempt := picked.attempt + 1;
+    lease_token := gen_random_uuid();
+    tag := picked.tag;
+    update jobs set state = 'running', attempt = plain_claim.attempt, phase = 'offered', worker_id = for_worker,
+        slot = for_slot, claim_id = claim, lease_token = plain_claim.lease_token,
+        lease_expires_at = now() + make_interval(secs => offer)
+    where id = picked.id;
     insert into attempts (job_id, number, worker_id, slot, claim_id, lease_token)
-    select id, attempt, %(worker_id)s::uuid, %(slot)s::smallint, %(claim_id)s::uuid, lease_token from leased
-),
-told as (insert into job_events (job_id, name, attempt) select id, 'job.claimed', attempt from leased)
-select member.refusal, leased.id, leased.attempt, leased.lease_token, leased.tag, s.spec::text
-from member left join leased on true left join job_specs s on s.job_id = leased.id
+    values (picked.id, attempt, for_worker, for_slot, claim, lease_token);
+    insert into job_events (job_id, name, attempt) values (picked.id, 'job.claimed', attempt);
+    select s.spec into spec from job_specs s where s.job_id = picked.id;
+end
+$$;
+grant execute on function plain_claim to public
 """
-"""What `claim_one` would be without lanes to compare, affinity, caps and counts."""
+"""What `claim_one` would be without lanes to compare, affinity, caps and counts; in steps as it is."""
+PLAIN = """select refusal, job_id, attempt, lease_token, tag, spec from plain_claim(%(worker_id)s::uuid,
+    %(slot)s::smallint, %(claim_id)s::uuid, %(lane_id)s::integer, %(bound)s::float8, %(offer)s::float8)"""
 
 
 class Claimer:

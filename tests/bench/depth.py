@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from tests.bench import fill, machine
+from tests.bench import claimer, fill, machine
 from tests.bench.report import Row, at_least, at_most, spread
 from tests.bench.scratch import Scratch
 from tests.fixtures import books
@@ -88,6 +88,7 @@ class Backlog:
         self._scratch = scratch
         self.database = scratch.tessera("depth")
         with scratch.superuser(self.database) as connection:
+            connection.execute(claimer.PLAIN_STEPS)
             fill.users(connection, USERS)
             fill.workers(connection, WORKERS)
             fill.bulk(connection, jobs)

@@ -121,6 +121,7 @@ BEFORE = {
     loaded=st.sampled_from([None, 0, 1]),
     full=st.sampled_from([False, False, False, True]),
     before=st.sampled_from(["nothing", "nothing", "nothing", *BEFORE]),
+    lanes=st.sampled_from([1, LANES, LANES]),
 )
 def compare(
     world: World,
@@ -133,19 +134,22 @@ def compare(
     loaded: int | None,
     full: bool,
     before: str,
+    lanes: int,
 ) -> None:
     claim_id = uuid4()
+    if lanes == 1:
+        pool_clock = clocks[0] + offsets[0]  # as the board has it: that of the furthest lane asked for
     asked = {
         "worker_id": [world.worker],
         "slot": [0],
         "claim_id": [claim_id],
         "is_full": [full],
         "loaded_lane_id": None if loaded is None else world.lanes[loaded],
-        "lane_id": world.lanes,
-        "bound": [bound] * LANES,
-        "clock": clocks,
-        "tag_offset": offsets,
-        "served_at": [served_at] * LANES,
+        "lane_id": world.lanes[:lanes],
+        "bound": [bound] * lanes,
+        "clock": clocks[:lanes],
+        "tag_offset": offsets[:lanes],
+        "served_at": [served_at] * lanes,
         "pool_clock": pool_clock,
         "offer_seconds": 10.0,
         "affinity": 10.0,
