@@ -21,12 +21,15 @@ import agent.cli
 from control_plane import api
 from control_plane.cli import program
 from control_plane.wire.job import SubmitRequest
+from control_plane.wire.webhook import WebhookRequest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:make|tessera|tessera-agent) [^`]+)`")
 PLACEHOLDERS = {"JOB", "WORKER", "USER"}
+VARIABLE = re.compile(r"\$[A-Z]+")
+BODIES = {"/api/v1/jobs": SubmitRequest, "/api/v1/webhooks": WebhookRequest}
 PARAMETER = re.compile(r"\{[^}]+\}")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 
@@ -60,6 +63,8 @@ def checked(words: list[str]) -> None:
             call(words[1:])
         case name if re.match(r"[A-Z]+=\$\(", name):
             assert " ".join(words).endswith(")")
+        case name if re.match(r"[A-Z]+=", name):
+            assert all(re.match(r"[A-Z]+=\S", word) for word in words)
         case "git" | "cd":
             assert len(words) > 1
         case _:
@@ -71,14 +76,15 @@ def call(words: list[str]) -> None:
     address = next(word for word in words if "://" in word or word.startswith("$TESSERA_URL"))
     path = urlsplit(address.replace("$TESSERA_URL", "http://host")).path
     body = words[words.index("-d") + 1] if "-d" in words else None
-    method = words[words.index("-X") + 1] if "-X" in words else "GET" if body is None else "POST"
+    sends = body is not None or "-F" in words
+    method = words[words.index("-X") + 1] if "-X" in words else "POST" if sends else "GET"
     routes = {
         (str(verb), route) for handler in api.handlers() for verb in handler.http_methods for route in handler.paths
     }
     taken = [route for verb, route in routes if verb == method and re.fullmatch(PARAMETER.sub("[^/]+", route), path)]
     assert taken, f"{method} {path} leads nowhere"
     if body is not None:
-        msgspec.convert(json.loads(body), SubmitRequest)
+        msgspec.convert(json.loads(VARIABLE.sub(str(UUID(int=0)), body)), BODIES[path])
 
 
 def without_comment(command: str) -> list[str]:
