@@ -321,7 +321,7 @@ class Dispatcher:
 
     async def expire(self) -> int:
         expired = await queue.expire(self.database)
-        metrics.jobs_expired.inc(sum(map(self._counts, expired)))
+        metrics.jobs_expired.inc(sum(self._counts(one.lane_id) for one in expired))
         if expired:
             self.feed.touch()
         return len(expired)

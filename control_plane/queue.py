@@ -178,6 +178,11 @@ class Woken(msgspec.Struct, frozen=True, kw_only=True):
     tag: float
 
 
+class Expired(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: UUID
+    lane_id: int
+
+
 class Past(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     state: State
@@ -198,7 +203,7 @@ CANCEL = Query("queue.cancel", Canceled)
 REAP = Query("queue.reap", Reaped)
 SHORTEN: Query[None] = Query("queue.shorten")
 WAKE_BACKOFF = Query("queue.wake_backoff", Woken)
-EXPIRE = Query("queue.expire", int)
+EXPIRE = Query("queue.expire", Expired)
 SEEN_WORKER: Query[None] = Query("queue.seen_worker")
 
 _OF_A_PLACE = ("worker_id", "slot", "claim_id", "is_full")
@@ -349,6 +354,6 @@ async def wake_backoff(database: Database) -> list[Woken]:
     return await database.many(WAKE_BACKOFF, {"most": SWEEP_MOST})
 
 
-async def expire(database: Database) -> list[int]:
-    """The lane of each job that expired."""
+async def expire(database: Database) -> list[Expired]:
+    """The jobs that expired, with their lanes."""
     return await database.many(EXPIRE, {"most": SWEEP_MOST})

@@ -462,7 +462,7 @@ moved as (
 told as (
     insert into job_events (job_id, name, attempt) select id, 'job.expired', attempt from moved
 )
-select lane_id from moved;
+select id as job_id, lane_id from moved;
 
 -- worker_orders :one
 -- What a worker that keeps a heartbeat for these jobs open must hear at once.
