@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:make|tessera|tessera-agent) [^`]+)`")
-PLACEHOLDERS = {"JOB", "WORKER", "USER"}
+PLACEHOLDERS = {"JOB", "WORKER", "USER", "WEBHOOK"}
 VARIABLE = re.compile(r"\$[A-Z]+")
 BODIES = {"/api/v1/jobs": SubmitRequest, "/api/v1/webhooks": WebhookRequest}
 PARAMETER = re.compile(r"\{[^}]+\}")
