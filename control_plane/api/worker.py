@@ -166,7 +166,7 @@ async def upload_artifact(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIA
 
     It needs a `Content-Length`. The same file again gets the same answer, another one under the same index is refused.
     """
-    upload = _upload(call, _length(call), _sha256(call))
+    upload = _upload(call, fence(call), _length(call), _sha256(call))
     return answers.json(await call.context.uploads.receive(upload, decoding.chunks(call.request.receive)))
 
 
@@ -321,12 +321,11 @@ def fence(call: Call[WorkerIdentity, Any, Nothing]) -> Fence:
 
 
 def _announced(call: Call[WorkerIdentity, DirectRequest, Nothing]) -> Upload:
-    return _upload(call, call.body.bytes, bytes.fromhex(call.body.sha256))
+    return _upload(call, fence(call), call.body.bytes, bytes.fromhex(call.body.sha256))
 
 
-def _upload(call: Call[WorkerIdentity, Any, Nothing], length: int, sha256: bytes) -> Upload:
+def _upload(call: Call[WorkerIdentity, Any, Nothing], spoken_for: Fence, length: int, sha256: bytes) -> Upload:
     """What the fence, the path and the announcement make together. Raises `Invalid`."""
-    spoken_for = fence(call)
     index: int = call.path("index")
     if not 0 <= index <= INDEX_MAX:
         raise decoding.parameter("index", "out_of_range", f"An index is from 0 to {INDEX_MAX}.")
