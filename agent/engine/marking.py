@@ -75,6 +75,8 @@ def _webp_header(chunks: bytes) -> bytes:
     else:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", chunks, 14))
         flags = 0
+    if not width or not height:
+        raise Broken("The WebP says that it has no pixels.")
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return struct.pack("<4sIB3x", b"VP8X", 10, flags | _WEBP_XMP) + sides
 

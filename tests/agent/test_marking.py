@@ -176,6 +176,19 @@ def test_a_packet_that_only_mentions_the_mark_or_brings_entities_is_none(tmp_pat
     assert _is_marked(path, "png")
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_webp_of_no_size_is_broken(tmp_path: Path, side: int) -> None:
+    path = tmp_path / "bare.webp"
+    _picture().save(path)
+    whole = bytearray(path.read_bytes())
+    assert whole[12:16] == b"VP8 "
+    assert whole[26 + 2 * side : 28 + 2 * side] == (256).to_bytes(2, "little")
+    whole[26 + 2 * side : 28 + 2 * side] = b"\0\0"
+    path.write_bytes(whole)
+    with pytest.raises(Broken, match="no pixels"):
+        mark(path, "image/webp", packet(_order(), MADE))
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
