@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-RUNTIME_EXTRAS = ("control-plane", "embedded", "agent", "video", "clone")
-LOCKS = {"requirements.lock": RUNTIME_EXTRAS, "requirements-dev.lock": (*RUNTIME_EXTRAS, "bench", "dev")}
+RUNTIME_EXTRAS = ("control-plane", "embedded", "agent", "video", "object-store", "clone")
+LOCKS = {"requirements.lock": RUNTIME_EXTRAS, "requirements-dev.lock": (*RUNTIME_EXTRAS, "mcp", "bench", "dev")}
 OPTIONS = ("--universal", "--python-version=3.11", "--fork-strategy=fewest", "--generate-hashes", "--quiet")
 SILENCE = ("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
 
