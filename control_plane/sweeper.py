@@ -24,7 +24,7 @@ from control_plane.database import Database, Query
 from control_plane.errors import TesseraError
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
-from control_plane.store import Found, Store
+from control_plane.store import Store
 from control_plane.store.keys import THUMBNAIL_SUFFIX
 
 HOUR, DAY = 3_600.0, 86_400.0

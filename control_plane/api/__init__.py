@@ -48,7 +48,22 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
 
 def handlers() -> list[HTTPRouteHandler]:
     """Every operation of every module; one that is not declared, and so has no guard, is refused at start."""
-    modules = (jobs, events, batches, artifacts, inputs, conduct, catalogue, people, webhooks, keys, openai, worker, health, pages)
+    modules = (
+        jobs,
+        events,
+        batches,
+        artifacts,
+        inputs,
+        conduct,
+        catalogue,
+        people,
+        webhooks,
+        keys,
+        openai,
+        worker,
+        health,
+        pages,
+    )
     found = [value for module in modules for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
     for handler in found:
         assert declared(handler) is not None, f"{handler} has no declaration, hence no guard"
