@@ -8,11 +8,14 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from control_plane import audit, codes, ledger, users
 from tests.fixtures.api import API, Plane
 from tests.fixtures.people import Person, at_ease, count, violations
+from tests.fixtures.pictures import drawn, encoded
 from tests.fixtures.queue import rows
+from tests.fixtures.uploads import upload
 
 
 @pytest.mark.parametrize("first_makes", [True, False])
@@ -253,22 +256,64 @@ async def test_an_identity_taken_off_opens_no_account_for_a_while_but_can_be_lin
 # ------------------------------------------------------------------------------------------ the schema
 
 
+MOVED = {
+    *("api_keys", "balances", "identities", "idempotency_keys", "inputs", "jobs", "settlements"),
+    *("usage_daily", "webhook_endpoints"),
+}
+"""Tables in which everything that a user had is the survivor's after a merge."""
+STAYS = {
+    "ledger_transfers",  # append-only
+    "link_codes",  # lead to whom the user has become
+    "invite_uses",  # count for whom the user has become
+    "reports",  # say who complained then
+    "users",  # merged_into itself; a twin stays the twin of whom it was made for
+}
+"""And those in which it says what it said."""
+
+
 def test_whatever_belongs_to_a_user_is_known_to_merging(owner_url: str) -> None:
-    """A new table with a user in it says here what a merge does with it."""
-    moved = {"api_keys", "balances", "identities", "idempotency_keys", "jobs", "usage_daily"}
-    stays = {
-        "ledger_transfers",  # append-only
-        "link_codes",  # lead to whom the user has become
-        "invite_uses",  # count for whom the user has become
-        "reports",  # say who complained then
-        "users",  # merged_into itself
-    }
+    """A new table with a user in it, by foreign key or name of a column, says here what a merge does with it."""
     with rows(owner_url) as owner:
         found = owner.execute(
-            """select distinct c.relname from pg_constraint k join pg_class c on c.oid = k.conrelid
-            where k.contype = 'f' and k.confrelid = 'users'::regclass"""
+            """select c.relname from pg_class c
+            where c.relkind in ('r', 'p') and not c.relispartition and c.relnamespace = 'public'::regnamespace and (
+                exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'user_id')
+                or exists (select from pg_constraint k
+                    where k.conrelid = c.oid and k.contype = 'f' and k.confrelid = 'users'::regclass))"""
         ).fetchall()
-    assert {row[0] for row in found} == moved | stays
+    assert {row[0] for row in found} == MOVED | STAYS
+
+
+async def test_everything_that_moves_is_the_survivors(control_plane: Plane, ada: Person, owner_url: str) -> None:
+    """In every table that moves the younger user has something, and after the merge nothing; the older one has it."""
+    older = (await ada.me())["id"]
+    key = await control_plane.user_key()
+    younger = (await control_plane.call("GET", f"{API}/user/me", key)).json["id"]
+    discord = Person(control_plane, ada.bot, "discord:7")
+    code = (await control_plane.call("POST", f"{API}/user/link-code", key)).json["code"]
+    assert (await discord.enter(code)).json["id"] == younger
+    ordered = await discord.call("POST", "/jobs", {"prompt": "x"}, **{"Idempotency-Key": "once"})
+    assert (await discord.call("DELETE", f"/jobs/{ordered.json['id']}")).status == 200
+    assert (await upload(control_plane.service, encoded(drawn()), key)).status == 201
+    assert (await control_plane.call("POST", f"{API}/webhooks", key, {})).status == 201
+
+    before, own = _owned(owner_url, younger), _owned(owner_url, older)
+    assert {table for table, owned in before.items() if owned} == MOVED
+    assert (await discord.enter(await ada.code())).json["id"] == older
+    assert not any(_owned(owner_url, younger).values())
+    together = {table: own[table] + owned for table, owned in before.items()}
+    assert _owned(owner_url, older) == {**together, "balances": 1}  # two books become one
+    assert violations(owner_url) == []
+
+
+def _owned(owner_url: str, user_id: str) -> dict[str, int]:
+    """How many rows of each table that moves are this user's."""
+    with rows(owner_url) as owner:
+        count_of = sql.SQL("select count(*) from {} where user_id = %s")
+        return {
+            table: sum(number for (number,) in owner.execute(count_of.format(sql.Identifier(table)), [user_id]))
+            for table in sorted(MOVED)
+        }
 
 
 def test_the_application_can_merge_but_not_write_the_books_of_a_merge(database_url: str) -> None:
@@ -280,7 +325,7 @@ def test_the_application_can_merge_but_not_write_the_books_of_a_merge(database_u
         "update settlements set charged = 0",
         "update ledger_transfers set amount = 1",
     )
-    with rows(database_url) as sql:
+    with rows(database_url) as application:
         for statement in statements:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                sql.execute(statement)
+                application.execute(statement)
