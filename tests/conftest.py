@@ -9,6 +9,7 @@ from hypothesis import settings
 pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.queue",
+    "tests.fixtures.large",
     "tests.fixtures.worker",
     "tests.fixtures.api",
     "tests.fixtures.receiver",
@@ -21,7 +22,8 @@ pytest_plugins = [
 for _name in [name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")]:
     del os.environ[_name]
 
-# Hypothesis draws the same examples in every run where it takes the machine for a CI (the variable CI is set), and tests
-# that draw until each outcome was met would then draw the same ones for ever. What is tried is the same everywhere.
+# Hypothesis draws the same examples in every run where it takes the machine for a CI (the variable CI is set), and
+# tests that draw until each outcome was met would then draw the same ones for ever. What is tried is the same
+# everywhere.
 settings.register_profile("tessera", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("tessera")
