@@ -154,22 +154,6 @@ PLANTED: dict[str, tuple[str, str, str]] = {
         "order by q.tag, q.id\n        limit planned.jobs",
         "order by q.id desc\n        limit planned.jobs",
     ),
-    "lone claim that is not idempotent": (
-        "claim_one",
-        "and j.claim_id = %(claim_id)s::uuid",
-        "and j.claim_id = %(worker_id)s::uuid",
-    ),
-    "lone claim that jumps the line": (
-        "claim_one",
-        "order by q.tag, q.id\n        limit 1\n        for update",
-        "order by q.id desc\n        limit 1\n        for update",
-    ),
-    "lone claim in the wrong lane": (
-        "claim_one",
-        "order by line.place - head.head_start + shift.lift + shift.back, line.place, head.tag, head.id",
-        "order by head.id desc",
-    ),
-    "lone claim for a full slot": ("claim_one", "when %(is_full)s::boolean then 'slot_full'", "when false then ''"),
     "take-over of what runs": ("take_over", "and j.phase = 'held' and", "and"),
     "cancel of somebody else's job": (
         "cancel",
@@ -240,6 +224,24 @@ FORGED: dict[str, tuple[str, str, str]] = {
 }
 """The same for the triggers that keep the books: function, text, what stands there instead."""
 
+LONE: dict[str, tuple[str, str, str]] = {
+    "lone claim that is not idempotent": ("claim_one", "and j.claim_id = claim and", "and j.claim_id = for_worker and"),
+    "lone claim that jumps the line": (
+        "claim_one",
+        "order by q.tag, q.id\n    limit 1\n    for update",
+        "order by q.id desc\n    limit 1\n    for update",
+    ),
+    "lone claim in the wrong lane": (
+        "claim_one",
+        "order by line.place - head.head_start + shift.lift + shift.back, line.place, head.tag, head.id",
+        "order by head.id desc",
+    ),
+    "lone claim for a full slot": ("claim_one", "when is_full then 'slot_full'", "when false then ''"),
+    "lone hold without its line": ("hold_tokens", "if one.daily > 0 then", "if one.daily > 1 then"),
+    "lone hold that takes nothing": ("hold_tokens", "held = b.held + one.cost,", "held = b.held,"),
+}
+"""The same for what goes step by step when it comes alone."""
+
 QUICK = ("complete without the fence", "heartbeat without the fence")
 SLOW = (
     "fail without the fence",
@@ -250,6 +252,7 @@ SLOW = (
     "claim that is not idempotent",
     "lone claim that is not idempotent",
     "lone claim for a full slot",
+    "lone hold without its line",
     "cancel of somebody else's job",
 )
 
@@ -270,11 +273,11 @@ def test_the_machine_finds_the_planted_bug(swept: type[QueueMachine], bug: str) 
         run_state_machine_as_test(planted, settings=budget(400, 40, random=False))
 
 
-@pytest.mark.parametrize("bug", FORGED)
-def test_the_machine_finds_the_forged_book(swept: type[QueueMachine], owner: Rows, bug: str) -> None:
-    name, text, instead = FORGED[bug]
+@pytest.mark.parametrize("bug", [*FORGED, *(pytest.param(bug, marks=marks(bug)) for bug in LONE)])
+def test_the_machine_finds_the_forged_function(swept: type[QueueMachine], owner: Rows, bug: str) -> None:
+    name, text, instead = (FORGED | LONE)[bug]
     [(whole,)] = owner.execute("select pg_get_functiondef(%s::regproc)", [name]).fetchall()
-    assert whole.count(text) == 1, "the trigger has changed: plant the bug anew"
+    assert whole.count(text) == 1, "the function has changed: plant the bug anew"
     forged = cast(type[QueueMachine], type("Forged", (swept,), {"told": Counter[str]()}))
     owner.execute(whole.replace(text, instead))
     try:
