@@ -72,9 +72,11 @@ def _webp_header(chunks: bytes) -> bytes:
     if chunks[:4] == b"VP8L":
         bits: int = struct.unpack_from("<I", chunks, 9)[0]
         width, height, flags = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, _WEBP_ALPHA * (bits >> 28 & 1)
-    else:
+    elif chunks[:4] == b"VP8 ":
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", chunks, 14))
         flags = 0
+    else:
+        raise Broken("The WebP does not begin with a picture.")
     if not width or not height:
         raise Broken("The WebP says that it has no pixels.")
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")

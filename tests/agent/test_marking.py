@@ -176,6 +176,17 @@ def test_a_packet_that_only_mentions_the_mark_or_brings_entities_is_none(tmp_pat
     assert _is_marked(path, "png")
 
 
+@pytest.mark.parametrize("at", [12, 15])
+def test_a_webp_that_has_lost_its_header_gets_none_from_what_is_no_picture(tmp_path: Path, at: int) -> None:
+    path = _made(tmp_path, "webp")
+    whole = bytearray(path.read_bytes())
+    assert whole[12:16] == b"VP8X"
+    whole[at : at + 1] = b"\0"
+    path.write_bytes(whole)
+    with pytest.raises(Broken, match="begin with a picture"):
+        mark(path, "image/webp", packet(_order(), MADE))
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_webp_of_no_size_is_broken(tmp_path: Path, side: int) -> None:
     path = tmp_path / "bare.webp"
