@@ -21,36 +21,37 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from control_plane import api, events, log
+from control_plane import api, log
 from control_plane.api import problems
 from control_plane.api.cors import Preflights
 from control_plane.api.document import document
 from control_plane.api.edge import Edge
 from control_plane.api.express import Express
 from control_plane.api.protocol import Protocol
-from control_plane.artifacts import Uploads
-from control_plane.conduct import Conduct
+from control_plane.conduct.judgement import Conduct
 from control_plane.context import Context
-from control_plane.courier import Courier
-from control_plane.credentials import Credentials
 from control_plane.database import Database
-from control_plane.disk import Disk
-from control_plane.dispatch import Dispatcher
-from control_plane.idempotency import Repetitions
-from control_plane.intake import Intake
-from control_plane.models import Catalogue
+from control_plane.events import tail
+from control_plane.files.artifacts import Uploads
+from control_plane.files.intake import Intake
+from control_plane.files.provenance import Notes
+from control_plane.media.thumbnails import Thumbnails
+from control_plane.money.rates import Reads
 from control_plane.notify import RESYNC
-from control_plane.provenance import Notes
-from control_plane.rates import Reads
-from control_plane.relay import Relay
-from control_plane.sandbox import Sandbox
+from control_plane.orders.idempotency import Repetitions
+from control_plane.orders.models import Catalogue
+from control_plane.people.credentials import Credentials
+from control_plane.queue.dispatch import Dispatcher
+from control_plane.queue.waiting import Lines
+from control_plane.sandbox.runner import Sandbox
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
-from control_plane.slots import LIVE_SECONDS
 from control_plane.store import open_store
+from control_plane.store.disk import Disk
 from control_plane.sweeper import Sweeper
-from control_plane.thumbnails import Thumbnails
-from control_plane.waiting import Lines
+from control_plane.webhooks.courier import Courier
+from control_plane.webhooks.relay import Relay
+from control_plane.workers.slots import LIVE_SECONDS
 
 STOP_SECONDS = 10
 """How long requests may still take when the process is asked to stop."""
@@ -78,7 +79,7 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
             context = _context(settings, database, conduct, tasks)
             await context.signing_keys.load(database)
             _listen(context)
-            await events.begin(database)
+            await tail.begin(database)
             await context.dispatcher.start()
             sweeper = Sweeper(database, context.store, context.signing_keys, settings)
             courier = Courier(context)

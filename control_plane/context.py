@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from control_plane.artifacts import Uploads
-from control_plane.conduct import Conduct
-from control_plane.credentials import Credentials
+from control_plane.conduct.judgement import Conduct
 from control_plane.database import Database
-from control_plane.disk import Disk
-from control_plane.dispatch import Dispatcher
-from control_plane.idempotency import Repetitions
-from control_plane.intake import Intake
-from control_plane.models import Catalogue
-from control_plane.provenance import Notes
-from control_plane.rates import Reads
+from control_plane.files.artifacts import Uploads
+from control_plane.files.intake import Intake
+from control_plane.files.provenance import Notes
+from control_plane.media.thumbnails import Thumbnails
+from control_plane.money.rates import Reads
+from control_plane.orders.idempotency import Repetitions
+from control_plane.orders.models import Catalogue
+from control_plane.people.credentials import Credentials
+from control_plane.queue.dispatch import Dispatcher
+from control_plane.queue.waiting import Lines
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.store import Store
-from control_plane.thumbnails import Thumbnails
-from control_plane.waiting import Lines
+from control_plane.store.disk import Disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

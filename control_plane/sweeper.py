@@ -18,10 +18,12 @@ import msgspec
 import psycopg
 import structlog
 
-from control_plane import discards, ledger, metrics
-from control_plane.artifacts import UPLOAD_SECONDS
+from control_plane import metrics
 from control_plane.database import Database, Query
 from control_plane.errors import TesseraError
+from control_plane.files import discards
+from control_plane.files.artifacts import UPLOAD_SECONDS
+from control_plane.money import ledger
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.store import Store

@@ -20,12 +20,11 @@ import structlog
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Meta
 
-from control_plane import artifacts, signing, thumbnails
+from control_plane import signing
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, operation
 from control_plane.api.presence import watched
-from control_plane.artifacts import Located
 from control_plane.errors import (
     Forbidden,
     Gone,
@@ -37,8 +36,11 @@ from control_plane.errors import (
     TooManyWaiting,
     Unavailable,
 )
+from control_plane.files import artifacts
+from control_plane.files.artifacts import Located
+from control_plane.media import thumbnails
+from control_plane.media.thumbnailing import SIDE_MAX
 from control_plane.store import Opened
-from control_plane.thumbnailing import SIDE_MAX
 from control_plane.wire import Request
 
 INDEX_MAX = 63

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from litestar.types import ASGIApp
 
-from control_plane import batches
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.jobs import IDEMPOTENCY_KEY, SUBMIT_PROBLEMS, SubmitQuery, idempotency_key, permitted
 from control_plane.api.operation import Call, Nothing, count_read, operation
 from control_plane.errors import NotFound
+from control_plane.jobs import batches
 from control_plane.wire.batch import BatchQuote, BatchRequest, BatchView
 
 

@@ -10,15 +10,17 @@ from litestar.types import ASGIApp
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-from control_plane import plans, pricing, users
 from control_plane.api import answers, guards
 from control_plane.api.artifacts import IF_NONE_MATCH, is_known
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.api.parameters import parameters
-from control_plane.eta import Runs, quantile
-from control_plane.models import Model
-from control_plane.plans import Plan, Standing
+from control_plane.money import plans
+from control_plane.money.plans import Plan, Standing
+from control_plane.orders import pricing
+from control_plane.orders.models import Model
+from control_plane.people import users
+from control_plane.queue.eta import Runs, quantile
 from control_plane.wire import Request
 from control_plane.wire.job import JobSpec
 from control_plane.wire.model import ModelList, ModelView, Price

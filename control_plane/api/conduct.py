@@ -8,10 +8,11 @@ from uuid import UUID
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane import audit, cursors, quarantine, reports, suspension
+from control_plane import audit, cursors
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
+from control_plane.conduct import quarantine, reports, suspension
 from control_plane.cursors import Cursor
 from control_plane.errors import AlreadyHandled, Invalid, NotFound, TooManyReports
 from control_plane.wire import Request

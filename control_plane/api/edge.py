@@ -16,10 +16,11 @@ from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from control_plane import metrics, rates
+from control_plane import metrics
 from control_plane.api import problems
 from control_plane.api.operation import Operation, declared
 from control_plane.errors import DeadlineExceeded
+from control_plane.money import rates
 
 ALL_ANSWERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 UNKNOWN_PATH = "unknown"

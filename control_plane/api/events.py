@@ -6,14 +6,14 @@ from typing import Any
 
 from litestar.types import ASGIApp
 
-from control_plane import streams
 from control_plane.api import answers, decoding, guards, sse
 from control_plane.api.guards import Follower, Guard, Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
 from control_plane.errors import NotFound, TesseraError, TooManyWaiting
-from control_plane.events import Position
-from control_plane.feed import Listener
-from control_plane.streams import Audience, Check
+from control_plane.events.feed import Listener
+from control_plane.events.tail import Position
+from control_plane.jobs import streams
+from control_plane.jobs.streams import Audience, Check
 from control_plane.wire import Request
 from control_plane.wire.event import EventNames
 

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from control_plane import jobs
 from control_plane.api import guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call
 from control_plane.errors import NotFound
-from control_plane.feed import Listener
+from control_plane.events.feed import Listener
+from control_plane.jobs import desk
 from control_plane.states import TERMINAL
 from control_plane.wire.job import JobView
 
@@ -55,10 +55,10 @@ async def followed(
 async def _look(call: Call[Person, Any, Any], job_id: UUID) -> JobView:
     """The job as it is now, whoever its user has become."""
     try:
-        return await jobs.view(call.context, call.who.user_id, job_id)
+        return await desk.view(call.context, call.who.user_id, job_id)
     except NotFound:
         who = await guards.anew(call.request, guards.SUBMIT, call.who)
         if who is None:
             raise
         call.who = who
-        return await jobs.view(call.context, call.who.user_id, job_id)
+        return await desk.view(call.context, call.who.user_id, job_id)

@@ -18,12 +18,13 @@ from uuid import UUID
 from litestar import Request
 from litestar.types import Scope as Connection
 
-from control_plane import admission, signup, users
 from control_plane.api import cors
 from control_plane.context import Context
-from control_plane.credentials import TOKEN_LENGTH_MAX, ApiKey, Scope, SpokenFor, WorkerIdentity, unauthorized
 from control_plane.errors import Forbidden, Suspended, Unauthorized, Unavailable
-from control_plane.users import Acting, Identity
+from control_plane.people import signup, users
+from control_plane.people.credentials import TOKEN_LENGTH_MAX, ApiKey, Scope, SpokenFor, WorkerIdentity, unauthorized
+from control_plane.people.users import Acting, Identity
+from control_plane.queue import admission
 
 ON_BEHALF_OF_HEADER = "Tessera-On-Behalf-Of"
 FORWARDING_HEADERS = (b"forwarded", b"x-forwarded-for", b"x-real-ip")

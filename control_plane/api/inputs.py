@@ -9,7 +9,7 @@ import structlog
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane import cursors, inputs
+from control_plane import cursors
 from control_plane.api import answers, forms, guards
 from control_plane.api.artifacts import IF_NONE_MATCH, IF_RANGE, RANGE, SignedQuery
 from control_plane.api.files import Sent
@@ -17,7 +17,6 @@ from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.api.worker import ATTEMPT, LEASE_TOKEN, fence
 from control_plane.context import Context
-from control_plane.credentials import WorkerIdentity
 from control_plane.cursors import Cursor
 from control_plane.errors import (
     DiskLow,
@@ -32,8 +31,10 @@ from control_plane.errors import (
     Suspended,
     TooManyWaiting,
 )
-from control_plane.inputs import Input
-from control_plane.intake import UPLOAD_SECONDS
+from control_plane.files import inputs
+from control_plane.files.inputs import Input
+from control_plane.files.intake import UPLOAD_SECONDS
+from control_plane.people.credentials import WorkerIdentity
 from control_plane.wire import Request
 from control_plane.wire.input import INPUT_BYTES_MAX, InputList, InputView
 

@@ -11,7 +11,6 @@ import msgspec
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane import jobs, listing, repeating, simulate
 from control_plane.api import answers, decoding, guards, prefer
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
@@ -34,9 +33,12 @@ from control_plane.errors import (
     TooManyWaiting,
     Unavailable,
 )
-from control_plane.jobs import Placed
-from control_plane.listing import Filters
-from control_plane.streams import WAIT_SECONDS_MAX
+from control_plane.jobs import desk, listing
+from control_plane.jobs.desk import Placed
+from control_plane.jobs.listing import Filters
+from control_plane.jobs.streams import WAIT_SECONDS_MAX
+from control_plane.orders import repeating
+from control_plane.sandbox import simulate
 from control_plane.wire import Request
 from control_plane.wire.job import JobKind, JobList, JobStatus, JobView, Name, SubmitRequest
 from control_plane.wire.model import Quote
@@ -129,8 +131,8 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     order = permitted(call.who, call.body)
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
-        return answers.json(await jobs.quote(call.context, call.who.user_id, order))
-    placed = await jobs.submit(call.context, call.who.user_id, order, key, by=call.who.key)
+        return answers.json(await desk.quote(call.context, call.who.user_id, order))
+    placed = await desk.submit(call.context, call.who.user_id, order, key, by=call.who.key)
     return await _placed(call, placed)
 
 
@@ -148,7 +150,7 @@ async def get_job(call: Call[Person, Nothing, JobQuery]) -> ASGIApp:
     wish = prefer.wait_seconds(call.request.scope)
     seconds = call.query.wait or wish
     if not seconds:
-        return answers.json(await jobs.view(call.context, call.who.user_id, call.path("job_id")))
+        return answers.json(await desk.view(call.context, call.who.user_id, call.path("job_id")))
     job = await prefer.until_over(call, call.path("job_id"), seconds)
     return answers.json(job, headers=prefer.applied(seconds) if wish == seconds else None)
 
@@ -179,7 +181,7 @@ async def cancel_job(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     One that has not started is `canceled` at once; a running one is `canceling` until its agent has stopped; a
     finished one stays what it is. Repeating this changes nothing.
     """
-    return answers.json(await jobs.cancel(call.context, call.who.user_id, call.path("job_id")))
+    return answers.json(await desk.cancel(call.context, call.who.user_id, call.path("job_id")))
 
 
 @operation(
@@ -200,12 +202,12 @@ async def repeat_job(call: Call[Person, RepeatRequest, SubmitQuery]) -> ASGIApp:
     `{"steps": 40}` takes more steps. The new job names the old one as `repeat_of`.
     """
     key, job_id, user_id = idempotency_key(call), call.path("job_id"), call.who.user_id
-    job = await jobs.view(call.context, user_id, job_id)
+    job = await desk.view(call.context, user_id, job_id)
     order = permitted(call.who, repeating.repeated(job, call.body))
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
-        return answers.json(await jobs.quote(call.context, user_id, order))
-    placed = await jobs.submit(call.context, user_id, order, key, repeat_of=job_id, by=call.who.key)
+        return answers.json(await desk.quote(call.context, user_id, order))
+    placed = await desk.submit(call.context, user_id, order, key, repeat_of=job_id, by=call.who.key)
     return await _placed(call, placed)
 
 
@@ -222,7 +224,7 @@ async def get_preview(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 
     404 while there is none.
     """
-    preview = await jobs.preview(call.context, call.who.user_id, call.path("job_id"))
+    preview = await desk.preview(call.context, call.who.user_id, call.path("job_id"))
     return answers.Answer(preview, media_type=image_type(preview))
 
 

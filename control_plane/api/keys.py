@@ -6,12 +6,13 @@ from litestar.types import ASGIApp
 from msgspec import convert
 from msgspec.structs import asdict
 
-from control_plane import audit, keys
+from control_plane import audit
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
-from control_plane.credentials import KeyListed, NewKey
 from control_plane.errors import Internal, Invalid, KeysMax, Merged, NotFound
+from control_plane.people import keys
+from control_plane.people.credentials import KeyListed, NewKey
 from control_plane.wire.key import KeyList, KeyMade, KeyRequest, KeyView, RotateRequest
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import psycopg
 from litestar.types import ASGIApp
 
-from control_plane import jobs
 from control_plane.api import answers, guards, openai_answers, openai_errors, openai_orders
 from control_plane.api.answers import Answer
 from control_plane.api.decoding import Disconnected
@@ -31,8 +30,9 @@ from control_plane.api.operation import Call, Nothing, operation
 from control_plane.api.presence import watched
 from control_plane.context import Context
 from control_plane.errors import Gone, InputsFull, NoSuchModel, TooManyWaiting, Unavailable
-from control_plane.feed import Listener
-from control_plane.intake import UPLOAD_SECONDS
+from control_plane.events.feed import Listener
+from control_plane.files.intake import UPLOAD_SECONDS
+from control_plane.jobs import desk
 from control_plane.states import TERMINAL
 from control_plane.wire.input import INPUT_BYTES_MAX
 from control_plane.wire.job import JobView, SubmitRequest
@@ -127,7 +127,7 @@ async def _made(call: Call[Person, Any, Nothing], order: SubmitRequest, key: str
     """Places the order, and answers with what becomes of it."""
     context, permit = call.context, permitted(call.who, order)
     with context.dispatcher.feed.held(call.who.user_id):  # refused before anything is ordered
-        placed = await jobs.submit(context, call.who.user_id, permit, key, by=call.who.key)
+        placed = await desk.submit(context, call.who.user_id, permit, key, by=call.who.key)
         call.request.scope["state"]["rate"] = placed.rate
         if call.body.stream:
             return Stream(call, placed.job, stays=key is not None)

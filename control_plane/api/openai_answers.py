@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from control_plane import artifacts, jobs
 from control_plane.api import openai_errors
 from control_plane.api.guards import Person
 from control_plane.api.openai_errors import Told
 from control_plane.api.operation import Call
 from control_plane.context import Context
+from control_plane.files import artifacts
+from control_plane.jobs import desk
 from control_plane.states import TERMINAL
 from control_plane.wire.job import ArtifactView, JobView
 from control_plane.wire.openai import Image, ImageUsage, ResponseFormat, TokenDetails
@@ -30,7 +31,7 @@ _ENDED: dict[str, Told] = {
 async def leave(call: Call[Person, Any, Any], job: JobView, *, stays: bool) -> None:
     """Nobody waits any more: what has not started is taken out of the line, unless somebody may come back for it."""
     if not stays and job.status == "queued":
-        await jobs.cancel(call.context, call.who.user_id, job.id)
+        await desk.cancel(call.context, call.who.user_id, job.id)
 
 
 def ended(job: JobView, *, stays: bool) -> tuple[Told, str] | None:

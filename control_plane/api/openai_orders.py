@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import structs
 
 from control_plane.api import decoding
-from control_plane.models import Model
+from control_plane.orders.models import Model
 from control_plane.wire.job import SIDE_MAX, SIDE_MIN, SubmitRequest
 from control_plane.wire.openai import EditRequest, ImageRequest, Quality
 from control_plane.wire.problem import Fault

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from control_plane.api.document import Json, components
-from control_plane.models import Model
+from control_plane.orders.models import Model
 from control_plane.wire.job import SIDE_MAX, SIDE_MIN, SubmitRequest
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -8,13 +8,13 @@ from uuid import UUID
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane import invites, linking, users
 from control_plane.api import answers, guards
 from control_plane.api.guards import Comer, Person
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.context import Context
 from control_plane.errors import LastIdentity, Merged, Suspended, TooManyTries, Unlinked
-from control_plane.twins import twin
+from control_plane.people import invites, linking, users
+from control_plane.people.twins import twin
 from control_plane.wire import Request
 from control_plane.wire.linking import InviteRequest, LinkCode, LinkRequest
 from control_plane.wire.user import Preferences, UserView

@@ -11,13 +11,13 @@ from uuid import UUID
 
 from litestar.types import Scope
 
-from control_plane import streams
 from control_plane.api import guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, extend_deadline
 from control_plane.api.presence import watched
-from control_plane.feed import Listener
-from control_plane.streams import WAIT_SECONDS_MAX
+from control_plane.events.feed import Listener
+from control_plane.jobs import streams
+from control_plane.jobs.streams import WAIT_SECONDS_MAX
 from control_plane.wire.job import JobView
 
 PREFER = Header(

@@ -15,8 +15,8 @@ from litestar.types import Receive, Scope, Send
 from control_plane.api.operation import extend_deadline
 from control_plane.api.presence import watched
 from control_plane.context import Context
-from control_plane.feed import Listener
-from control_plane.streams import Frame
+from control_plane.events.feed import Listener
+from control_plane.jobs.streams import Frame
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 1_000

@@ -7,12 +7,12 @@ from typing import Annotated
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane import deliveries, webhooks
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.cursors import Cursor
 from control_plane.errors import Merged, NotFound, TooManyWebhooks, WebhookDisabled
+from control_plane.webhooks import deliveries, endpoints
 from control_plane.wire import Request
 from control_plane.wire.webhook import (
     DeliveryList,
@@ -57,7 +57,7 @@ async def create_webhook(call: Call[Person, WebhookRequest, Nothing]) -> ASGIApp
     hear no more; after five days without a success a webhook is disabled.
     """
     context = call.context
-    made = await webhooks.create(context.database, call.who.user_id, call.body, context.settings.webhook_networks)
+    made = await endpoints.create(context.database, call.who.user_id, call.body, context.settings.webhook_networks)
     headers = {"Location": f"{context.settings.base_url}/api/v1/webhooks/{made.webhook.id}"}
     return answers.json(made, status=201, headers=headers)
 
@@ -65,7 +65,7 @@ async def create_webhook(call: Call[Person, WebhookRequest, Nothing]) -> ASGIApp
 @operation("GET", "/api/v1/webhooks", guard=guards.READ, answers={200: WebhookList}, tag="Webhooks")
 async def list_webhooks(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """List your webhooks, the oldest first."""
-    return answers.json(await webhooks.listed(call.context.database, call.who.user_id))
+    return answers.json(await endpoints.listed(call.context.database, call.who.user_id))
 
 
 @operation(
@@ -78,7 +78,7 @@ async def list_webhooks(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 )
 async def get_webhook(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Look at a webhook."""
-    return answers.json(await webhooks.view(call.context.database, call.who.user_id, call.path("webhook_id")))
+    return answers.json(await endpoints.view(call.context.database, call.who.user_id, call.path("webhook_id")))
 
 
 @operation(
@@ -97,7 +97,7 @@ async def change_webhook(call: Call[Person, WebhookChange, Nothing]) -> ASGIApp:
     """
     context = call.context
     allowed = context.settings.webhook_networks
-    found = await webhooks.change(context.database, call.who.user_id, call.path("webhook_id"), call.body, allowed)
+    found = await endpoints.change(context.database, call.who.user_id, call.path("webhook_id"), call.body, allowed)
     return answers.json(found)
 
 
@@ -111,7 +111,7 @@ async def change_webhook(call: Call[Person, WebhookChange, Nothing]) -> ASGIApp:
 )
 async def delete_webhook(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Delete a webhook with its secrets, its log and what is on its way."""
-    await webhooks.remove(call.context.database, call.who.user_id, call.path("webhook_id"))
+    await endpoints.remove(call.context.database, call.who.user_id, call.path("webhook_id"))
     return answers.nothing()
 
 
@@ -128,7 +128,7 @@ async def rotate_webhook_secret(call: Call[Person, Nothing, Nothing]) -> ASGIApp
 
     For 24 hours messages carry a signature by each, so receivers can change over one by one.
     """
-    return answers.json(await webhooks.rotate(call.context.database, call.who.user_id, call.path("webhook_id")))
+    return answers.json(await endpoints.rotate(call.context.database, call.who.user_id, call.path("webhook_id")))
 
 
 @operation(

@@ -14,12 +14,9 @@ import msgspec
 import structlog
 from litestar.types import ASGIApp
 
-from control_plane import workers
 from control_plane.api import answers, decoding, guards
 from control_plane.api.operation import Call, Header, Nothing, operation
 from control_plane.api.presence import watched
-from control_plane.artifacts import UPLOAD_SECONDS, Upload
-from control_plane.credentials import WorkerIdentity
 from control_plane.errors import (
     ArtifactMismatch,
     ArtifactsMissing,
@@ -33,8 +30,10 @@ from control_plane.errors import (
     UnsupportedMediaType,
     VersionTooOld,
 )
-from control_plane.heartbeats import intervals
-from control_plane.queue import Fence
+from control_plane.files.artifacts import UPLOAD_SECONDS, Upload
+from control_plane.people.credentials import WorkerIdentity
+from control_plane.queue.heartbeats import intervals
+from control_plane.queue.statements import Fence
 from control_plane.settings import Settings
 from control_plane.wire import PROTOCOL_VERSION
 from control_plane.wire.worker import (
@@ -56,6 +55,7 @@ from control_plane.wire.worker import (
     Reported,
     Uploaded,
 )
+from control_plane.workers import roster
 
 PROTOCOL_MIN = 1
 """The oldest protocol that is still served."""
@@ -94,7 +94,7 @@ async def enroll(call: Call[None, EnrollRequest, Nothing]) -> ASGIApp:
 
     The same token with the same hash is answered again while the token lives; any other second use is refused.
     """
-    worker = await workers.enroll(call.context.database, call.body)
+    worker = await roster.enroll(call.context.database, call.body)
     return answers.json(_enrolled(worker.id, worker.name, call.context.settings))
 
 

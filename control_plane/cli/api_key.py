@@ -84,7 +84,8 @@ def add(commands: Any) -> None:
 
 
 async def _create(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, credentials, keys, origins
+    from control_plane import audit
+    from control_plane.people import credentials, keys, origins
 
     scopes = arguments.scope or ["read", "submit"]
     _check(arguments, scopes)
@@ -114,7 +115,7 @@ async def _create(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import credentials
+    from control_plane.people import credentials
 
     user = await find(database, arguments.user) if arguments.user else None
     found = await credentials.list_keys(database, user.id if user else None)
@@ -144,7 +145,8 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _rotate(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, credentials, keys
+    from control_plane import audit
+    from control_plane.people import credentials, keys
 
     key_id = credentials.key_id_of(arguments.key) or arguments.key
     rotated = await keys.rotate(database, key_id, arguments.overlap * 3_600, audit.OPERATOR)
@@ -159,7 +161,8 @@ async def _rotate(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, credentials
+    from control_plane import audit
+    from control_plane.people import credentials
 
     key_id = credentials.key_id_of(arguments.key) or arguments.key
     await credentials.revoke_key(database, key_id, audit.OPERATOR)
@@ -173,7 +176,7 @@ async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
 
 async def _models(database: Database, wanted: list[str] | None) -> list[str] | None:
     """Those that a key is bound to, if it is; each of them is offered here."""
-    from control_plane.models import LIST
+    from control_plane.orders.models import LIST
 
     known = sorted({model.name for model in await database.many(LIST, {"live_seconds": 0.0})})
     for name in wanted or ():

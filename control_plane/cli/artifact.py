@@ -35,14 +35,16 @@ def add(commands: Any) -> None:
 
 
 async def _quarantine(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, quarantine
+    from control_plane import audit
+    from control_plane.conduct import quarantine
 
     await quarantine.quarantine(database, arguments.job, arguments.index, audit.OPERATOR, arguments.reason)
     return _done(arguments, quarantined=True)
 
 
 async def _restore(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, quarantine
+    from control_plane import audit
+    from control_plane.conduct import quarantine
 
     await quarantine.restore(database, arguments.job, arguments.index, audit.OPERATOR)
     return _done(arguments, quarantined=False)

@@ -123,7 +123,7 @@ def _files(chosen: Settings) -> tuple[list[str], list[str]]:
 
 
 def _policy(chosen: Settings) -> list[str]:
-    from control_plane import policy
+    from control_plane.conduct import policy
     from control_plane.settings import ConfigurationError
 
     try:
@@ -135,7 +135,7 @@ def _policy(chosen: Settings) -> list[str]:
 
 def _sandbox(chosen: Settings) -> list[str]:
     """What test keys will miss here; the service does without."""
-    from control_plane import drawing
+    from control_plane.sandbox import drawing
 
     lacking = drawing.missing() if chosen.sandbox else []
     if not lacking:

@@ -27,8 +27,8 @@ async def ensure_admin_key(database: Database, data_dir: Path) -> str | None:
 
 
 async def _opens(database: Database, key: str) -> bool:
-    from control_plane.credentials import Credentials
     from control_plane.errors import Unauthorized
+    from control_plane.people.credentials import Credentials
 
     try:
         await Credentials(database).api_key(key)
@@ -38,8 +38,8 @@ async def _opens(database: Database, key: str) -> bool:
 
 
 async def _make(database: Database) -> str:
-    from control_plane import credentials, users
     from control_plane.errors import NotFound
+    from control_plane.people import credentials, users
 
     try:
         user_id = (await users.find(database, ADMIN)).id

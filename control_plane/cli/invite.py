@@ -11,7 +11,7 @@ from control_plane.cli.parsing import command, noun, unknown
 
 if TYPE_CHECKING:
     from control_plane.database import Database
-    from control_plane.invites import Invite
+    from control_plane.people.invites import Invite
 
 
 def add(commands: Any) -> None:
@@ -38,7 +38,8 @@ def add(commands: Any) -> None:
 
 
 async def _create(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import invites, plans
+    from control_plane.money import plans
+    from control_plane.people import invites
 
     names = [plan.name for plan in await database.many(plans.LIST)]
     if arguments.plan is not None and arguments.plan not in names:
@@ -55,7 +56,7 @@ async def _create(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import invites
+    from control_plane.people import invites
 
     found = await invites.list_all(database)
     if arguments.json:
@@ -82,7 +83,7 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import invites
+    from control_plane.people import invites
 
     await invites.revoke(database, arguments.invite)
     if arguments.json:

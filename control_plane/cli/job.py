@@ -100,10 +100,11 @@ async def _show(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _cancel(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, queue
+    from control_plane import audit
+    from control_plane.queue import statements
 
     job = await _find(database, arguments.job)
-    canceled = await queue.cancel(database, job.user_id, job.id)
+    canceled = await statements.cancel(database, job.user_id, job.id)
     if canceled is not None:
         await audit.record(database, audit.OPERATOR, "cancel", ("job", job.id))
     if canceled is not None and canceled.worker_id is not None:

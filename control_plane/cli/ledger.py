@@ -12,7 +12,7 @@ from control_plane.cli.user import find
 
 if TYPE_CHECKING:
     from control_plane.database import Database
-    from control_plane.ledger import Line
+    from control_plane.money.ledger import Line
 
 LINES_DEFAULT = 50
 LINES_MAX = 1_000
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
 
 
 async def _show(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import ledger
+    from control_plane.money import ledger
 
     user = await find(database, arguments.user)
     lines = await ledger.page(database, user.id, before=arguments.before, most=arguments.limit)
@@ -74,7 +74,7 @@ async def _show(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _check(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import ledger
+    from control_plane.money import ledger
 
     found = await ledger.violations(database)
     if arguments.json:
@@ -88,7 +88,7 @@ async def _check(arguments: argparse.Namespace, database: Database) -> int:
 
 
 def _fields(line: Line) -> dict[str, object]:
-    from control_plane import ledger
+    from control_plane.money import ledger
 
     return {**printing.fields(line), "signed": ledger.signed(line), "sentence": ledger.in_words(line)}
 

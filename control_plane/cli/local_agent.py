@@ -64,9 +64,9 @@ async def enroll(database: Database, folder: Path, url: str, name: str) -> None:
     from agent.client import NoAnswer, Problem
     from agent.credential import save
     from agent.enrolment import enroll
-    from control_plane import workers
+    from control_plane.workers import roster
 
-    token = await workers.create_token(database, name)
+    token = await roster.create_token(database, name)
     try:
         credential = await enroll(url, token, name)
     except (NoAnswer, Problem) as error:
@@ -93,9 +93,9 @@ async def _standing(database: Database, folder: Path, url: str) -> str:
 
 
 async def _worker_standing(database: Database, worker_id: UUID) -> str:
-    from control_plane import workers
+    from control_plane.workers import roster
 
-    for listed in await workers.list_all(database, 1.0, with_revoked=True):
+    for listed in await roster.list_all(database, 1.0, with_revoked=True):
         if listed.worker.id == worker_id:
             if listed.worker.revoked_at:
                 return "revoked"

@@ -11,7 +11,7 @@ from control_plane.cli.parsing import EX_USAGE, CommandError, command, noun, unk
 
 if TYPE_CHECKING:
     from control_plane.database import Database
-    from control_plane.plans import Change, Plan
+    from control_plane.money.plans import Change, Plan
 
 
 def add(commands: Any) -> None:
@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import plans
+    from control_plane.money import plans
 
     found = await database.many(plans.LIST)
     if arguments.json:
@@ -66,7 +66,8 @@ def _row(plan: Plan) -> tuple[object, ...]:
 
 
 async def _set(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, plans
+    from control_plane import audit
+    from control_plane.money import plans
 
     wanted = _wanted(arguments.settings, plans.COLUMNS)
     names = [plan.name for plan in await database.many(plans.LIST)]

@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import reports
+    from control_plane.conduct import reports
 
     state = None if arguments.state == "all" else arguments.state
     found, _ = await reports.page(database, state=state, before=None, limit=reports.PAGE_MAX)
@@ -68,7 +68,8 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _uphold(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, reports
+    from control_plane import audit
+    from control_plane.conduct import reports
 
     decided = await reports.uphold(database, arguments.report, audit.OPERATOR)
     files = f"{len(decided.quarantined)} file{'s' * (len(decided.quarantined) != 1)}"
@@ -76,7 +77,8 @@ async def _uphold(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _dismiss(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, reports
+    from control_plane import audit
+    from control_plane.conduct import reports
 
     return _done(arguments, await reports.dismiss(database, arguments.report, audit.OPERATOR), "Dismissed.")
 

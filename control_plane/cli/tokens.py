@@ -54,8 +54,10 @@ def add(verbs: Any) -> None:
 
 
 async def _plan(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, plans, users
+    from control_plane import audit
     from control_plane.cli.user import find
+    from control_plane.money import plans
+    from control_plane.people import users
 
     names = [plan.name for plan in await database.many(plans.LIST)]
     if arguments.plan not in names:
@@ -75,13 +77,13 @@ async def _plan(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _grant(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import ledger
+    from control_plane.money import ledger
 
     return await _moved(arguments, database, ledger.grant)
 
 
 async def _adjust(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import ledger
+    from control_plane.money import ledger
 
     return await _moved(arguments, database, ledger.adjust)
 

@@ -45,7 +45,9 @@ def add(commands: Any) -> None:
 
 
 async def _create(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, plans, users
+    from control_plane import audit
+    from control_plane.money import plans
+    from control_plane.people import users
 
     names = [plan.name for plan in await database.many(plans.LIST)]
     if arguments.plan not in names:
@@ -59,7 +61,7 @@ async def _create(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import users
+    from control_plane.people import users
 
     found = await users.list_all(database)
     if arguments.json:
@@ -74,7 +76,8 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _suspend(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, suspension
+    from control_plane import audit
+    from control_plane.conduct import suspension
 
     user = await find(database, arguments.user)
     await suspension.suspend(database, user.id, audit.OPERATOR, arguments.reason)
@@ -94,7 +97,8 @@ async def _suspend(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _restore(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, suspension
+    from control_plane import audit
+    from control_plane.conduct import suspension
 
     user = await find(database, arguments.user)
     await suspension.restore(database, user.id, audit.OPERATOR)
@@ -108,8 +112,8 @@ async def _restore(arguments: argparse.Namespace, database: Database) -> int:
 
 async def find(database: Database, word: str) -> UserView:
     """The account of this name or id; what is misspelt is told with what is like it."""
-    from control_plane import users
     from control_plane.errors import NotFound
+    from control_plane.people import users
 
     try:
         return await users.find(database, word)

@@ -38,10 +38,10 @@ def add(commands: Any) -> None:
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import webhooks
+    from control_plane.webhooks import endpoints
 
     user = await find(database, arguments.user)
-    found = (await webhooks.listed(database, user.id)).data
+    found = (await endpoints.listed(database, user.id)).data
     if arguments.json:
         printing.as_json(found)
         return 0
@@ -65,7 +65,7 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _deliveries(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import deliveries
+    from control_plane.webhooks import deliveries
 
     user = await find(database, arguments.user)
     most = max(1, min(arguments.limit, deliveries.PAGE_MAX))
@@ -95,7 +95,7 @@ async def _deliveries(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _redeliver(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import deliveries
+    from control_plane.webhooks import deliveries
 
     user = await find(database, arguments.user)
     found = await deliveries.redeliver(database, user.id, arguments.webhook, arguments.delivery)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from control_plane import bound, eta
-from control_plane.bound import Rivals
 from control_plane.database import Query
-from control_plane.waiting import Lines, Queued, explain
+from control_plane.queue import bound, eta
+from control_plane.queue.bound import Rivals
+from control_plane.queue.waiting import Lines, Queued, explain
 from control_plane.wire.job import Waiting
 
 if TYPE_CHECKING:

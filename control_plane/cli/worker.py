@@ -11,7 +11,7 @@ from control_plane.cli.parsing import EX_USAGE, CommandError, command, noun, unk
 
 if TYPE_CHECKING:
     from control_plane.database import Database
-    from control_plane.workers import Listed, Worker
+    from control_plane.workers.roster import Listed, Worker
 
 
 def add(commands: Any) -> None:
@@ -41,10 +41,11 @@ def add(commands: Any) -> None:
 
 
 async def _enroll_token(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, workers
+    from control_plane import audit
+    from control_plane.workers import roster
 
     chosen = (arguments.name, arguments.trust, arguments.hours)
-    token = await workers.create_token(database, *chosen, audit.OPERATOR)
+    token = await roster.create_token(database, *chosen, audit.OPERATOR)
     url = premises.address(settings().data_dir) or settings().base_url
     if arguments.json:
         printing.as_json({"token": token, "url": url})
@@ -82,19 +83,21 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _drain(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, workers
+    from control_plane import audit
+    from control_plane.workers import roster
 
     worker = await _find(database, arguments.worker)
-    await workers.drain(database, worker.id, audit.OPERATOR)
+    await roster.drain(database, worker.id, audit.OPERATOR)
     await hint(database, "worker", worker.id)
     return _done(arguments, worker, "draining", f"{worker.name} finishes what it holds and takes no more.")
 
 
 async def _resume(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, workers
+    from control_plane import audit
+    from control_plane.workers import roster
 
     worker = await _find(database, arguments.worker)
-    await workers.resume(database, worker.id, audit.OPERATOR)
+    await roster.resume(database, worker.id, audit.OPERATOR)
     await hint(database, "worker", worker.id)
     sentence = (
         f"{worker.name} may take work again. If its agent ended with the drain, start it there: tessera-agent run"
@@ -103,10 +106,11 @@ async def _resume(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _revoke(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane import audit, workers
+    from control_plane import audit
+    from control_plane.workers import roster
 
     worker = await _find(database, arguments.worker)
-    ended = await workers.revoke(database, worker.id, audit.OPERATOR)
+    ended = await roster.revoke(database, worker.id, audit.OPERATOR)
     await hint(database, "credential", worker.id)
     await hint(database, "worker", worker.id)
     for job in ended:
@@ -125,9 +129,9 @@ def _done(arguments: argparse.Namespace, worker: Worker, now: str, sentence: str
 
 async def known(database: Database, *, with_revoked: bool = False) -> list[Listed]:
     """Every worker with its slots."""
-    from control_plane import workers
+    from control_plane.workers import roster
 
-    return await workers.list_all(database, settings().lease_seconds, with_revoked=with_revoked)
+    return await roster.list_all(database, settings().lease_seconds, with_revoked=with_revoked)
 
 
 def condition(listed: Listed) -> str:
@@ -143,11 +147,11 @@ def condition(listed: Listed) -> str:
 
 
 async def _find(database: Database, word: str) -> Worker:
-    from control_plane import workers
     from control_plane.errors import NotFound
+    from control_plane.workers import roster
 
     try:
-        return await workers.find(database, word)
+        return await roster.find(database, word)
     except NotFound as error:
         names = [listed.worker.name for listed in await known(database)]
         if word in names:

@@ -1,7 +1,7 @@
 -- Pictures that orders start from: uploaded by their user, or a result of the user's own. Each is kept for a day, and
 -- longer for as long as a job needs it.
 
--- What was received is not what is kept (see `control_plane/normalise.py`), so there are two hashes. `job_id` and `index`
+-- What was received is not what is kept (see `control_plane/media/normalise.py`), so there are two hashes. `job_id` and `index`
 -- say of which result it was made. No foreign key leads to jobs, which would look twice at each change of one.
 create table inputs (
     id uuid primary key,

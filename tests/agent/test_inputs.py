@@ -19,7 +19,7 @@ from agent.agent import Agent
 from agent.client import connect
 from agent.engine.testcard import Testcard
 from agent.settings import Settings
-from control_plane import workers
+from control_plane.workers import roster
 from tests.fixtures.api import eventually
 from tests.fixtures.pictures import decoded, drawn, encoded
 from tests.fixtures.proxy import proxy
@@ -193,7 +193,7 @@ async def test_an_agent_that_is_killed_while_it_fetches_a_picture_loses_the_job_
     async with serving(database_url, tmp_path / "plane", **short) as service:
         view = await uploaded(service, NOISE)
         async with proxy(service.url, b"/inputs/0", 60_000, stalls=True) as way:
-            token = await workers.create_token(service.context.database, "doomed")
+            token = await roster.create_token(service.context.database, "doomed")
             doomed = await _agent(way.url, token, tmp_path / "doomed")
             job_id = await service.order(input_image=view["id"])
             async with asyncio.timeout(30):

@@ -19,8 +19,8 @@ from agent.engine.cleaning import Broken, clean
 from agent.engine.comfyui.looks import Memory, Ugly, glimpse, judge
 from agent.engine.marking import mark
 from agent.engine.packet import MADE_BY_AI, packet
-from control_plane.marking import is_marked
-from control_plane.probe import media
+from control_plane.media.marking import is_marked
+from control_plane.media.probe import media
 from control_plane.wire.job import JobSpec
 from control_plane.wire.provenance import ModelFile, Provenance
 

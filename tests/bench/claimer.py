@@ -15,9 +15,9 @@ import sys
 import time
 import uuid
 
-from control_plane import queue
 from control_plane.database import Database
-from control_plane.queue import ClaimRow, LaneHint, Place
+from control_plane.queue import statements
+from control_plane.queue.statements import ClaimRow, LaneHint, Place
 
 OFFER_SECONDS = 3_600.0
 FRONT = float("-inf")
@@ -82,7 +82,7 @@ class Claimer:
     async def claim(self, batch: int) -> list[ClaimRow]:
         places = [self._place() for _ in range(batch)]
         hint = LaneHint(lane_id=self._lane_id, bound=self.bound if self.bounded else FRONT, tag_offset=0.0)
-        rows = await queue.claim(self._database, places, [hint], 0.0, OFFER_SECONDS)
+        rows = await statements.claim(self._database, places, [hint], 0.0, OFFER_SECONDS)
         got = [row for row in rows if row.job_id is not None]
         self.bound = max([self.bound, *(row.head_tag for row in got if row.head_tag is not None)])
         return got

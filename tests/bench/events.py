@@ -15,8 +15,8 @@ import aiohttp
 import psycopg
 
 from control_plane import embedded
-from control_plane.events import Position
-from control_plane.feed import HELD_MAX
+from control_plane.events.feed import HELD_MAX
+from control_plane.events.tail import Position
 from tests.bench import fill, machine, service
 from tests.bench.report import Row, percentile, within
 from tests.bench.scratch import TUNING, Scratch

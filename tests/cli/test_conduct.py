@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from control_plane import embedded, policy, reports
+from control_plane import embedded
+from control_plane.conduct import policy, reports
 from control_plane.database import Database
 from tests.fixtures.operator import Say, Tell, name, on_database, submit
 

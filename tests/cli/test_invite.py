@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from control_plane import codes, embedded
+from control_plane import embedded
 from control_plane.cli import main
+from control_plane.people import codes
 
 Say = Callable[..., str]
 

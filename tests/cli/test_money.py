@@ -7,9 +7,10 @@ from uuid import UUID
 
 import psycopg
 
-from control_plane import embedded, queue
-from control_plane.credentials import Credentials
+from control_plane import embedded
 from control_plane.database import Database
+from control_plane.people.credentials import Credentials
+from control_plane.queue import statements
 from tests.fixtures.operator import Say, Tell, name, on_database, submit
 
 
@@ -81,7 +82,7 @@ def test_every_token_is_explained(say: Say, tell: Tell, data_dir: Path) -> None:
     assert "Nothing new can be ordered" in told
     assert tell("user", "adjust", ada, "+10", "--reason", "paid")["purchased"] == 0
     job_id = submit(data_dir, made["id"])
-    on_database(data_dir, lambda database: queue.cancel(database, UUID(made["id"]), job_id))
+    on_database(data_dir, lambda database: statements.cancel(database, UUID(made["id"]), job_id))
     lines = tell("ledger", "show", ada)
     assert [(line["signed"], line["purchased"], line["held"], line["daily"]) for line in lines] == [
         (1, 0, 0, 0),

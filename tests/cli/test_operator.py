@@ -11,16 +11,18 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from control_plane import admission, embedded, queue, workers
-from control_plane.admission import Order
+from control_plane import embedded
 from control_plane.database import Database
+from control_plane.queue import admission, statements
+from control_plane.queue.admission import Order
 from control_plane.wire.worker import EnrollRequest
+from control_plane.workers import roster
 from tests.fixtures.operator import SPEC, Say, Tell, name, on_database, submit
 
 
 def enroll(data_dir: Path, token: str) -> None:
     request = EnrollRequest(token=token, secret_sha256=uuid.uuid4().hex * 2, name="unnamed")
-    on_database(data_dir, lambda database: workers.enroll(database, request))
+    on_database(data_dir, lambda database: roster.enroll(database, request))
 
 
 def test_an_account_is_created_listed_suspended_and_restored(say: Say, tell: Tell) -> None:
@@ -151,7 +153,7 @@ def test_what_a_person_typed_is_never_shown(say: Say, tell: Tell, data_dir: Path
 
 def test_an_expired_order_says_why_it_ended(say: Say, tell: Tell, data_dir: Path) -> None:
     job_id = submit(data_dir, tell("user", "create", name())["id"], max_wait=0)
-    assert len(on_database(data_dir, queue.expire)) == 1
+    assert len(on_database(data_dir, statements.expire)) == 1
     assert say("job", "why", job_id) == ("It expired: max_wait. The job did not start within its max_wait.\n")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from control_plane import deliveries, webhooks
 from control_plane.database import Database
+from control_plane.webhooks import deliveries, endpoints
 from control_plane.wire.webhook import WebhookRequest
 from tests.fixtures.operator import Say, Tell, name, on_database
 
@@ -19,7 +19,7 @@ def test_an_operator_sees_what_became_of_messages_and_sends_one_once_more(data_d
     assert "has no webhook" in say("webhook", "list", ada)
 
     async def message(database: Database) -> tuple[UUID, str]:
-        made = await webhooks.create(database, user_id, WebhookRequest(url=URL), ())
+        made = await endpoints.create(database, user_id, WebhookRequest(url=URL), ())
         return made.webhook.id, made.secret
 
     webhook_id, secret = on_database(data_dir, message)

@@ -28,9 +28,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from control_plane import api, credentials, users
+from control_plane import api
 from control_plane.api import guards
-from control_plane.credentials import SCOPES
+from control_plane.people import credentials, users
+from control_plane.people.credentials import SCOPES
 from tests.fixtures.api import Plane
 from tests.fixtures.worker import Hands, enrolled, picture, serving
 

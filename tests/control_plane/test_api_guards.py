@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from control_plane import credentials
 from control_plane.api.guards import client_address
+from control_plane.people import credentials
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.worker import serving
 

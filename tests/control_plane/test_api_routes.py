@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from control_plane import api, deliveries, webhooks
+from control_plane import api
 from control_plane.api import guards, openai_errors
 from control_plane.api.document import plain_path
 from control_plane.api.operation import Nothing, Operation, declared
 from control_plane.app import create_app
 from control_plane.settings import Settings
+from control_plane.webhooks import deliveries, endpoints
 from control_plane.wire.webhook import WebhookRequest
 from tests.fixtures.api import API, Plane
 from tests.fixtures.uploads import uploaded
@@ -38,7 +39,7 @@ async def _done(service: Service) -> str:
 
 async def _webhook(service: Service) -> str:
     wanted = WebhookRequest(url="https://receiver.invalid/hook")
-    return str((await webhooks.create(service.context.database, service.user_id, wanted, ())).webhook.id)
+    return str((await endpoints.create(service.context.database, service.user_id, wanted, ())).webhook.id)
 
 
 async def _delivery(service: Service) -> str:
@@ -88,7 +89,8 @@ FENCED = {
     "collect_artifact",
     "complete_attempt",
     "fail_attempt",
-    "release_attempt", "fetch_input",
+    "release_attempt",
+    "fetch_input",
 }
 """Operations of a worker on a lease; `test_api_worker.py` tries each with the lease of another worker."""
 
@@ -195,7 +197,9 @@ async def test_a_list_has_only_ones_own_jobs(control_plane: Plane) -> None:
 
 def _filled(op: Operation, job_id: str) -> str:
     job_id, _, within = job_id.partition("/")
-    ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id", "batch_id", "input_id"), job_id) | {"delivery_id": within or job_id}
+    ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id", "batch_id", "input_id"), job_id) | {
+        "delivery_id": within or job_id
+    }
     named = {"slug": "invalid", "provider": "telegram", "model": "testcard", "key_id": "0" * 12}
     values = {**ids, **named, "number": "1", "attempt": "1", "index": "0"}
     return plain_path(op.path).format(**values)

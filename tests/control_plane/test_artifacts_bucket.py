@@ -21,7 +21,8 @@ from agent.client import Client, Problem, connect
 from agent.engine import Offer, Output, Preview
 from agent.settings import Settings
 from agent.transfer import Uploads
-from control_plane import audit, quarantine
+from control_plane import audit
+from control_plane.conduct import quarantine
 from control_plane.store.objects import ADDRESS_SECONDS
 from control_plane.sweeper import Sweeper
 from control_plane.wire.job import JobSpec, JobView, Progress

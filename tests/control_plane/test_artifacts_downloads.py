@@ -11,8 +11,8 @@ from uuid import uuid4
 import av
 import pytest
 
-from control_plane import signup, users
-from control_plane.credentials import create_key
+from control_plane.people import signup, users
+from control_plane.people.credentials import create_key
 from tests.fixtures.marks import marked
 from tests.fixtures.worker import Answered, Service, picture
 

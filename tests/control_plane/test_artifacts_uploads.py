@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
-from control_plane.artifacts import UPLOADS_PER_WORKER_MAX
+from control_plane.files.artifacts import UPLOADS_PER_WORKER_MAX
 from control_plane.wire.worker import ARTIFACT_SHA256_HEADER, LEASE_TOKEN_HEADER
 from tests.fixtures.worker import Service, attempt, enrolled, picture, serving
 

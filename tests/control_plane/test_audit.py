@@ -6,10 +6,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from control_plane import audit, users
+from control_plane import audit
 from control_plane.audit import Actor
 from control_plane.database import Database
 from control_plane.errors import Invalid
+from control_plane.people import users
 
 
 @pytest.fixture

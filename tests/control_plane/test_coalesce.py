@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from control_plane.coalesce import FLIGHTS, LATE_SECONDS, WIDTH, Coalescer
 from control_plane.errors import Unavailable
+from control_plane.queue.coalesce import FLIGHTS, LATE_SECONDS, WIDTH, Coalescer
 from tests.fixtures.queue import until
 
 

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from control_plane import metrics
 from control_plane.api.jobs import submit_job
-from control_plane.conduct import Conduct
+from control_plane.conduct.judgement import Conduct
 from control_plane.errors import ModeratedInput
 from control_plane.settings import ConfigurationError
 from control_plane.wire.input import Picture

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from control_plane.dispatch import TICK_SECONDS, Dispatcher
 from control_plane.errors import LeaseLost, Paused, QueueFull, Suspended, Unauthorized
+from control_plane.queue.dispatch import TICK_SECONDS, Dispatcher
 from control_plane.wire.worker import Lease
 from tests.fixtures.queue import (
     Rows,

@@ -6,10 +6,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from control_plane.claims import OWNER_MESSAGES
 from control_plane.errors import LeaseLost
-from control_plane.slots import QUARANTINE_AFTER
+from control_plane.queue.claims import OWNER_MESSAGES
 from control_plane.states import BACKOFF_MAX_SECONDS, FAILURES_MAX, LOSSES_MAX
+from control_plane.workers.slots import QUARANTINE_AFTER
 from tests.fixtures.queue import (
     Rows,
     Slot,

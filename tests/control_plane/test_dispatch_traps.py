@@ -1,8 +1,8 @@
 """The scheduler's own traps, each with two control-plane processes on one database.
 
 A job may be invisible to a process for a moment (a stale bound, a lost hint, somebody else's row lock), never longer
-than the written bound (`control_plane/bound.py`, derived in ARCHITECTURE.md, "The wait bound"), which has one second
-for everything that a hint, a bound or a sweep may have missed.
+than the written bound (`control_plane/queue/bound.py`, derived in ARCHITECTURE.md, "The wait bound"), which has one
+second for everything that a hint, a bound or a sweep may have missed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import psycopg
 import pytest
 from msgspec import structs
 
-from control_plane.bound import Rivals, tokens_before
 from control_plane.database import SESSION_OPTIONS, statements
-from control_plane.dispatch import TICK_SECONDS, Dispatcher
-from control_plane.queue import AFFINITY_TOKENS, LAG_TOKENS
+from control_plane.queue.bound import Rivals, tokens_before
+from control_plane.queue.dispatch import TICK_SECONDS, Dispatcher
+from control_plane.queue.statements import AFFINITY_TOKENS, LAG_TOKENS
 from tests.fixtures.queue import (
     Rows,
     Slot,

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from control_plane import egress
-from control_plane.egress import Lookup, Refused, checked, embedded, excerpt, inside
+from control_plane.webhooks import egress
+from control_plane.webhooks.egress import Lookup, Refused, checked, embedded, excerpt, inside
 from tests.fixtures.certificates import Certificates
 from tests.fixtures.receiver import Receiver, receiving
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane import events
 from control_plane.database import SESSION_OPTIONS, Database, numbered, statements
-from control_plane.events import Event, Head, Position
+from control_plane.events import tail
+from control_plane.events.tail import Event, Head, Position
 from tests.fixtures.queue import Rows, add_user, one, rows
 
 WRITERS, WRITES = 12, 60
@@ -30,22 +30,22 @@ def add_job(sql: Rows) -> UUID:
     return job_id
 
 
-async def tail(database: Database, position: Position | None = None, most: int = 1_000) -> events.Page:
+async def told(database: Database, position: Position | None = None, most: int = 1_000) -> tail.Page:
     async with database.connection() as connection:
-        start = position or Position((await events.head(connection)).epoch, 0, 0)
-        return await events.after(connection, start, most)
+        start = position or Position((await tail.head(connection)).epoch, 0, 0)
+        return await tail.after(connection, start, most)
 
 
 async def head(database: Database) -> Head:
     async with database.connection() as connection:
-        return await events.head(connection)
+        return await tail.head(connection)
 
 
 @pytest.fixture
 async def database(database_url: str) -> Any:
     database = Database(database_url)
     await database.open()
-    await events.begin(database)
+    await tail.begin(database)
     yield database
     await database.close()
 
@@ -57,12 +57,12 @@ async def test_what_commits_late_is_not_jumped_over(database: Database, database
         late_seq = one(late, TELL, job)
         seqs = [one(sql, TELL, job) for _ in range(5)]
         assert late_seq < min(seqs), "a reader by number alone would pass it"
-        before = await tail(database)
+        before = await told(database)
         assert (before.events, before.unsettled, before.more) == ([], True, False)
         late.commit()
-    page = await tail(database, before.position)
+    page = await told(database, before.position)
     assert [event.seq for event in page.events] == [late_seq, *seqs]
-    assert (page.unsettled, (await tail(database, page.position)).events) == (False, [])
+    assert (page.unsettled, (await told(database, page.position)).events) == (False, [])
 
 
 async def test_a_transaction_that_is_taken_back_holds_nobody_up(
@@ -73,7 +73,7 @@ async def test_a_transaction_that_is_taken_back_holds_nobody_up(
         one(late, TELL, job)
         seq = one(sql, TELL, job)
         late.rollback()
-    assert [event.seq for event in (await tail(database)).events] == [seq]
+    assert [event.seq for event in (await told(database)).events] == [seq]
 
 
 async def test_a_reader_of_a_busy_log_sees_everything_once_and_in_order(
@@ -100,7 +100,7 @@ async def test_a_reader_of_a_busy_log_sees_everything_once_and_in_order(
         while not all(writer.done() for writer in writers) or len(seen) < WRITES:
             start = Position.parse(place)
             assert start is not None
-            page = await tail(database, start, most=7)
+            page = await told(database, start, most=7)
             seen += page.events
             place = str(page.position)
             await asyncio.sleep(0.001)
@@ -118,19 +118,19 @@ async def test_a_database_restored_into_another_cluster_begins_a_new_epoch(
     """Numbers of transactions are the cluster's own: what was told before must neither hide nor repeat what comes."""
     job = add_job(sql)
     one(sql, TELL, job)
-    before = (await tail(database)).position
+    before = (await told(database)).position
     with rows(owner_url) as owner:  # as if the dump came from a cluster that had counted much further, or less far
         owner.execute("update event_epochs set system_identifier = 1")
         owner.execute("update job_events set xid = '9000000000'")
         owner.execute("insert into job_events (job_id, name, attempt, xid) values (%s, 'job.started', 1, '3')", [job])
     for _ in range(3):
-        await events.begin(database)
+        await tail.begin(database)
     assert one(sql, "select count(*) from event_epochs") == 2
     now = await head(database)
     assert not now.knows(before)
     assert now.resume(before) == Position(now.epoch, 0, 0)
     seq = one(sql, TELL, job)
-    assert [event.seq for event in (await tail(database, now.resume(before))).events] == [seq]
+    assert [event.seq for event in (await told(database, now.resume(before))).events] == [seq]
 
 
 async def test_a_position_of_what_was_lost_is_foreign(database: Database) -> None:

@@ -13,7 +13,7 @@ from typing import LiteralString
 import pytest
 
 from control_plane import embedded, metrics
-from control_plane.waiting import Lines, Queued
+from control_plane.queue.waiting import Lines, Queued
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import Rows, add_lane, lane_of_the_testcard
 from tests.fixtures.simulation import Simulation, Told, jain, percentile, simulated

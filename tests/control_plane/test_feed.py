@@ -10,9 +10,9 @@ from uuid import UUID
 
 import psycopg
 
-from control_plane.dispatch import Dispatcher
-from control_plane.events import Event
-from control_plane.feed import LINE_MAX, POLL_SECONDS, Listener
+from control_plane.events.feed import LINE_MAX, POLL_SECONDS, Listener
+from control_plane.events.tail import Event
+from control_plane.queue.dispatch import Dispatcher
 from tests.fixtures.queue import Rows, add_user, connected, lane_of_the_testcard, one, order, ordered, process, until
 
 SLACK_SECONDS = 4.0

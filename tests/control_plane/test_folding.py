@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_plane import folding
-from control_plane.folding import fold, readings, skeleton
+from control_plane.conduct import folding
+from control_plane.conduct.folding import fold, readings, skeleton
 
 TWINS = {
     "a": "аα𝐚ａ",

@@ -12,8 +12,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from control_plane.dispatch import Dispatcher
 from control_plane.errors import Suspended, TesseraError, Unavailable
+from control_plane.queue.dispatch import Dispatcher
 from tests.fixtures.people import violations
 from tests.fixtures.queue import (
     Rows,

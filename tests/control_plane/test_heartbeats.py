@@ -6,7 +6,7 @@ import asyncio
 
 import psycopg
 
-from control_plane.dispatch import Dispatcher
+from control_plane.queue.dispatch import Dispatcher
 from control_plane.wire.worker import HeartbeatAnswer, HeartbeatRequest, Lease, LeaseReport
 from tests.fixtures.queue import Rows, Slot, add_user, add_worker, lane_of_the_testcard, one, order, process
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from control_plane.dispatch import Dispatcher
 from control_plane.errors import Unauthorized
+from control_plane.queue.dispatch import Dispatcher
 from control_plane.wire.worker import HeartbeatAnswer, Lease
 from tests.fixtures.queue import (
     Rows,

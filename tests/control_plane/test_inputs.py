@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from control_plane import linking, users
-from control_plane.credentials import create_key
+from control_plane.people import linking, users
+from control_plane.people.credentials import create_key
 from control_plane.sweeper import Sweeper
 from control_plane.wire.worker import LEASE_TOKEN_HEADER, Lease
 from tests.fixtures.pictures import decoded, drawn, encoded

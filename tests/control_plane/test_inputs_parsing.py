@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from control_plane import intake
 from control_plane.api import forms
 from control_plane.errors import Invalid, Malformed, TesseraError, TooLarge
+from control_plane.files import intake
 from control_plane.wire.input import INPUT_PIXELS_MAX, INPUT_TYPES
 from tests.fixtures.pictures import drawn, encoded
 

@@ -14,7 +14,7 @@ import av
 import pytest
 from PIL import Image, ImageCms
 
-from control_plane import intake
+from control_plane.files import intake
 from control_plane.wire.input import INPUT_BYTES_MAX, INPUT_PIXELS_MAX, INPUT_SIDE_MAX
 from tests.fixtures.pictures import colour, decoded, drawn, encoded
 from tests.fixtures.uploads import form, in_pieces, upload, uploaded

@@ -8,9 +8,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from control_plane import credentials, keys, users
-from control_plane.credentials import SCOPES, Scope
-from control_plane.origins import is_origin
+from control_plane.people import credentials, keys, users
+from control_plane.people.credentials import SCOPES, Scope
+from control_plane.people.origins import is_origin
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.queue import one, rows
 from tests.fixtures.worker import Answered

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from control_plane.admission import URGENT_TOKENS
-from control_plane.dispatch import Dispatcher
-from control_plane.queue import AFFINITY_TOKENS, LAG_TOKENS, PATIENCE_SECONDS
+from control_plane.queue.admission import URGENT_TOKENS
+from control_plane.queue.dispatch import Dispatcher
+from control_plane.queue.statements import AFFINITY_TOKENS, LAG_TOKENS, PATIENCE_SECONDS
 from control_plane.wire.worker import Capability
 from tests.fixtures.queue import (
     Rows,

@@ -13,11 +13,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from control_plane import audit, ledger, metrics
-from control_plane.admission import Order, submit
+from control_plane import audit, metrics
 from control_plane.database import Database
 from control_plane.errors import Invalid, NotFound
-from control_plane.ledger import LAWS, Line
+from control_plane.money import ledger
+from control_plane.money.ledger import LAWS, Line
+from control_plane.queue.admission import Order, submit
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.store import FolderStore

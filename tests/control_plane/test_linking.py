@@ -10,7 +10,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from control_plane import audit, codes, ledger, users
+from control_plane import audit
+from control_plane.money import ledger
+from control_plane.people import codes, users
 from tests.fixtures.api import API, Plane
 from tests.fixtures.people import Person, at_ease, count, violations
 from tests.fixtures.pictures import drawn, encoded

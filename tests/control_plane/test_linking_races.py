@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 from structlog.testing import capture_logs
 
-from control_plane import credentials, linking
+from control_plane.people import credentials, linking
 from control_plane.wire.worker import Lease
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.people import Person, at_ease, count, violations

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane import cursors, listing
+from control_plane import cursors
 from control_plane.errors import Invalid
-from control_plane.listing import Filters
+from control_plane.jobs import listing
+from control_plane.jobs.listing import Filters
 from control_plane.signing import SigningKeys
 from tests.fixtures.api import API, Plane
 

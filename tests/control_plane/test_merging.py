@@ -18,10 +18,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from control_plane import audit, embedded, ledger, linking
-from control_plane.admission import Order
-from control_plane.dispatch import Dispatcher, Submitted
+from control_plane import audit, embedded
 from control_plane.errors import TokensShort
+from control_plane.money import ledger
+from control_plane.people import linking
+from control_plane.queue.admission import Order
+from control_plane.queue.dispatch import Dispatcher, Submitted
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import SPEC, Rows, Slot, add_user, add_worker, lane_of_the_testcard, order, process, rows
 

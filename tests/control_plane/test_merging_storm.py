@@ -13,9 +13,11 @@ from uuid import UUID
 
 import psycopg
 
-from control_plane import audit, ledger, linking
-from control_plane.dispatch import Dispatcher
+from control_plane import audit
 from control_plane.errors import LeaseLost, Merged, NotFound
+from control_plane.money import ledger
+from control_plane.people import linking
+from control_plane.queue.dispatch import Dispatcher
 from control_plane.wire.worker import Lease
 from tests.fixtures.queue import (
     Rows,

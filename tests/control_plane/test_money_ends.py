@@ -7,9 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from control_plane import audit, ledger
-from control_plane.dispatch import Dispatcher
+from control_plane import audit
 from control_plane.errors import LeaseLost
+from control_plane.money import ledger
+from control_plane.queue.dispatch import Dispatcher
 from control_plane.states import FAILURES_MAX
 from control_plane.wire.worker import Lease
 from tests.fixtures.money import account, in_order, report, settled

@@ -18,10 +18,13 @@ import aiohttp
 import msgspec
 import pytest
 
-from control_plane import audit, credentials, ledger, queue
-from control_plane.admission import Order
-from control_plane.dispatch import Dispatcher
+from control_plane import audit
 from control_plane.errors import LeaseLost, QueueFull, TokensShort
+from control_plane.money import ledger
+from control_plane.people import credentials
+from control_plane.queue import statements
+from control_plane.queue.admission import Order
+from control_plane.queue.dispatch import Dispatcher
 from control_plane.wire.worker import FailCause, Lease
 from tests.fixtures.money import account, in_order, midnight, report, settled
 from tests.fixtures.queue import (
@@ -328,7 +331,7 @@ async def test_everything_at_once_leaves_the_books_in_order(
 
 async def _let_go(plane: Dispatcher, sql: Rows) -> None:
     for user, job_id in sql.execute("select user_id, id from jobs where state in ('queued', 'running')").fetchall():
-        await queue.cancel(plane.database, user, job_id)
+        await statements.cancel(plane.database, user, job_id)
     pass_time(sql, 301)
     while await plane.reap():
         pass

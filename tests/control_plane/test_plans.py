@@ -11,11 +11,14 @@ import msgspec
 import psycopg
 import pytest
 
-from control_plane import audit, ledger, plans, suspension, users
+from control_plane import audit
+from control_plane.conduct import suspension
 from control_plane.errors import Invalid, NotFound
-from control_plane.models import REMEMBERED_SECONDS, Model
-from control_plane.plans import Plan
-from control_plane.pricing import FORMULA, calculate_token_cost
+from control_plane.money import ledger, plans
+from control_plane.money.plans import Plan
+from control_plane.orders.models import REMEMBERED_SECONDS, Model
+from control_plane.orders.pricing import FORMULA, calculate_token_cost
+from control_plane.people import users
 from control_plane.wire.job import JobSpec
 from tests.fixtures.api import API, Plane
 from tests.fixtures.queue import rows

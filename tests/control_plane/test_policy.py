@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_plane import policy
-from control_plane.policy import Policy
+from control_plane.conduct import policy
+from control_plane.conduct.policy import Policy
 from control_plane.settings import ConfigurationError
 from tests.control_plane.test_folding import disguised
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.models import Model
-from control_plane.pricing import COST_MAX, calculate_token_cost
+from control_plane.orders.models import Model
+from control_plane.orders.pricing import COST_MAX, calculate_token_cost
 from control_plane.wire.job import JobSpec
 
 

@@ -11,7 +11,7 @@ import av
 import pytest
 from PIL import Image
 
-from control_plane.probe import READS_MAX, SIDE_MAX, Media, UnknownMedia, media
+from control_plane.media.probe import READS_MAX, SIDE_MAX, Media, UnknownMedia, media
 
 
 def probe(data: bytes) -> Media:

@@ -13,8 +13,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from control_plane import audit, quarantine
+from control_plane import audit
 from control_plane.api import artifacts as downloads
+from control_plane.conduct import quarantine
 from control_plane.errors import NotFound
 from tests.fixtures.api import API, Plane
 from tests.fixtures.worker import Service, picture, serving, weighty

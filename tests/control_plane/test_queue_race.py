@@ -15,9 +15,9 @@ import psycopg
 import pytest
 from msgspec import structs
 
-from control_plane.dispatch import Dispatcher
 from control_plane.errors import IdempotencyMismatch, LeaseLost
-from control_plane.queue import Fence
+from control_plane.queue.dispatch import Dispatcher
+from control_plane.queue.statements import Fence
 from control_plane.wire.worker import Lease
 from tests.fixtures.claimers import serve_all
 from tests.fixtures.queue import (

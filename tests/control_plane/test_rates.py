@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane import users
 from control_plane.errors import RateLimited
-from control_plane.rates import Reads, headers
+from control_plane.money.rates import Reads, headers
+from control_plane.people import users
 from tests.fixtures.api import API, Plane
 
 ADA = UUID(int=1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.repeating import merged
+from control_plane.orders.repeating import merged
 from control_plane.wire.job import JobView, SubmitRequest
 from control_plane.wire.provenance import ModelFile, Provenance
 from control_plane.wire.repeat import RepeatRequest

@@ -11,7 +11,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from control_plane import audit, reports
+from control_plane import audit
+from control_plane.conduct import reports
 from tests.fixtures.api import API, Plane
 from tests.fixtures.worker import serving
 

@@ -13,8 +13,9 @@ import psycopg
 import pytest
 from PIL import Image
 
-from control_plane import credentials, keys, simulate, twins, users
-from control_plane.credentials import Scope
+from control_plane.people import credentials, keys, twins, users
+from control_plane.people.credentials import Scope
+from control_plane.sandbox import simulate
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.people import count, violations
 from tests.fixtures.pictures import colour, decoded, drawn, encoded

@@ -11,8 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from control_plane import audit, codes, credentials, invites, linking
+from control_plane import audit
 from control_plane.errors import Invalid, NotFound
+from control_plane.people import codes, credentials, invites, linking
 from tests.fixtures.api import Plane
 from tests.fixtures.people import Person, count, violations
 from tests.fixtures.queue import rows

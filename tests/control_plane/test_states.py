@@ -16,13 +16,15 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from control_plane import admission, queue, states, workers
-from control_plane.admission import Order
+from control_plane import states
 from control_plane.database import Database
 from control_plane.errors import TesseraError
-from control_plane.queue import Completion, Fence, LaneHint, Place, Report
+from control_plane.queue import admission, statements
+from control_plane.queue.admission import Order
+from control_plane.queue.statements import Completion, Fence, LaneHint, Place, Report
 from control_plane.states import FAILURES_MAX, STATES, TERMINAL, TRANSITIONS, State, status
 from control_plane.wire.worker import FailCause, Phase
+from control_plane.workers import roster
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import SPEC, Rows, add_lane, add_user, add_worker, rows
 
@@ -85,7 +87,7 @@ class Hands:
         case = await self.queued()
         await self.claim(case)
         if phase != "offered":
-            await queue.heartbeat(self.database, [Report(**msgspec.structs.asdict(case.fence), phase=phase)], 60.0)
+            await statements.heartbeat(self.database, [Report(**msgspec.structs.asdict(case.fence), phase=phase)], 60.0)
         self.set(case, "cancel_requested_at = now()" if cancel else None)
         self.set(case, "lease_expires_at = now() - interval '1 second'" if expired else None)
         self.set(case, f"failures = {FAILURES_MAX - 1}, losses = {states.LOSSES_MAX - 1}" if spent else None)
@@ -111,16 +113,16 @@ class Hands:
     async def claim(self, case: Case) -> None:
         place = Place(worker_id=case.worker_id, slot=0, claim_id=uuid4(), lane_ids=(case.lane_id,), loaded_lane_id=None)
         hint = LaneHint(lane_id=case.lane_id, bound=float("-inf"), tag_offset=0.0)
-        [row] = await queue.claim(self.database, [place], [hint], 0.0, 10.0)
+        [row] = await statements.claim(self.database, [place], [hint], 0.0, 10.0)
         if row.job_id is not None and row.attempt is not None and row.lease_token is not None:
             assert row.job_id == case.job_id
             case.fence = Fence(job_id=row.job_id, attempt=row.attempt, token=row.lease_token, worker_id=case.worker_id)
 
     async def cancel(self, case: Case) -> None:
-        await queue.cancel(self.database, case.user_id, case.job_id)
+        await statements.cancel(self.database, case.user_id, case.job_id)
 
     async def expire(self, case: Case) -> None:
-        await queue.expire(self.database)
+        await statements.expire(self.database)
 
     async def complete(self, case: Case) -> None:
         self.sql.execute(
@@ -128,27 +130,29 @@ class Hands:
             values (%s, %s, 0, gen_random_uuid()::text, 'image/png', 1, 1, 1, sha256('x')) on conflict do nothing""",
             [case.job_id, case.fence.attempt],
         )
-        [row] = await queue.complete(self.database, [Completion(**msgspec.structs.asdict(case.fence), artifacts=1)])
-        await queue.completed(self.database, case.fence, row)
+        [row] = await statements.complete(
+            self.database, [Completion(**msgspec.structs.asdict(case.fence), artifacts=1)]
+        )
+        await statements.completed(self.database, case.fence, row)
 
     async def fail(self, case: Case) -> None:
-        await queue.fail(self.database, case.fence, "oom", "")
+        await statements.fail(self.database, case.fence, "oom", "")
 
     async def release(self, case: Case) -> None:
-        await queue.release(self.database, case.fence, "drain")
+        await statements.release(self.database, case.fence, "drain")
 
     async def reap(self, case: Case) -> None:
-        await queue.reap(self.database)
+        await statements.reap(self.database)
 
     async def take_over(self, case: Case) -> None:
         """By an idle slot of another worker, while another job of this one runs."""
         other, user = await self.running("started"), add_worker(self.sql)
         self.sql.execute("update jobs set worker_id = %s where id = %s", [case.worker_id, other.job_id])
         place = Place(worker_id=user, slot=0, claim_id=uuid4(), lane_ids=(case.lane_id,), loaded_lane_id=None)
-        await queue.take_over(self.database, place, 10.0)
+        await statements.take_over(self.database, place, 10.0)
 
     async def revoke(self, case: Case) -> None:
-        await workers.revoke(self.database, case.worker_id)
+        await roster.revoke(self.database, case.worker_id)
 
     # ------------------------------------------------------------------------------------- what is looked at
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
-from control_plane.feed import HELD_MAX
+from control_plane.events.feed import HELD_MAX
 from control_plane.wire.worker import Lease
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.streams import Frame, reading

@@ -13,11 +13,11 @@ from uuid import UUID
 
 import aiohttp
 
-from control_plane import credentials
 from control_plane.database import Database
-from control_plane.dispatch import Dispatcher
-from control_plane.events import LAST
-from control_plane.feed import LINE_MAX
+from control_plane.events.feed import LINE_MAX
+from control_plane.events.tail import LAST
+from control_plane.people import credentials
+from control_plane.queue.dispatch import Dispatcher
 from tests.fixtures.api import API, Plane
 from tests.fixtures.queue import Rows, Slot, add_user, add_worker, lane_of_the_testcard, one, order, process, rows
 from tests.fixtures.services import Services

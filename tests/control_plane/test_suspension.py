@@ -14,9 +14,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from control_plane import api, audit, credentials, suspension, users
+from control_plane import api, audit
 from control_plane.api import guards
 from control_plane.api.document import plain_path
+from control_plane.conduct import suspension
+from control_plane.people import credentials, users
 from tests.fixtures.api import API, Plane, eventually
 from tests.fixtures.worker import Service, picture, serving
 

@@ -17,13 +17,14 @@ import av
 import pytest
 from PIL import Image
 
-from control_plane import audit, quarantine
+from control_plane import audit
+from control_plane.conduct import quarantine
 from control_plane.errors import Gone, NotFound
-from control_plane.marking import is_marked
+from control_plane.media.marking import is_marked
+from control_plane.media.thumbnails import Thumbnails
 from control_plane.settings import Settings
 from control_plane.store import Store, new_key, open_store, thumbnail_key
 from control_plane.sweeper import Sweeper
-from control_plane.thumbnails import Thumbnails
 from tests.fixtures.bucket import Bucket
 from tests.fixtures.marks import marked, picture
 from tests.fixtures.worker import Json, Service, serving

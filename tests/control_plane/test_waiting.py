@@ -9,8 +9,8 @@ import msgspec
 import psycopg
 import pytest
 
-from control_plane.eta import Ended, Factors, Promise, Promises
-from control_plane.waiting import PLACES_MAX, Line, Queued, Service, arrived, estimate, explain, reason
+from control_plane.queue.eta import Ended, Factors, Promise, Promises
+from control_plane.queue.waiting import PLACES_MAX, Line, Queued, Service, arrived, estimate, explain, reason
 from tests.fixtures.api import API, Plane, eventually
 
 

@@ -12,8 +12,8 @@ from statistics import median
 import psycopg
 from aiohttp import web
 
-from control_plane import deliveries, envelope
-from control_plane.envelope import JITTER, RETRY_SECONDS, retry_seconds
+from control_plane.webhooks import deliveries, envelope
+from control_plane.webhooks.envelope import JITTER, RETRY_SECONDS, retry_seconds
 from tests.fixtures.api import Plane
 from tests.fixtures.receiver import Receiver, receiving
 from tests.fixtures.webhooks import LOCAL, Hooks, Json

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 from yarl import URL
 
-from control_plane import deliveries, envelope, users, webhooks
 from control_plane.database import Database
-from control_plane.deliveries import ENDPOINT_MAX, HOST_MAX, LINE_MAX, LOOK_MAX, Delivery, Outcome
+from control_plane.people import users
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.store import open_store
 from control_plane.sweeper import Sweeper
+from control_plane.webhooks import deliveries, endpoints, envelope
+from control_plane.webhooks.deliveries import ENDPOINT_MAX, HOST_MAX, LINE_MAX, LOOK_MAX, Delivery, Outcome
 from control_plane.wire.webhook import WebhookRequest
 
 
@@ -36,7 +37,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def endpoint(database: Database, url: str | None) -> UUID:
     """Of a user of its own."""
     user_id = await users.create(database, uuid4().hex, "house")
-    return (await webhooks.create(database, user_id, WebhookRequest(url=url), ())).webhook.id
+    return (await endpoints.create(database, user_id, WebhookRequest(url=url), ())).webhook.id
 
 
 def due(owner_url: str, webhook_id: UUID, url: str, count: int) -> None:

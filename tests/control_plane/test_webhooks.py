@@ -6,7 +6,8 @@ import psycopg
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from control_plane import log, webhooks
+from control_plane import log
+from control_plane.webhooks import endpoints
 from control_plane.wire.webhook import TERMINAL_EVENTS
 from tests.fixtures.api import API, eventually
 from tests.fixtures.receiver import Receiver, receiving
@@ -98,7 +99,7 @@ async def test_while_a_secret_is_rotated_both_sign_and_after_a_day_the_new_one_a
         alone.verified(old)
     for _ in range(6):
         answered = await hooks.call("POST", f"/{webhook['id']}/rotate-secret")
-    assert answered.json["webhook"]["secrets"] == webhooks.SECRETS_MAX
+    assert answered.json["webhook"]["secrets"] == endpoints.SECRETS_MAX
 
 
 async def test_nobody_is_told_of_somebody_elses_jobs(hooks: Hooks, receiver: Receiver) -> None:
@@ -144,7 +145,7 @@ async def test_secrets_show_once_and_nowhere_else(
 
 
 async def test_webhooks_are_changed_counted_and_deleted(hooks: Hooks, receiver: Receiver) -> None:
-    made = [(await hooks.add(receiver.url))[0]["id"] for _ in range(webhooks.ENDPOINTS_MAX)]
+    made = [(await hooks.add(receiver.url))[0]["id"] for _ in range(endpoints.ENDPOINTS_MAX)]
     full = await hooks.call("POST", "", {"url": receiver.url})
     assert (full.status, full.code) == (409, "too-many-webhooks")
     await hooks.add()

@@ -10,7 +10,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
-from control_plane.feed import HELD_MAX
+from control_plane.events.feed import HELD_MAX
 from control_plane.wire.job import JobView
 from frontends.client import Client, connect
 from frontends.following import Frame, after

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from control_plane import embedded
-from control_plane.admission import Order, lone_submit
 from control_plane.database import SESSION_OPTIONS, statements
+from control_plane.queue.admission import Order, lone_submit
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import add_lane, add_user, add_worker, alone, order, rows
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from control_plane import embedded
-from control_plane.admission import Order, lone_submit
 from control_plane.database import SESSION_OPTIONS, columns, statements
+from control_plane.queue.admission import Order, lone_submit
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import add_user, lane_of_the_testcard, order, rows
 

@@ -24,9 +24,9 @@ import psycopg
 import pytest
 
 from control_plane import embedded, migrate
-from control_plane.dispatch import Dispatcher
 from control_plane.embedded import Embedded
 from control_plane.errors import LeaseLost, Unauthorized, Unavailable
+from control_plane.queue.dispatch import Dispatcher
 from control_plane.states import State
 from control_plane.wire.worker import Lease
 from tests.fixtures.history import History, contradictions, counts

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from PIL import Image
 
-from control_plane import envelope
+from control_plane.webhooks import envelope
 from tests.fixtures.working import working
 
 ROOT = Path(__file__).parents[2]

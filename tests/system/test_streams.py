@@ -13,9 +13,9 @@ import aiohttp
 import psutil
 import pytest
 
-from control_plane import credentials
 from control_plane.database import Database
-from control_plane.feed import HELD_MAX
+from control_plane.events.feed import HELD_MAX
+from control_plane.people import credentials
 from tests.fixtures.api import API
 from tests.fixtures.queue import Rows, add_user
 from tests.fixtures.services import Services

@@ -18,8 +18,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from control_plane import credentials, users, webhooks
 from control_plane.database import Database
+from control_plane.people import credentials, users
+from control_plane.webhooks import endpoints
 from control_plane.wire.webhook import WebhookRequest
 from tests.fixtures.receiver import Receiver
 from tests.fixtures.webhooks import LOCAL, hurry
@@ -84,7 +85,7 @@ async def told(database_url: str, receiver: Receiver) -> tuple[str, str]:
     await database.open()
     user_id = await users.create(database, "ada", "house")
     made = await credentials.create_key(database, name="test", user_id=user_id, scopes=["read", "submit"])
-    webhook = await webhooks.create(database, user_id, WebhookRequest(url=receiver.url), LOCAL)
+    webhook = await endpoints.create(database, user_id, WebhookRequest(url=receiver.url), LOCAL)
     await database.close()
     return made.key, webhook.secret
 

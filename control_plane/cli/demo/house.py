@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from control_plane import credentials, embedded, migrate, users
+from control_plane import embedded, migrate
 from control_plane.cli import child, local_agent, premises
 from control_plane.cli.demo.stage import Stage
 from control_plane.cli.listening import free_port
@@ -25,6 +25,7 @@ from control_plane.cli.ready import answers
 from control_plane.cli.stopping import Stopping
 from control_plane.database import Database
 from control_plane.embedded import Embedded, EmbeddedError
+from control_plane.people import credentials, users
 
 HOST = "127.0.0.1"
 GRACE_SECONDS = 0.5
@@ -156,9 +157,9 @@ async def _start_agent(home: House, name: str) -> None:
 
 async def _waits_for_work(home: House, name: str) -> bool:
     """An agent's slots are known from its first claim on."""
-    from control_plane import workers
+    from control_plane.workers import roster
 
-    listed = await workers.list_all(home.database, 60.0)
+    listed = await roster.list_all(home.database, 60.0)
     return any(one.worker.name == name and one.slots for one in listed)
 
 

@@ -1,0 +1,68 @@
+"""Told to those who keep things here: inputs, files of results, reports and webhooks."""
+
+from __future__ import annotations
+
+from control_plane.errors.root import TesseraError
+
+
+class InputsFull(TesseraError):
+    """You have uploaded as many pictures as allowed.
+
+    Each counts for a day. Delete what you do not need.
+    """
+
+    slug, status = "inputs-full", 429
+
+
+class InputNeeded(TesseraError):
+    """A job that is not over starts from this input.
+
+    Cancel the job or wait for its end; then the input can be deleted.
+    """
+
+    slug, status = "input-needed", 409
+
+
+class LegalHold(TesseraError):
+    """The files are kept for a legal reason.
+
+    They cannot be erased until the operator lifts the hold.
+    """
+
+    slug, status = "legal-hold", 409
+
+
+class TooManyReports(TesseraError):
+    """You have too many open reports.
+
+    Wait until the operator has looked at them.
+    """
+
+    slug, status = "too-many-reports", 429
+
+
+class AlreadyHandled(TesseraError):
+    """The report has been decided on.
+
+    A decision stays. Quarantine or restore the file itself.
+    """
+
+    slug, status = "already-handled", 409
+
+
+class TooManyWebhooks(TesseraError):
+    """You have as many webhooks as are allowed.
+
+    Delete one that you do not need.
+    """
+
+    slug, status = "too-many-webhooks", 409
+
+
+class WebhookDisabled(TesseraError):
+    """The webhook is disabled.
+
+    Enable it first: `PATCH /api/v1/webhooks/{id}` with `{"disabled": false}`.
+    """
+
+    slug, status = "webhook-disabled", 409
