@@ -30,8 +30,8 @@ from control_plane.events.tail import Event, Page, Position
 from control_plane.notify import RESYNC, Bus
 
 POLL_SECONDS = 1.0
-PAUSE_MAX_SECONDS = 0.004
-"""Between two looks, else as long as the look took: what is committed meanwhile comes with one statement."""
+PAUSE_SECONDS = 0.008
+"""Between two looks: what is committed meanwhile comes with one statement."""
 UNSETTLED_FIRST_SECONDS = 0.002
 UNSETTLED_MAX_SECONDS = 0.05
 PAGE = 500
@@ -266,13 +266,12 @@ class Feed:
         while True:
             await self._listened.wait()
             self._follow()
-            began = time.monotonic()
             try:
                 wait_seconds = await self._look()
             except (Unavailable, psycopg.Error) as error:
                 log.warning("feed.failed", error=type(error.__cause__ or error).__name__)
                 wait_seconds = POLL_SECONDS
-            await asyncio.sleep(min(time.monotonic() - began, PAUSE_MAX_SECONDS))
+            await asyncio.sleep(PAUSE_SECONDS)
             await self._until_touched(wait_seconds)
 
     async def _until_touched(self, seconds: float) -> None:

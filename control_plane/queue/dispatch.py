@@ -89,6 +89,7 @@ class Dispatcher:
         self.bus.on("lane", self._hear_lane)
         self.bus.on("worker", lambda words: self._hear_worker(UUID(words[0])))
         self.bus.on(RESYNC, lambda _: self._ticked.set())
+        self.bus.on("process", lambda _: self.board.accompanied())
         self._ticked = asyncio.Event()
 
     async def start(self) -> None:
@@ -96,6 +97,7 @@ class Dispatcher:
         buses = (self.bus.run_sender(), self.bus.run_listener())
         loops = (self._run_ticks(), *buses, self.feed.run(), self.feed.run_progress())
         self._loops = [self._tasks.create_task(loop) for loop in loops]
+        self.bus.send("process")
 
     def close(self) -> None:
         """Answer everyone whose request is held open; nobody's is any more."""
@@ -162,7 +164,8 @@ class Dispatcher:
             self.bus.announce(SANDBOX, lane_id)
             return False
         woken = self.waiters.wake(lane_id, 1)
-        self.bus.send("lane", lane_id, repr(tag), 1 - woken)
+        if not self.board.is_alone:
+            self.bus.send("lane", lane_id, repr(tag), 1 - woken)
         return woken > 0
 
     def _counts(self, lane_id: int) -> bool:

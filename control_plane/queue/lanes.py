@@ -33,6 +33,8 @@ PACE_KEPT = 0.98
 
 
 _encode = msgspec.json.Encoder().encode
+ALONE_SECONDS = 3
+"""For how many looks, one each second, nobody else was there before hints are no longer sent."""
 
 
 class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +140,7 @@ class Board:
         self.spent_plans: list[str] = []
         """Plans whose users together have used up their tokens of the day."""
         self.processes = 1
+        self._alone_seconds = 0
         """How many control planes admit orders at present."""
         self.slots = 1
         """How many live at present."""
@@ -175,7 +178,17 @@ class Board:
             lane.pool_tokens = {pool.plan: pool.tokens for pool in pools if pool.lane_id == lane.id}
         self.spent_plans = await self._database.many(plans.SPENT)
         self.processes = max(1, await self._database.one(plans.PROCESSES) or 1)
+        self._alone_seconds = self._alone_seconds + 1 if self.processes == 1 else 0
         self.slots = max(1, await self._database.one(SLOTS, {"live_seconds": LIVE_SECONDS}) or 1)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is nobody to give hints to. One that starts says so, and finds what it missed in a second."""
+        return self._alone_seconds >= ALONE_SECONDS
+
+    def accompanied(self) -> None:
+        """Another process has started."""
+        self._alone_seconds = 0
 
     def _add(self, lane: Lane) -> None:
         self.lanes[lane.id] = lane

@@ -23,6 +23,7 @@ PARTS = {
     "depth": "claims at a backlog of a million, and under an old snapshot",
     "polls": "a thousand agents that wait: who is woken, and memory",
     "events": "from an event to an open stream, beside a thousand of them, and memory",
+    "steady": "200 orders a second with everything on",
     "agent": "the real agent: idle gap, memory, CPU",
     "recovery": "killed and silenced agents, a killed control plane, a killed PostgreSQL",
 }

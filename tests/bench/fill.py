@@ -155,6 +155,13 @@ def queued(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def ended(connection: Connection) -> int:
+    """How many jobs are over."""
+    found = connection.execute("select count(*) from jobs where finished_at is not null").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
 def settle(connection: Connection) -> None:
     """What autovacuum would have done by the time a service has been up for a while. It leaves alone what is
     small."""
