@@ -162,6 +162,8 @@ def ebml(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int, 
         length = raw & unknown
         body = at + id_length + size_length
         length = end - body if length == unknown else length
+        if body + length > end:
+            raise Broken("An element is longer than what it is in.")
         yield at, kind, body, length
         at = body + length
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -217,6 +218,17 @@ def test_a_broken_file_is_called_broken_or_cleaned_but_never_more(
     except Broken:
         return
     assert path.exists()
+
+
+def test_a_film_whose_notes_claim_to_be_longer_than_the_file_is_broken_and_stays_as_small(tmp_path: Path) -> None:
+    path = _made(tmp_path, "webm")
+    tags = (0x1254C367).to_bytes(4, "big")
+    whole = path.read_bytes()
+    path.write_bytes(whole + tags + struct.pack(">Q", 1 << 56 | 1 << 40))
+    size = path.stat().st_size
+    with pytest.raises(Broken):
+        clean(path, "video/webm")
+    assert path.stat().st_size == size
 
 
 def test_one_colour_is_no_picture_and_a_dark_night_is_one(tmp_path: Path) -> None:
