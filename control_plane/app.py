@@ -250,9 +250,9 @@ def serve(settings: Settings, database_url: str | None = None) -> None:
     import uvloop  # not available on every system; the tests run on asyncio's own loop
 
     log.configure(settings.log_level, settings.log_format)
-    gc.freeze()  # what was imported stays; young objects are looked through less often (an eighth of our time)
-    gc.set_threshold(GC_THRESHOLD)
     server = Server(settings, database_url)
+    gc.freeze()  # what is there stays; young objects are looked through less often (an eighth of our time)
+    gc.set_threshold(GC_THRESHOLD)
     uvloop.run(server.serve())
     if server.failed:
         raise SystemExit(EX_SOFTWARE)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
@@ -123,9 +123,10 @@ class Thumbnails:
         return tempfile.TemporaryFile("w+b", buffering=0, dir=self._scratch)
 
     async def _keep(self, key: str, made: bytes) -> None:
-        async with self._store.stage(thumbnail_key(key)) as staged:
-            await staged.write(made)
-            await staged.keep(Label(mime_type=MIME_TYPE, disposition="inline"))
+        with suppress(FileExistsError):  # somebody else has made the same one and is about to keep it
+            async with self._store.stage(thumbnail_key(key)) as staged:
+                await staged.write(made)
+                await staged.keep(Label(mime_type=MIME_TYPE, disposition="inline"))
 
 
 async def _run(file: int, mime_type: str) -> bytes:
