@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import msgspec
@@ -54,12 +55,20 @@ class Catalogue:
         self._live_seconds = live_seconds
         self._models: list[Model] = []
         self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
 
     async def models(self) -> list[Model]:
-        if time.monotonic() - self._read_at > REMEMBERED_SECONDS:
-            self._models = await self._database.many(LIST, {"live_seconds": self._live_seconds})
-            self._read_at = time.monotonic()
+        """As of a second ago; while one reads anew, the others go on with what they have."""
+        if self._is_fresh() or self._models and self._reading.locked():
+            return self._models
+        async with self._reading:
+            if not self._is_fresh():
+                self._models = await self._database.many(LIST, {"live_seconds": self._live_seconds})
+                self._read_at = time.monotonic()
         return self._models
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._read_at <= REMEMBERED_SECONDS
 
     async def find(self, kind: JobKind, name: str | None) -> Model:
         """The model of this name, or the first of its kind. Raises `NoSuchModel`."""

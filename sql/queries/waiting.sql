@@ -11,9 +11,17 @@ with serving as materialized (
     where %(lane_id)s::integer = any (s.lane_ids) and w.revoked_at is null
         and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)
 ),
+-- From what runs to its slot, by key: the other way round a plan made for a few slots walks all leases for each of many.
 busy as materialized (
     select j.cost, coalesce(extract(epoch from now() - j.started_at), 0) as seconds
-    from serving s join jobs j on j.worker_id = s.worker_id and j.slot = s.slot where j.state = 'running'
+    from jobs j cross join lateral (
+        select s.lane_ids, s.last_seen_at, w.revoked_at
+        from slots s join workers w on w.id = s.worker_id
+        where s.worker_id = j.worker_id and s.slot = j.slot
+        limit 1
+    ) s
+    where j.state = 'running' and %(lane_id)s::integer = any (s.lane_ids) and s.revoked_at is null
+        and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)
 )
 select
     (select count(*) from serving where takes)::integer as slots,
