@@ -59,7 +59,7 @@ class Catalogue:
 
     async def models(self) -> list[Model]:
         """As of a second ago; while one reads anew, the others go on with what they have."""
-        if self._is_fresh() or self._models and self._reading.locked():
+        if self._is_fresh() or (self._models and self._reading.locked()):
             return self._models
         async with self._reading:
             if not self._is_fresh():
