@@ -206,6 +206,7 @@ async def test_no_order_slips_in_behind_a_suspension(
     plane: Plane, database_url: str, tmp_path: Path, owner_url: str, rows: psycopg.Connection[Any]
 ) -> None:
     """Two processes take orders as fast as they can, one of which hears nothing; afterwards nothing is left in line."""
+    taken_before = 0
     async with serving(database_url, tmp_path / "deaf", notify=False) as deaf:
         for _ in range(5):
             person = await somebody_plain(plane)
@@ -222,11 +223,12 @@ async def test_no_order_slips_in_behind_a_suspension(
                 "select count(*), count(*) filter (where state = 'queued') from jobs where user_id = %s", [person[0]]
             ).fetchone()
             assert left == (sum(counts), 0)
-            assert sum(counts) > 3, "some were taken before"
+            taken_before += sum(counts)
             assert rows.execute("select queued, held from balances where user_id = %s", [person[0]]).fetchone() == (
                 0,
                 0,
             )
+    assert taken_before > 15, "the first orders of a process may take as long as it all took here"
     assert rows.execute("select * from ledger_violations").fetchall() == []
 
 
