@@ -37,6 +37,7 @@ from control_plane.jobs import desk, listing
 from control_plane.jobs.desk import Placed
 from control_plane.jobs.listing import Filters
 from control_plane.jobs.streams import WAIT_SECONDS_MAX
+from control_plane.media.probe import image_type
 from control_plane.orders import repeating
 from control_plane.sandbox import simulate
 from control_plane.wire import Request
@@ -259,12 +260,3 @@ def permitted(who: Person, order: SubmitRequest) -> SubmitRequest:
     if order.embed_metadata is None and not who.embed_metadata:
         return msgspec.structs.replace(order, embed_metadata=False)
     return order
-
-
-def image_type(data: bytes) -> str:
-    """By content; what an agent sends as a preview is never believed to be anything else."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return "image/png"
-    if data[:3] == b"\xff\xd8\xff":
-        return "image/jpeg"
-    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else "application/octet-stream"

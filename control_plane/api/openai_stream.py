@@ -21,7 +21,7 @@ from control_plane.api.operation import Call, Nothing
 from control_plane.api.presence import watched
 from control_plane.errors import TesseraError
 from control_plane.events.feed import Listener
-from control_plane.jobs.streams import image_type
+from control_plane.media.probe import image_type
 from control_plane.states import TERMINAL
 from control_plane.wire.job import JobView
 from control_plane.wire.openai import EditRequest, ErrorBody, EventType, ImageEvent, ImageRequest

@@ -27,7 +27,7 @@ from control_plane.errors import (
     TesseraError,
 )
 from control_plane.jobs import views
-from control_plane.jobs.views import JobFacts, JobRow, Ordered
+from control_plane.jobs.views import JobFacts, Ordered
 from control_plane.money import plans
 from control_plane.money.plans import Standing
 from control_plane.orders import pricing, specs
@@ -49,7 +49,6 @@ from control_plane.wire.job import (
 )
 from control_plane.wire.model import Quote, Refusal
 
-GET = Query("jobs.get", JobRow)
 PREVIEW = Query("jobs.preview", bytes)
 ACCEPTED = Query("jobs.accepted", UUID)
 
@@ -208,9 +207,7 @@ async def _submit(
 
 async def _replayed(context: Context, user_id: UUID, job_id: UUID, key: str | None) -> JobView:
     """The answer that the order got the first time, whatever has become of the job since. Raises `NotFound`."""
-    row = await context.database.one(GET, {"user_id": user_id, "job_id": job_id})
-    if row is None:
-        raise _not_found()
+    row = await views.row(context, user_id, job_id)
     told = await context.repetitions.kept(user_id, key) if key is not None else None
     return views.ordered(context, row, told or await views.waits(context, row))
 
@@ -290,9 +287,7 @@ def _size(spec: JobSpec) -> plans.Size:
 
 async def view(context: Context, user_id: UUID, job_id: UUID) -> JobView:
     """A user's job as it is now. Raises `NotFound`."""
-    row = await context.database.one(GET, {"user_id": user_id, "job_id": job_id})
-    if row is None:
-        raise _not_found()
+    row = await views.row(context, user_id, job_id)
     if row.state not in TERMINAL:
         context.dispatcher.watch(job_id)
     return await views.viewed(context, row)
@@ -311,7 +306,3 @@ async def preview(context: Context, user_id: UUID, job_id: UUID) -> bytes:
         raise NotFound("There is no such job of yours, or no preview of it now.")
     context.dispatcher.watch(job_id)
     return found
-
-
-def _not_found() -> NotFound:
-    return NotFound("You have no such job.")

@@ -18,7 +18,6 @@ from control_plane import cursors
 from control_plane.context import Context
 from control_plane.database import Query
 from control_plane.jobs import views
-from control_plane.jobs.views import JobRow
 from control_plane.wire.job import JobKind, JobList, JobStatus, JobView
 
 PAGE_MAX = 100
@@ -54,7 +53,6 @@ NEWEST = Query("jobs.newest", UUID)
 OLDEST = Query("jobs.oldest", UUID)
 REACH_NEWEST = Query("jobs.reach_newest", UUID)
 REACH_OLDEST = Query("jobs.reach_oldest", UUID)
-SHOWN = Query("jobs.shown", JobRow)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -76,14 +74,7 @@ async def page(context: Context, user_id: UUID, filters: Filters, cursor: str | 
 
 async def shown(context: Context, user_id: UUID, job_ids: list[UUID]) -> list[JobView]:
     """These jobs of the user, in this order; what is not there or not theirs is left out."""
-    return [await views.viewed(context, row) for row in await rows(context, user_id, job_ids)]
-
-
-async def rows(context: Context, user_id: UUID, job_ids: list[UUID]) -> list[JobRow]:
-    """The same, as they stand in the tables."""
-    found = await context.database.many(SHOWN, {"user_id": user_id, "job_id": job_ids}) if job_ids else []
-    by_id = {row.id: row for row in found}
-    return [by_id[job_id] for job_id in job_ids if job_id in by_id]
+    return [await views.viewed(context, row) for row in await views.rows(context, user_id, job_ids)]
 
 
 def _window(context: Context, user_id: UUID, filters: Filters, after: UUID | None) -> dict[str, object]:

@@ -24,6 +24,7 @@ from control_plane.events import tail
 from control_plane.events.feed import Listener, Report
 from control_plane.events.tail import Event, Position
 from control_plane.jobs import desk
+from control_plane.media.probe import image_type
 from control_plane.states import TERMINAL
 from control_plane.wire.event import EventView, Opened, Preview
 from control_plane.wire.job import JobView, Progress
@@ -217,15 +218,6 @@ class _Tail:
             if self._job != before:
                 return Frame("snapshot", _encode(self._job), self._place)
         return Frame()
-
-
-def image_type(data: bytes) -> str:
-    """By content; what an agent sends as a preview is never believed to be anything else."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return "image/png"
-    if data[:3] == b"\xff\xd8\xff":
-        return "image/jpeg"
-    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else "application/octet-stream"
 
 
 # ---------------------------------------------------------------------------------------------- all jobs

@@ -9,6 +9,8 @@ import msgspec
 
 from control_plane import signing, states
 from control_plane.context import Context
+from control_plane.database import Query
+from control_plane.errors import NotFound
 from control_plane.media.thumbnails import POSSIBLE
 from control_plane.queue import waiting
 from control_plane.queue.waiting import Queued
@@ -95,6 +97,23 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     provenance: Provenance | None = None
     batch_id: UUID | None = None
     repeat_of: UUID | None = None
+
+
+SHOWN = Query("jobs.shown", JobRow)
+
+
+async def rows(context: Context, user_id: UUID, job_ids: list[UUID]) -> list[JobRow]:
+    """These jobs of the user, in this order; what is not there or not theirs is left out."""
+    found = await context.database.many(SHOWN, {"user_id": user_id, "job_id": job_ids}) if job_ids else []
+    by_id = {row.id: row for row in found}
+    return [by_id[job_id] for job_id in job_ids if job_id in by_id]
+
+
+async def row(context: Context, user_id: UUID, job_id: UUID) -> JobRow:
+    """One of them. Raises `NotFound`."""
+    for found in await rows(context, user_id, [job_id]):
+        return found
+    raise NotFound("You have no such job.")
 
 
 async def viewed(context: Context, row: JobRow) -> JobView:

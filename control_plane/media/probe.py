@@ -91,14 +91,24 @@ class Window:
         return Window(self._file, start, end)
 
 
+def image_type(data: bytes) -> str:
+    """By the first bytes; what somebody says that a picture is, is never believed."""
+    if data.startswith(_PNG):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else "application/octet-stream"
+
+
 def _recognised(file: Window) -> Media:
     head = file.read(0, min(16, file.end))
-    if head.startswith(_PNG):
-        return _png(file)
-    if head.startswith(b"\xff\xd8\xff"):
-        return _jpeg(file)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return _webp(file)
+    match image_type(head):
+        case "image/png":
+            return _png(file)
+        case "image/jpeg":
+            return _jpeg(file)
+        case "image/webp":
+            return _webp(file)
     if head[4:8] == b"ftyp":
         return _mp4(file)
     if head.startswith(_EBML):

@@ -50,20 +50,9 @@ OWNER_MESSAGES = {
 """What the GPU owner is told about slots that get nothing, where that is not simply for want of jobs."""
 
 
-class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
-    """A `SubmitRow` and a `ClaimRow`, side by side."""
+class HandedOver(SubmitRow, frozen=True, kw_only=True):
+    """What became of the order, and beside it what a `ClaimRow` says."""
 
-    refusal: str | None
-    job_id: UUID | None
-    tag: float | None
-    created_at: datetime | None
-    pool: str | None
-    available: int | None
-    calls_left: int | None
-    calls_per_minute: int | None
-    busy_seconds: float | None
-    resets_at: datetime
-    resets_in: float
     claim_refusal: str | None
     claimed_job_id: UUID | None
     attempt: int | None
@@ -78,22 +67,6 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     cost: int | None
     claimed_at: datetime
     contended: bool
-
-    def submitted(self) -> SubmitRow:
-        return SubmitRow(
-            n=1,
-            refusal=self.refusal,
-            job_id=self.job_id,
-            tag=self.tag,
-            created_at=self.created_at,
-            pool=self.pool,
-            available=self.available,
-            calls_left=self.calls_left,
-            calls_per_minute=self.calls_per_minute,
-            busy_seconds=self.busy_seconds,
-            resets_at=self.resets_at,
-            resets_in=self.resets_in,
-        )
 
     def claimed(self) -> ClaimRow:
         return ClaimRow(
@@ -296,9 +269,9 @@ class Claims:
         mine |= {"into_lane_id": mine["lane_id"], "process_clock": mine["clock"]}
         row = await self._database.one(HAND_OVER, mine | claim)
         assert row is not None
-        submitted, claimed = row.submitted(), row.claimed()
+        claimed = row.claimed()
         self._board.learn([claimed], lowered)
-        return submitted, claimed
+        return row, claimed
 
     async def _take_over(self, place: Place) -> TakenOver | None:
         try:

@@ -38,7 +38,7 @@ claimed as materialized (
         on lane.id = %(into_lane_id)s::integer
     where placed.lease_token is not null
 )
-select placed.refusal, placed.job_id, placed.tag, placed.created_at, placed.pool, placed.available, placed.calls_left,
+select 1 as n, placed.refusal, placed.job_id, placed.tag, placed.created_at, placed.pool, placed.available, placed.calls_left,
     placed.calls_per_minute, placed.busy_seconds,
     (utc_day(now()) + 1)::timestamp at time zone 'UTC' as resets_at,
     extract(epoch from (utc_day(now()) + 1)::timestamp at time zone 'UTC' - now())::float8 as resets_in,

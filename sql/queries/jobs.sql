@@ -1,25 +1,7 @@
 -- Jobs as their users see them. Every statement names the user.
 
--- get :one
--- One job with its spec, its last progress and, once it has succeeded, its files.
-select j.id, is_test(j.user_id) as test, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested,
-    j.tag, j.cost, st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
-    p.value as progress, p.step as progress_step, p.steps as progress_steps,
-    j.state = 'queued' and (select b.running from balances b where b.user_id = j.user_id) >= j.running_max as capped,
-    case when j.state = 'succeeded' then (
-        select jsonb_agg(jsonb_build_object('index', a.index, 'mime_type', a.mime_type, 'width', a.width,
-            'height', a.height, 'bytes', a.bytes, 'sha256', encode(a.sha256, 'hex')) order by a.index)::text
-        from artifacts a where a.job_id = j.id and a.attempt = j.attempt and a.visibility <> 'quarantined') end as artifacts,
-    case when j.state = 'succeeded' then (
-        select v.made::text from provenance v where v.job_id = j.id and v.attempt = j.attempt) end as provenance
-from jobs j
-join job_specs s on s.job_id = j.id
-left join settlements st on st.job_id = j.id
-left join job_progress p on p.job_id = j.id and p.attempt = j.attempt and j.state = 'running'
-where j.id = %(job_id)s::uuid and j.user_id = %(user_id)s::uuid;
-
 -- shown :many
--- The same for several jobs at once, in no order.
+-- Jobs of a user with their specs, their last progress and, once they have succeeded, their files; in no order.
 select j.id, is_test(j.user_id) as test, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested,
     j.tag, j.cost, st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
     p.value as progress, p.step as progress_step, p.steps as progress_steps,

@@ -12,6 +12,7 @@ import pytest
 
 from control_plane.errors import DiskLow
 from control_plane.store import BUFFER_BYTES, FolderStore, Staged, new_key
+from tests.fixtures.stores import fetch, put
 
 
 @pytest.fixture
@@ -21,23 +22,6 @@ def store(tmp_path: Path) -> FolderStore:
 
 def files(store: FolderStore) -> list[str]:
     return sorted(str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file())
-
-
-async def put(store: FolderStore, data: bytes, key: str | None = None) -> str:
-    key = new_key(uuid4(), 1, 0) if key is None else key
-    async with store.stage(key) as staged:
-        await staged.write(data)
-        await staged.keep()
-    return key
-
-
-async def fetch(store: FolderStore, key: str, start: int = 0, end: int | None = None) -> bytes:
-    opened = await store.open(key)
-    assert opened is not None
-    try:
-        return b"".join([data async for data in opened.read(start, opened.bytes if end is None else end)])
-    finally:
-        opened.close()
 
 
 async def test_what_was_kept_comes_back_byte_for_byte_with_its_hash(store: FolderStore) -> None:

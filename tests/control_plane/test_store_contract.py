@@ -25,6 +25,7 @@ from control_plane.store import (
     thumbnail_key,
 )
 from tests.fixtures.bucket import Bucket
+from tests.fixtures.stores import fetch, put
 from tests.fixtures.worker import free_port
 
 
@@ -34,23 +35,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return open_store(Settings(data_dir=tmp_path, artifacts_url=f"file://{tmp_path}/files"))
     bucket: Bucket = request.getfixturevalue("bucket")
     return open_store(Settings(data_dir=tmp_path, artifacts_url=bucket.url))
-
-
-async def put(store: Store, data: bytes, key: str | None = None) -> str:
-    key = new_key(uuid4(), 1, 0) if key is None else key
-    async with store.stage(key) as staged:
-        await staged.write(data)
-        await staged.keep()
-    return key
-
-
-async def fetch(store: Store, key: str, start: int = 0, end: int | None = None) -> bytes:
-    opened = await store.open(key)
-    assert opened is not None
-    try:
-        return b"".join([data async for data in opened.read(start, opened.bytes if end is None else end)])
-    finally:
-        opened.close()
 
 
 async def found(store: Store) -> dict[str, Found]:

@@ -130,7 +130,7 @@ def test_what_a_worker_hears_costs_its_own_leases_only(large: Large) -> None:
 
 def test_the_sweeps_read_what_is_due(large: Large) -> None:
     check(large.explain("queue.reap", most=100, losses_max=3), most=LEASED + 110, buffers=2_500)
-    check(large.explain("queue.wake_backoff", most=1_000), most=400, buffers=3_000)
+    check(large.explain("queue.wake_backoff", most=1_000), most=60, buffers=600)
     check(large.explain("queue.expire", most=1_000), most=20, buffers=100)
 
 
