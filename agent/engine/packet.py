@@ -48,14 +48,19 @@ def _recipe(spec: JobSpec, provenance: Provenance) -> str:
             _element("Iptc4xmpExt:AIPromptInformation", spec.prompt),
             _element("Iptc4xmpExt:AISystemUsed", spec.model),
             _element("Iptc4xmpExt:AISystemVersionUsed", version),
-            _element("tessera:order", msgspec.json.encode(order).decode()),
-            _element("tessera:provenance", msgspec.json.encode(provenance).decode()),
+            _element("tessera:order", _json(order)),
+            _element("tessera:provenance", _json(provenance)),
         )
     )
 
 
 _LEFT_OUT = ("embed_metadata", "input_image")
 """Of the order: what says nothing about the file, or leads to somebody's own picture."""
+
+
+def _json(value: object) -> str:
+    """With what XML cannot say written as JSON can, so that nothing that was typed is lost."""
+    return _FORBIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", msgspec.json.encode(value).decode())
 
 
 def _element(name: str, text: str) -> str:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import av
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -147,6 +147,7 @@ def test_a_webp_of_nothing_but_pixels_gets_a_header_that_fits(tmp_path: Path, mo
 
 @settings(max_examples=300, deadline=None)
 @given(prompt=st.text(max_size=200), negative=st.text(max_size=50))
+@example(prompt="\uffff", negative="\ufffe")
 def test_whatever_is_typed_is_said_back_by_the_packet(prompt: str, negative: str) -> None:
     root = ElementTree.fromstring(packet(_order(prompt, negative_prompt=negative), MADE))
     [said] = [json.loads(element.text or "") for element in root.iter(f"{{{OURS}}}order")]
