@@ -23,7 +23,8 @@ test: check ## check it: linters, types, dependency contracts and every test
 	$(call stage,tests)
 	@$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not torture"
 	$(call stage,slow tests)
-	@$(BIN)/python -m pytest -q -m "slow and not torture"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "slow and not alone and not torture"
+	@$(BIN)/python -m pytest -q -m "slow and alone"
 
 quick: dev ## the fast part of the tests
 	@$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not torture" tests/sql tests/control_plane tests/test_*.py

@@ -206,7 +206,7 @@ begin
                         and extract(epoch from now() - greatest(lane.served_at, head.created_at)) < patience
                     then affinity else 0 end as back
         ) shift
-        order by line.place - head.head_start + shift.lift + shift.back, line.place, head.tag, head.id
+        order by line.place - head.head_start + shift.lift + shift.back, line.place - head.head_start, head.tag, head.id
         limit 1;
         if not found then
             return;

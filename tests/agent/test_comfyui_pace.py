@@ -32,6 +32,7 @@ def _faults(pace: Pace) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_the_agent_keeps_the_gpu_busy_and_costs_next_to_nothing(tmp_path: Path) -> None:
     broken: set[str] = {"overhead", "gap", "cancel"}
     paces = []

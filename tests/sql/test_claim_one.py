@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
@@ -122,6 +122,18 @@ BEFORE = {
     full=st.sampled_from([False, False, False, True]),
     before=st.sampled_from(["nothing", "nothing", "nothing", *BEFORE]),
     lanes=st.sampled_from([1, LANES, LANES]),
+)
+@example(  # equal but for the head start: the older id goes first in both
+    jobs=[(1, 0.0, 5.0, 0, False), (2, 0.0, 0.0, 0, False)],
+    offsets=[0.0] * LANES,
+    clocks=[0.0] * LANES,
+    served_at="-infinity",
+    pool_clock=0.0,
+    bound=float("-inf"),
+    loaded=None,
+    full=False,
+    before="nothing",
+    lanes=LANES,
 )
 def compare(
     world: World,
