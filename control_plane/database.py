@@ -25,6 +25,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row, scalar_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
+from control_plane.connection import Connection
 from control_plane.errors import Unavailable
 
 Row = TypeVar("Row")
@@ -129,11 +130,12 @@ class Database:
             reconnect_timeout=RECONNECT_SECONDS,
             kwargs={"autocommit": True, "options": SESSION_OPTIONS, "prepare_threshold": 0, **KEEPALIVE},
             check=None,
+            connection_class=Connection,
         )
-        self._at_hand: list[AsyncConnection[Any]] = []
+        self._at_hand: list[Connection] = []
         self._wanted = 0
         """Requests that wait for the pool."""
-        self._lent_at: dict[AsyncConnection[Any], float] = {}
+        self._lent_at: dict[Connection, float] = {}
         """When the pool gave a connection out."""
 
     async def open(self) -> None:
@@ -148,7 +150,7 @@ class Database:
         """A connection for a block. Raises `Unavailable` when there is none, or when it breaks."""
         return Borrowed(self)
 
-    async def borrow(self) -> AsyncConnection[Any]:
+    async def borrow(self) -> Connection:
         """What `connection` enters with."""
         if self._at_hand:
             return self._at_hand.pop()
@@ -160,7 +162,7 @@ class Database:
         self._lent_at[connection] = time.monotonic()
         return connection
 
-    async def give_back(self, connection: AsyncConnection[Any]) -> None:
+    async def give_back(self, connection: Connection) -> None:
         """What `connection` ends with: kept at hand, unless somebody waits for it, it is unwell, or it is due."""
         well = connection.pgconn.transaction_status == TransactionStatus.IDLE and not self._pool.closed
         if well and not self._wanted and time.monotonic() - self._lent_at[connection] < AT_HAND_SECONDS:
@@ -168,12 +170,12 @@ class Database:
         else:
             await self._return(connection)
 
-    async def _return(self, connection: AsyncConnection[Any]) -> None:
+    async def _return(self, connection: Connection) -> None:
         self._lent_at.pop(connection, None)
         await self._pool.putconn(connection)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
@@ -198,7 +200,7 @@ class Borrowed:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def __aenter__(self) -> AsyncConnection[Any]:
+    async def __aenter__(self) -> Connection:
         try:
             self._connection = await self._database.borrow()
         except psycopg.OperationalError as error:

@@ -1,0 +1,118 @@
+"""Statements over a connection that stays registered with the event loop, on both loops that it may meet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+import uvloop
+
+from control_plane.connection import Connection
+from tests.fixtures.postgres import Postgres
+
+PATIENCE_SECONDS = 20.0
+Check = Callable[[Connection, Connection], Coroutine[Any, Any, None]]
+"""A promise about the first connection; the second one belongs to somebody else."""
+
+
+async def value(connection: psycopg.AsyncConnection[Any], statement: str, *parameters: object) -> Any:
+    row = await (await connection.execute(statement.encode(), parameters)).fetchone()
+    assert row is not None
+    return row[0]
+
+
+async def a_statement_larger_than_every_buffer_arrives_whole(mine: Connection, other: Connection) -> None:
+    sent = "tessera " * 4_000_000
+    assert await value(mine, "select %s::text", sent) == sent
+    assert await value(mine, "select 1") == 1
+
+
+async def pipelined_statements_are_answered_in_order(mine: Connection, other: Connection) -> None:
+    async with mine.pipeline():
+        cursors = [await mine.execute("select %s::integer", [n]) for n in range(200)]
+    assert [(await cursor.fetchone()) for cursor in cursors] == [(n,) for n in range(200)]
+
+
+async def notifications_are_heard_between_statements(mine: Connection, other: Connection) -> None:
+    await mine.execute("listen here")
+    for round in range(3):
+        assert await value(mine, "select 1") == 1
+        await other.execute("select pg_notify('here', %s)", [str(round)])
+        await asyncio.sleep(0.05)  # it comes while nobody waits
+        heard = [notice.payload async for notice in mine.notifies(timeout=PATIENCE_SECONDS, stop_after=1)]
+        assert heard == [str(round)]
+
+
+async def an_idle_connection_that_is_cut_off_costs_nothing_and_says_so(mine: Connection, other: Connection) -> None:
+    assert await value(mine, "select 1") == 1
+    await other.execute("select pg_terminate_backend(%s, 5000)", [mine.info.backend_pid])
+    before = os.times()
+    await asyncio.sleep(0.5)
+    after = os.times()
+    assert (after.user + after.system) - (before.user + before.system) < 0.25, "the loop turns for a dead socket"
+    with pytest.raises(psycopg.OperationalError):
+        await mine.execute("select 1")
+    assert mine.closed
+
+
+async def a_busy_connection_that_is_cut_off_says_so(mine: Connection, other: Connection) -> None:
+    busy = asyncio.create_task(value(mine, "select pg_sleep(60)"))
+    while not await value(
+        other, "select count(*) from pg_stat_activity where pid = %s and state = 'active'", mine.info.backend_pid
+    ):
+        await asyncio.sleep(0.01)
+    await other.execute("select pg_terminate_backend(%s, 5000)", [mine.info.backend_pid])
+    with pytest.raises(psycopg.OperationalError):
+        await busy
+
+
+async def a_statement_whose_caller_goes_is_stopped_and_the_next_one_gets_its_own_answer(
+    mine: Connection, other: Connection
+) -> None:
+    for delay in (0.0, 0.001, 0.01, 0.05):
+        busy = asyncio.create_task(value(mine, "select 'theirs' from pg_sleep(60)"))
+        await asyncio.sleep(delay)
+        busy.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await busy
+        assert await value(mine, "select 'ours'") == "ours"
+    running = "select count(*) from pg_stat_activity where query like '%%pg_sleep(60)%%' and state = 'active'"
+    assert await value(other, running + " and pid <> pg_backend_pid() and pid = %s", mine.info.backend_pid) == 0
+
+
+CHECKS: list[Check] = [
+    a_statement_larger_than_every_buffer_arrives_whole,
+    pipelined_statements_are_answered_in_order,
+    notifications_are_heard_between_statements,
+    an_idle_connection_that_is_cut_off_costs_nothing_and_says_so,
+    a_busy_connection_that_is_cut_off_says_so,
+    a_statement_whose_caller_goes_is_stopped_and_the_next_one_gets_its_own_answer,
+]
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Connection]:
+    connection = await Connection.connect(url, autocommit=True)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_connection(check: Check, loop: Callable[[], asyncio.AbstractEventLoop], postgres: Postgres) -> None:
+    async def tried() -> None:
+        open_files = len(os.listdir("/proc/self/fd"))
+        async with connected(postgres.superuser_url) as mine, connected(postgres.superuser_url) as other:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await check(mine, other)
+        assert len(os.listdir("/proc/self/fd")) <= open_files, "a socket was left open"
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(tried())
