@@ -42,6 +42,7 @@ from control_plane.orders.idempotency import Repetitions
 from control_plane.orders.models import Catalogue
 from control_plane.people.credentials import Credentials
 from control_plane.queue.dispatch import Dispatcher
+from control_plane.queue.looks import Looks
 from control_plane.queue.waiting import Lines
 from control_plane.sandbox.runner import Sandbox
 from control_plane.settings import Settings
@@ -107,6 +108,7 @@ def _context(settings: Settings, database: Database, conduct: Conduct, tasks: as
         settings=settings,
         database=database,
         dispatcher=Dispatcher(database, settings, tasks),
+        looks=Looks(database, tasks),
         credentials=Credentials(database),
         repetitions=Repetitions(database),
         reads=Reads(),

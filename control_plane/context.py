@@ -16,6 +16,7 @@ from control_plane.orders.idempotency import Repetitions
 from control_plane.orders.models import Catalogue
 from control_plane.people.credentials import Credentials
 from control_plane.queue.dispatch import Dispatcher
+from control_plane.queue.looks import Looks
 from control_plane.queue.waiting import Lines
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
@@ -30,6 +31,7 @@ class Context:
     settings: Settings
     database: Database
     dispatcher: Dispatcher
+    looks: Looks
     repetitions: Repetitions
     credentials: Credentials
     reads: Reads

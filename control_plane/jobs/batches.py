@@ -161,7 +161,7 @@ async def _get(context: Context, user_id: UUID, batch_id: UUID) -> Batch:
 async def _as_ordered(context: Context, user_id: UUID, batch_id: UUID) -> BatchView:
     """As the batch was told when it was ordered, the first time and each time that this is repeated."""
     found = await _get(context, user_id, batch_id)
-    rows = await views.rows(context, user_id, found.job_ids)
+    rows = await context.looks.many(user_id, found.job_ids)
     return _viewed(context, found, [views.ordered(context, row, await views.waits(context, row)) for row in rows])
 
 

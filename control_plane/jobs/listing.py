@@ -74,7 +74,7 @@ async def page(context: Context, user_id: UUID, filters: Filters, cursor: str | 
 
 async def shown(context: Context, user_id: UUID, job_ids: list[UUID]) -> list[JobView]:
     """These jobs of the user, in this order; what is not there or not theirs is left out."""
-    return [await views.viewed(context, row) for row in await views.rows(context, user_id, job_ids)]
+    return [await views.viewed(context, row) for row in await context.looks.many(user_id, job_ids)]
 
 
 def _window(context: Context, user_id: UUID, filters: Filters, after: UUID | None) -> dict[str, object]:

@@ -8,6 +8,7 @@ when the database does not answer, and with the process; whoever reads it comes 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
@@ -263,7 +264,9 @@ async def _wanted(context: Context, audience: Audience, found: list[Event], epoc
     named = [event for event in found if audience.names is None or event.name in audience.names]
     identities = await _identities(context, audience, named)
     wanted = [event for event in named if event.user_id in identities]
-    seen = {event.job_id: await _seen(context, event) for event in wanted}
+    owners = {event.job_id: event.user_id for event in wanted}
+    looks = [_seen(context, user_id, job_id) for job_id, user_id in owners.items()]
+    seen = dict(zip(owners, await asyncio.gather(*looks), strict=True))
     return [
         Frame(event.name, _encode(_told(event, seen[event.job_id], identities[event.user_id])), _place(event, epoch))
         for event in wanted
@@ -283,9 +286,9 @@ async def _identities(context: Context, audience: Audience, found: list[Event]) 
     return known
 
 
-async def _seen(context: Context, event: Event) -> JobView | None:
+async def _seen(context: Context, user_id: UUID, job_id: UUID) -> JobView | None:
     try:
-        return await desk.view(context, event.user_id, event.job_id)
+        return await desk.view(context, user_id, job_id)
     except NotFound:  # it has become another user's just now
         return None
 

@@ -9,10 +9,10 @@ import msgspec
 
 from control_plane import signing, states
 from control_plane.context import Context
-from control_plane.database import Query
 from control_plane.errors import NotFound
 from control_plane.media.thumbnails import POSSIBLE
 from control_plane.queue import waiting
+from control_plane.queue.looks import JobRow
 from control_plane.queue.waiting import Queued
 from control_plane.states import ERROR_MESSAGES, TERMINAL, State
 from control_plane.wire.job import (
@@ -27,33 +27,6 @@ from control_plane.wire.job import (
     Waiting,
 )
 from control_plane.wire.provenance import Provenance
-from control_plane.wire.worker import Phase
-
-
-class JobRow(msgspec.Struct, frozen=True, kw_only=True):
-    id: UUID
-    test: bool
-    lane_id: int
-    state: State
-    phase: Phase | None
-    cancel_requested: bool
-    tag: float | None
-    cost: int
-    charged: int | None
-    """Of the settlement, once the job is over."""
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    error_code: str | None
-    spec: str
-    metadata: str
-    progress: float | None
-    progress_step: int | None
-    progress_steps: int | None
-    capped: bool
-    """In line, while its user has as many running as the plan allows."""
-    artifacts: str | None
-    provenance: str | None
 
 
 class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,21 +72,12 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     repeat_of: UUID | None = None
 
 
-SHOWN = Query("jobs.shown", JobRow)
-
-
-async def rows(context: Context, user_id: UUID, job_ids: list[UUID]) -> list[JobRow]:
-    """These jobs of the user, in this order; what is not there or not theirs is left out."""
-    found = await context.database.many(SHOWN, {"user_id": user_id, "job_id": job_ids}) if job_ids else []
-    by_id = {row.id: row for row in found}
-    return [by_id[job_id] for job_id in job_ids if job_id in by_id]
-
-
 async def row(context: Context, user_id: UUID, job_id: UUID) -> JobRow:
-    """One of them. Raises `NotFound`."""
-    for found in await rows(context, user_id, [job_id]):
-        return found
-    raise NotFound("You have no such job.")
+    """A job of the user. Raises `NotFound`."""
+    found = await context.looks.one(user_id, job_id)
+    if found is None:
+        raise NotFound("You have no such job.")
+    return found
 
 
 async def viewed(context: Context, row: JobRow) -> JobView:

@@ -1,7 +1,8 @@
 -- Jobs as their users see them. Every statement names the user.
 
 -- shown :many
--- Jobs of a user with their specs, their last progress and, once they have succeeded, their files; in no order.
+-- Jobs, each asked for by its user, with their specs, their last progress and, once they have succeeded, their files; in
+-- no order.
 select j.id, is_test(j.user_id) as test, j.lane_id, j.state, j.phase, j.cancel_requested_at is not null as cancel_requested,
     j.tag, j.cost, st.charged, j.created_at, j.started_at, j.finished_at, j.error_code, s.spec::text as spec, s.metadata::text as metadata,
     p.value as progress, p.step as progress_step, p.steps as progress_steps,
@@ -12,11 +13,11 @@ select j.id, is_test(j.user_id) as test, j.lane_id, j.state, j.phase, j.cancel_r
         from artifacts a where a.job_id = j.id and a.attempt = j.attempt and a.visibility <> 'quarantined') end as artifacts,
     case when j.state = 'succeeded' then (
         select v.made::text from provenance v where v.job_id = j.id and v.attempt = j.attempt) end as provenance
-from jobs j
+from unnest(%(user_id)s::uuid[], %(job_id)s::uuid[]) as asked (user_id, job_id)
+join jobs j on j.id = asked.job_id and j.user_id = asked.user_id
 join job_specs s on s.job_id = j.id
 left join settlements st on st.job_id = j.id
-left join job_progress p on p.job_id = j.id and p.attempt = j.attempt and j.state = 'running'
-where j.id = any (%(job_id)s::uuid[]) and j.user_id = %(user_id)s::uuid;
+left join job_progress p on p.job_id = j.id and p.attempt = j.attempt and j.state = 'running';
 
 -- newest :many
 -- Ids of a user's jobs that fit, the newest first, among the first `reach` of those between `low` and `high`, which are
