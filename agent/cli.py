@@ -147,7 +147,7 @@ async def _doctor(settings: Settings, as_json: bool) -> Exit:
 
 async def _workflows(settings: Settings, as_json: bool) -> Exit:
     from agent.engine.comfyui.survey import survey  # nobody else here needs what it brings along
-    from agent.engine.comfyui.workflow import WorkflowError
+    from control_plane.wire.workflow import WorkflowError
 
     try:
         rows = await survey(settings.comfyui_url, settings.workflows)

@@ -62,7 +62,7 @@ async def comfyui_answers(url: str) -> bool:
 def _comfyui(url: str, workflows: Path | None) -> Engine:
     try:
         from agent.engine.comfyui import ComfyUI  # needs Pillow, to see what was drawn
-        from agent.engine.comfyui.workflow import SHIPPED, WorkflowError, load
+        from control_plane.wire.workflow import SHIPPED, WorkflowError, load
     except ImportError as error:
         raise EngineMissing(f"ComfyUI cannot be driven ({error}). Run: pip install pillow") from error
     try:

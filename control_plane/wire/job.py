@@ -15,8 +15,8 @@ from control_plane.wire.webhook import WebhookUrl
 
 JobKind = Literal["image", "video"]
 
-Task = Literal["text-to-image", "image-to-image", "upscale", "text-to-video", "image-to-video"]
-"""What is made of what. It follows from an order: from its kind, and from `input_image` and `upscale`."""
+Task = Literal["text-to-image", "image-to-image", "upscale", "text-to-video", "image-to-video", "inpaint"]
+"""What is made of what. It follows from an order: its kind, `input_image` and `upscale`; and from its model."""
 
 JobStatus = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled", "expired"]
 """What HTTP calls `status`; everything inside says `state` and knows no `canceling` (a wish is a timestamp)."""
@@ -55,6 +55,8 @@ Strength = Annotated[float, Meta(ge=0, le=1)]
 Frames = Annotated[int, Meta(ge=1, le=480)]
 FramesPerSecond = Annotated[int, Meta(ge=1, le=60)]
 Upscale = Literal[2, 4]
+LoraName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*\Z")]
+LoraStrength = Annotated[float, Meta(ge=-10, le=10)]
 MaxWait = Annotated[int, Meta(ge=1, le=7 * 86_400)]
 MetadataKey = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
 MetadataValue = Annotated[str, Meta(max_length=512, pattern=_NO_NUL)]
@@ -99,6 +101,8 @@ class SubmitRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
     embed_metadata: bool | None = None
     """Whether the files say how they were made: prompt, seed, model, workflow. Absent: as you have chosen for yourself.
     That they were made by AI they say in any case."""
+    loras: Annotated[dict[LoraName, LoraStrength], Meta(max_length=8)] = {}
+    """How strongly each LoRA of the model counts; what is absent counts as the model has it, 0 leaves it out."""
 
 
 class JobSpec(Message, frozen=True, kw_only=True):
@@ -122,6 +126,7 @@ class JobSpec(Message, frozen=True, kw_only=True):
     fps: int | None = None
     upscale: int | None = None
     embed_metadata: bool = True
+    loras: dict[str, float] = {}
 
 
 class Eta(Message, frozen=True, kw_only=True):
@@ -222,6 +227,7 @@ class JobView(Message, frozen=True, kw_only=True):
     """What its files were made with, once it has succeeded: with the order, everything needed to make them again."""
     test: bool = False
     """Ordered by a test key: drawn by the sandbox, for play tokens."""
+    loras: dict[str, float] = {}
 
 
 class JobList(Message, frozen=True, kw_only=True):

@@ -7,14 +7,17 @@ token travels in the header `Tessera-Lease-Token`, never in a URL; a heartbeat s
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
+import msgspec
 from msgspec import Meta
 
 from control_plane.wire import Message
-from control_plane.wire.job import JobKind, JobSpec, Progress
+from control_plane.wire.job import JobKind, JobSpec, Progress, Task
 from control_plane.wire.provenance import Provenance
 
 LEASE_TOKEN_HEADER = "Tessera-Lease-Token"
@@ -89,17 +92,26 @@ class Capability(Message, frozen=True, kw_only=True):
 
     kind: JobKind
     model: Annotated[str, Meta(min_length=1, max_length=64)]
+    tasks: Annotated[tuple[Task, ...], Meta(max_length=16)] = ()
+    """What it can make of what with this model; empty: everything that the model is for."""
 
 
 class SlotClaim(Message, frozen=True, kw_only=True):
     """One free place of a slot: what it can run, and what it has loaded."""
 
     slot: SlotNumber
-    capabilities: Annotated[list[Capability], Meta(max_length=LANES_PER_SLOT_MAX)]
+    capabilities: Annotated[list[Capability], Meta(max_length=LANES_PER_SLOT_MAX)] = []
     vram_gib: Annotated[int, Meta(ge=0, le=4_096)] = 0
     loaded: Capability | None = None
     ahead: bool = False
     """A prefetch: the slot is still busy. Idle slots are served first."""
+    capabilities_sha256: Sha256 | None = None
+    """`capabilities_sha256` of what an earlier claim has named, instead of naming it again."""
+
+
+def capabilities_sha256(capabilities: Sequence[Capability]) -> str:
+    """What a list of capabilities is called by, so that it has to be sent only to those who do not know it."""
+    return hashlib.sha256(msgspec.json.encode(capabilities)).hexdigest()
 
 
 class ClaimRequest(Message, frozen=True, kw_only=True):
@@ -175,6 +187,8 @@ class HeartbeatAnswer(Message, frozen=True, kw_only=True):
     drain: bool
     intervals: Intervals
     server_time: datetime
+    workflows: str = ""
+    """The revision of the workflows that may be ordered; when it changes, they are worth fetching."""
 
 
 class CompleteRequest(Message, frozen=True, kw_only=True):

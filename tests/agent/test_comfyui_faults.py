@@ -14,7 +14,7 @@ from agent.engine import EngineError
 from agent.engine.comfyui.engine import ComfyUI
 from agent.engine.comfyui.errors import of_run
 from agent.engine.comfyui.server import Entry, Status
-from agent.engine.comfyui.workflow import Node
+from control_plane.wire.workflow import Node
 from tests.fixtures.comfyui import (
     QUICK,
     WORKFLOWS,

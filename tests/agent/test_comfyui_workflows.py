@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from agent.engine.comfyui.check import faults, structure_faults
+from agent.engine.comfyui.check import faults
 from agent.engine.comfyui.nodes import node_classes
 from agent.engine.comfyui.render import Unfit, artifact, render
-from agent.engine.comfyui.workflow import SHIPPED, Field, Graph, Workflow, WorkflowError, declared, load
 from control_plane.wire.job import PROMPT_LENGTH_MAX, SEED_MAX, JobSpec
+from control_plane.wire.soundness import structure_faults
+from control_plane.wire.workflow import SHIPPED, Field, Graph, Workflow, WorkflowError, declared, load
 from tests.fixtures.pictures import as_input, drawn, encoded
 from tests.standins.comfyui.pinned import every_model, object_info
 

@@ -30,9 +30,9 @@ from agent.client import connect
 from agent.credential import new_secret, secret_sha256
 from agent.engine.comfyui import ComfyUI
 from agent.engine.comfyui.render import render
-from agent.engine.comfyui.workflow import SHIPPED, Workflow, load
 from agent.settings import Settings
 from control_plane.wire.job import JobSpec
+from control_plane.wire.workflow import SHIPPED, Workflow, load
 from tests.fixtures.comfyui import driving, order, ran, telling
 from tests.standins.control_plane import control_plane
 

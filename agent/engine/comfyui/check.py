@@ -7,14 +7,13 @@ is not offered here and all is well.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from graphlib import CycleError, TopologicalSorter
 from typing import Literal
 
 import msgspec
 
-from agent.engine.comfyui.allowed import ALLOWED, MODEL_FILES
 from agent.engine.comfyui.nodes import Input, NodeClass, NodeClasses
-from agent.engine.comfyui.workflow import Field, Slot, Workflow, declared, is_link, links
+from control_plane.wire.soundness import structure_faults
+from control_plane.wire.workflow import Field, Lora, Slot, Workflow, is_link
 
 TEXT_FIELDS: frozenset[Field] = frozenset({"prompt", "negative_prompt", "sampler", "input_image"})
 LEAF_TYPES: dict[str, tuple[type, ...]] = {
@@ -34,73 +33,6 @@ def faults(workflow: Workflow, classes: NodeClasses) -> list[Fault]:
     """Everything that keeps `workflow` from running on a ComfyUI with these nodes; empty: it runs."""
     found = [Fault("wrong", message) for message in structure_faults(workflow)]
     return found or [*_fit(workflow, classes)]
-
-
-def structure_faults(workflow: Workflow) -> list[str]:
-    """What is wrong whatever the ComfyUI."""
-    return [
-        *_classes_allowed(workflow),
-        *_links_lead(workflow),
-        *_leaves_exist(workflow),
-        *_files_listed(workflow),
-    ]
-
-
-def _classes_allowed(workflow: Workflow) -> Iterator[str]:
-    for name, node in workflow.graph.items():
-        if "." in name:
-            yield f"{name}: a node's name must hold no dot."
-        if node.class_type not in ALLOWED:
-            yield f"{name}: {node.class_type} is not among the classes that workflows may use."
-
-
-def _links_lead(workflow: Workflow) -> Iterator[str]:
-    for name, key, source, _ in links(workflow.graph):
-        if source not in workflow.graph:
-            yield f"{name}.{key} is linked to {source}, which does not exist."
-            return
-    needs = {name: {source for at, _, source, _ in links(workflow.graph) if at == name} for name in workflow.graph}
-    try:
-        TopologicalSorter(needs).prepare()
-    except CycleError as error:
-        yield f"The links go round in a circle: {' → '.join(error.args[1])}."
-
-
-def _leaves_exist(workflow: Workflow) -> Iterator[str]:
-    manifest = workflow.manifest
-    filled = declared(manifest)
-    fixed = [file.at for file in manifest.files]
-    for leaf in [*filled, *fixed]:
-        name, _, key = leaf.partition(".")
-        node = workflow.graph.get(name)
-        if node is None or key not in node.inputs:
-            yield f"{leaf} is in the manifest but not in the graph."
-        elif is_link(node.inputs[key]) or isinstance(node.inputs[key], dict | list):
-            yield f"{leaf} is in the manifest but holds no plain value in the graph."
-    for leaf in sorted({leaf for leaf in [*filled, *fixed] if [*filled, *fixed].count(leaf) > 1}):
-        yield f"{leaf} is named twice in the manifest."
-    for file in manifest.files:
-        name, _, key = file.at.partition(".")
-        written = workflow.graph[name].inputs.get(key) if name in workflow.graph else None
-        if written is not None and written != file.name:
-            yield f"{file.at} is {written!r} in the graph but {file.name!r} in the manifest."
-
-
-def _files_listed(workflow: Workflow) -> Iterator[str]:
-    """A graph names model files exactly where the manifest does, each in the folder that its loader reads."""
-    listed = {file.at: file.folder for file in workflow.manifest.files}
-    read = {
-        f"{name}.{key}": folder
-        for name, node in workflow.graph.items()
-        for key, folder in MODEL_FILES.get(node.class_type, {}).items()
-    }
-    for at in sorted(read.keys() | listed.keys()):
-        if at not in listed:
-            yield f"{at} takes a file, which the manifest must list under [[files]]."
-        elif at not in read:
-            yield f"{at} is under [[files]] in the manifest, but its node takes no file there."
-        elif listed[at] != read[at]:
-            yield f"{at}: the file lies in the folder {read[at]}, not in {listed[at]}."
 
 
 def _fit(workflow: Workflow, classes: NodeClasses) -> Iterator[Fault]:
@@ -144,13 +76,14 @@ def _link_fits(workflow: Workflow, classes: NodeClasses, at: str, link: list[obj
 def _leaf_fits(workflow: Workflow, at: str, value: object, told: Input) -> Iterator[Fault]:
     file = next((file for file in workflow.manifest.files if file.at == at), None)
     slot = next((slot for slot in workflow.manifest.slots.items() if at in slot[1].at), None)
+    lora = next((lora for lora in workflow.manifest.loras.values() if at in lora.at), None)
     if file is not None:
         if file.name not in (told.choices or []):
             yield Fault("missing", f"{file.folder}/{file.name} is not here.")
     elif told.choices is not None and not told.upload:
         yield from _choice_fits(at, value, told, slot)
     elif told.type in LEAF_TYPES:
-        yield from _plain_fits(at, value, told, slot)
+        yield from _plain_fits(at, value, told, slot, lora)
     elif not told.upload:
         yield Fault("wrong", f"{at} must be linked to a node that gives {told.type}.")
 
@@ -161,7 +94,9 @@ def _choice_fits(at: str, value: object, told: Input, slot: tuple[Field, Slot] |
             yield Fault("wrong", f"{at} cannot be {wanted!r}.")
 
 
-def _plain_fits(at: str, value: object, told: Input, slot: tuple[Field, Slot] | None) -> Iterator[Fault]:
+def _plain_fits(
+    at: str, value: object, told: Input, slot: tuple[Field, Slot] | None, lora: Lora | None
+) -> Iterator[Fault]:
     if not isinstance(value, LEAF_TYPES[told.type]) or (isinstance(value, bool) and told.type != "BOOLEAN"):
         yield Fault("wrong", f"{at} must be of type {told.type}.")
         return
@@ -171,6 +106,8 @@ def _plain_fits(at: str, value: object, told: Input, slot: tuple[Field, Slot] | 
         if (field in TEXT_FIELDS) != (told.type == "STRING"):
             yield Fault("wrong", f"{at} is of type {told.type}, which does not suit {field}.")
         numbers += [limits.min, limits.max, limits.default]
+    if lora is not None:
+        numbers += [lora.min, lora.max, lora.default]
     for number in numbers:
         below = told.least is not None and isinstance(number, int | float) and number < told.least
         above = told.most is not None and isinstance(number, int | float) and number > told.most

@@ -30,11 +30,11 @@ from agent.engine.comfyui.server import Gone, Refused, Server, Silent, Stats, Sy
 from agent.engine.comfyui.watch import Patience
 from agent.engine.comfyui.weights import Weights
 from agent.engine.comfyui.workbench import Workbench
-from agent.engine.comfyui.workflow import Workflow
 from agent.engine.origin import installed_version
 from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import LANES_PER_SLOT_MAX, Capability
+from control_plane.wire.workflow import Workflow
 
 GIB = 1024**3
 KNOCK_SECONDS = 0.5

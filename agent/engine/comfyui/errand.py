@@ -27,11 +27,11 @@ from agent.engine.comfyui.render import Unfit, render
 from agent.engine.comfyui.server import Entry, Gone, Refused, Silent
 from agent.engine.comfyui.trip import Sick, Trip, cancel
 from agent.engine.comfyui.workbench import Workbench
-from agent.engine.comfyui.workflow import Graph, Workflow
 from agent.engine.marking import mark
 from agent.engine.packet import packet
 from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.provenance import Provenance
+from control_plane.wire.workflow import Graph, Workflow
 
 TRIES_MAX = 2
 FREE_SECONDS = 0.5

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from agent.engine.comfyui.allowed import MODEL_FILES
 from agent.engine.comfyui.server import Entry, Refused
+from control_plane.wire.nodes import MODEL_FILES
 from control_plane.wire.worker import FailCause
 
 Remedy = Literal["none", "free", "restart", "distrust"]

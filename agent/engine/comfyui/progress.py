@@ -7,10 +7,10 @@ from the cache counts as done, and the number never falls.
 
 from __future__ import annotations
 
-from agent.engine.comfyui.allowed import LOADERS, SAMPLERS, SAVERS
 from agent.engine.comfyui.feed import Cached, Executing, Stepped
-from agent.engine.comfyui.workflow import Graph
 from control_plane.wire.job import Progress
+from control_plane.wire.nodes import LOADERS, SAMPLERS, SAVERS
+from control_plane.wire.workflow import Graph
 
 NEARLY = 0.99
 """More is not said before the files are here."""

@@ -6,12 +6,13 @@ link or a structure. What cannot be filled in is refused with a sentence for the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from agent.engine.comfyui.workflow import Field, Graph, Node, Slot, Workflow
 from control_plane.wire.job import JobSpec
+from control_plane.wire.workflow import Field, Graph, Lora, Node, Slot, Workflow, snapped
 
 
 class Unfit(Exception):
@@ -25,6 +26,7 @@ def render(workflow: Workflow, spec: JobSpec, *, prefix: str, input_image: str |
         value = _value(field, slot, input_image if field == "input_image" else getattr(spec, field))
         if value is not None:
             values |= dict.fromkeys(slot.at, value)
+    values |= _strengths(workflow.manifest.loras, spec.loras)
     graph = {name: Node(node.class_type, dict(node.inputs)) for name, node in workflow.graph.items()}
     for leaf, value in values.items():
         name, _, key = leaf.partition(".")
@@ -49,14 +51,24 @@ def _value(field: Field, slot: Slot, ordered: str | float | None) -> str | float
     return None if value is None else _number(field, slot, value)
 
 
-def _number(field: Field, slot: Slot, value: float) -> float:
-    if (slot.min is not None and value < slot.min) or (slot.max is not None and value > slot.max):
+def _number(field: str, slot: Slot, value: float) -> float:
+    found = snapped(slot, value)
+    if found is None:
         raise Unfit(f"{field} must be from {slot.min} to {slot.max}.")
-    if slot.step is None:
-        return value
-    least = slot.min or 0
-    snapped = least + round((value - least) / slot.step) * slot.step
-    return snapped - slot.step if slot.max is not None and snapped > slot.max else snapped
+    return found
+
+
+def _strengths(loras: Mapping[str, Lora], ordered: Mapping[str, float]) -> dict[str, Any]:
+    """Leaf → strength, of every LoRA in the stack."""
+    if unknown := ordered.keys() - loras.keys():
+        raise Unfit(f"loras: there is no {', '.join(sorted(unknown))} here; there is {', '.join(loras) or 'none'}.")
+    values: dict[str, Any] = {}
+    for name, lora in loras.items():
+        strength = ordered.get(name, lora.default)
+        if not lora.min <= strength <= lora.max:
+            raise Unfit(f"loras: {name} must be from {lora.min} to {lora.max}.")
+        values |= dict.fromkeys(lora.at, strength)
+    return values
 
 
 def _like(template: object, value: str | float) -> str | float:

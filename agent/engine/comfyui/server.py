@@ -18,7 +18,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from agent.engine.comfyui.workflow import Graph
+from control_plane.wire.workflow import Graph
 
 ANSWER_SECONDS = 20.0
 """For one answer; a model that is being loaded delays answers by half a second, a node that holds the GIL by more."""

@@ -10,11 +10,12 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from agent.engine.comfyui.check import faults, structure_faults
+from agent.engine.comfyui.check import faults
 from agent.engine.comfyui.nodes import node_classes
 from agent.engine.comfyui.server import Gone, Refused, Server, Silent
-from agent.engine.comfyui.workflow import SHIPPED, Proof, load
 from control_plane.wire.job import JobKind
+from control_plane.wire.soundness import structure_faults
+from control_plane.wire.workflow import SHIPPED, Proof, load
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

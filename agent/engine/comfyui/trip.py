@@ -22,8 +22,8 @@ from agent.engine.comfyui.looks import glimpse
 from agent.engine.comfyui.progress import Meter
 from agent.engine.comfyui.server import Entry, Gone, Server, Silent
 from agent.engine.comfyui.watch import Patience, Watch
-from agent.engine.comfyui.workflow import Graph
 from control_plane.wire.job import Progress
+from control_plane.wire.workflow import Graph
 
 LOOK_SECONDS = 2.0
 """Between looks at the history while the websocket tells what happens."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from agent import clock
-from agent.engine.comfyui.allowed import LOADERS
-from agent.engine.comfyui.workflow import Graph
+from control_plane.wire.nodes import LOADERS
+from control_plane.wire.workflow import Graph
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import structlog
 
-from agent.engine.comfyui.workflow import Workflow
 from control_plane.wire.provenance import MODEL_FILES_MAX, ModelFile
+from control_plane.wire.workflow import Workflow
 
 CHUNK_BYTES = 4 * 1024 * 1024
 STOP_SECONDS = 2.0

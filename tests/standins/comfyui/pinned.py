@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from agent.engine.comfyui.allowed import MODEL_FILES
-from agent.engine.comfyui.workflow import SHIPPED, load
+from control_plane.wire.nodes import MODEL_FILES
+from control_plane.wire.workflow import SHIPPED, load
 
 PINNED = Path(__file__).with_name("object_info.json")
 
