@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from agent import leasing, local
+from agent import leasing, local, sampling, yielding
 from agent.claiming import supply
 from agent.client import Client, Problem, connect
 from agent.credential import Credential
@@ -36,6 +36,15 @@ from control_plane.wire.worker import Enrolled
 HURRY_SECONDS = 5.0
 THREADS_MAX = 3
 """For files and name look-ups; each would cost memory that a machine which also plays games has better uses for."""
+
+LOOPS = (
+    leasing.keep,
+    leasing.tell,
+    leasing.fence,
+    sampling.watch,
+    yielding.make_way,
+    yielding.clock_watch,
+)
 
 log = structlog.get_logger()
 
@@ -85,7 +94,7 @@ class Agent:
     async def _serve(self) -> None:
         duty = self.duty
         async with local.serve(duty), asyncio.TaskGroup() as background:
-            loops = [background.create_task(loop(duty)) for loop in (leasing.keep, leasing.tell, leasing.fence)]
+            loops = [background.create_task(loop(duty)) for loop in LOOPS]
             try:
                 async with asyncio.timeout(None) as self._patience, asyncio.TaskGroup() as labour:
                     for slot in duty.slots:

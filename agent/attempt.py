@@ -37,7 +37,12 @@ MESSAGE_LENGTH_MAX = 2_000
 MISMATCH = "artifact-mismatch"
 
 Outcome = CompleteRequest | FailRequest | ReleaseRequest
-RELEASE_REASONS: dict[Ending, ReleaseReason] = {"canceled": "canceled", "drain": "drain", "shutdown": "shutdown"}
+RELEASE_REASONS: dict[Ending, ReleaseReason] = {
+    "canceled": "canceled",
+    "drain": "drain",
+    "shutdown": "shutdown",
+    "yield": "yield",
+}
 
 log = structlog.get_logger()
 
@@ -178,6 +183,7 @@ async def _send(work: Work, duty: Duty, output: Output) -> None:
 
 async def _report(work: Work, slot: Slot, duty: Duty, outcome: Outcome) -> Reported:
     """Until it is acknowledged, or the lease is lost."""
+    outcome = msgspec.structs.replace(outcome, joules=work.joules())
     async with work.reporting:
         match outcome:
             case CompleteRequest():

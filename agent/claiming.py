@@ -80,7 +80,7 @@ async def _pursue(work: Work, slot: Slot, duty: Duty, labour: asyncio.TaskGroup)
 async def _place(slot: Slot, duty: Duty) -> bool:
     """True when a lease is wanted now; else waits until that may have changed."""
     slot.changed.clear()
-    seconds = slot.ask_in(duty.intervals.prefetch) if duty.accepting else None
+    seconds = slot.ask_in(duty.intervals.prefetch) if duty.takes(slot) else None
     if seconds == 0.0:
         return await _engine_ready(slot, duty) and await _disk_free(slot, duty)
     await _rest(slot, duty, seconds)

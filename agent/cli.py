@@ -25,12 +25,13 @@ from agent.agent import AlreadyRunning, VersionTooOld
 from agent.agent import run as run_agent
 from agent.claiming import Revoked
 from agent.client import NoAnswer, Problem, agent_version
-from agent.console import NotRunning, Verb, ask
+from agent.console import NotRunning, NotUnderstood, Verb, ask
 from agent.credential import CredentialError, load, save
 from agent.doctor import examine
 from agent.engine import EngineError
 from agent.engine.choice import EngineMissing, choose
 from agent.enrolment import enroll, is_exposed
+from agent.gpu import in_words
 from agent.local import PortTaken, Status
 from agent.retry import Verdict, verdict
 from agent.settings import ConfigurationError, Settings
@@ -99,7 +100,7 @@ async def _command(options: argparse.Namespace) -> Exit:
         case "workflows":
             return await _workflows(settings, options.json)
         case verb:
-            return await _ask(settings, verb, options.json)
+            return await _ask(settings, verb, options)
 
 
 async def _enroll(settings: Settings, options: argparse.Namespace) -> Exit:
@@ -163,20 +164,22 @@ async def _workflows(settings: Settings, as_json: bool) -> Exit:
     return Exit.FATAL if any(row.wrong for row in rows) else Exit.CLEAN
 
 
-async def _ask(settings: Settings, verb: Verb, as_json: bool) -> Exit:
-    status = await ask(settings, verb)
-    _tell(status, _describe(status), as_json)
+async def _ask(settings: Settings, verb: Verb, options: argparse.Namespace) -> Exit:
+    status = await ask(settings, verb, getattr(options, "until", None))
+    _tell(status, _describe(status, settings), options.json)
     return Exit.CLEAN
 
 
-def _describe(status: Status) -> str:
-    lines = [f"{status.name} at {status.url}: {status.state}"]
+def _describe(status: Status, settings: Settings) -> str:
+    lines = [f"{status.name} at {status.url}: {status.state}{_pause(status, settings)}"]
     if status.silent_seconds is None:
         lines.append("The control plane has not answered yet.")
     else:
         lines.append(f"The control plane answered {status.silent_seconds:.0f} s ago.")
     for slot in status.slots:
         lines.append(f"slot {slot.slot}: {slot.engine} on {slot.device}{'' if slot.ready else ' (not ready)'}")
+        if slot.gpu or slot.paused:
+            lines.append("  " + ", ".join([*in_words(slot.gpu), *([slot.paused] if slot.paused else [])]))
         lines += [f"  {held.stage} {held.kind} {held.job_id} {held.progress:.0%}" for held in slot.leases]
     done = ", ".join(f"{number} {outcome}" for outcome, number in sorted(status.jobs.items()))
     lines.append(f"jobs since the start: {done or 'none'}")
@@ -185,6 +188,16 @@ def _describe(status: Status) -> str:
         lines.append(f"idle gap between runs: p50 {p50:.2f} ms, p95 {p95:.2f} ms (of {status.idle_gap_count})")
     lines.append(f"memory: {status.resident_mib:.0f} MiB")
     return "\n".join([*lines, *(f"the operator says: {message}" for message in status.messages)])
+
+
+def _pause(status: Status, settings: Settings) -> str:
+    """Why it is paused and until when, on the owner's clock."""
+    if status.paused_why is None:
+        return ""
+    ends = status.paused_until
+    until = f", until {ends.astimezone(settings.time_zone):%a %d %b %H:%M}" if ends else ""
+    again = ", until: tessera-agent resume" if status.paused_why == "owner" and not ends else ""
+    return f" ({status.paused_why}{until or again})"
 
 
 def _tell(facts: object, sentence: str, as_json: bool) -> None:
@@ -203,6 +216,8 @@ def _exit_code(error: Exception) -> Exit | None:
             return Exit.RETRY
         case Problem():
             return Exit.RETRY if verdict(error) is Verdict.AGAIN else Exit.FATAL
+        case NotUnderstood():
+            return Exit.CONFIGURATION
         case Revoked() | EngineError() | NotRunning():
             return Exit.FATAL
         case _:
@@ -255,6 +270,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text, description=text, parents=[everywhere])
         command.add_argument("--json", action="store_true", help="print the facts as JSON")
+        if name == "pause":
+            command.add_argument("--until", metavar="WHEN", help="18:00, 2h, 1h30m or 2026-12-24T18:00; else for good")
     return parser
 
 

@@ -20,8 +20,12 @@ class NotRunning(Exception):
     """No agent runs with this state folder."""
 
 
-async def ask(settings: Settings, verb: Verb) -> Status:
-    """What the running agent says; raises `NotRunning`."""
+class NotUnderstood(Exception):
+    """The agent has refused what was asked; the message says why."""
+
+
+async def ask(settings: Settings, verb: Verb, until: str | None = None) -> Status:
+    """What the running agent says; raises `NotRunning` or `NotUnderstood`. `until`: of a pause, as it was typed."""
     try:
         folder = os.open(settings.dir, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
@@ -30,7 +34,10 @@ async def ask(settings: Settings, verb: Verb) -> Status:
         connector = aiohttp.UnixConnector(socket_path(settings.socket_file, folder))
         async with asyncio.timeout(ANSWER_SECONDS), aiohttp.ClientSession(connector=connector) as session:
             method = "GET" if verb == "status" else "POST"
-            async with session.request(method, f"http://agent/{verb}") as response:
+            params = {} if until is None else {"until": until}
+            async with session.request(method, f"http://agent/{verb}", params=params) as response:
+                if response.status == 422:
+                    raise NotUnderstood((await response.json())["detail"])
                 return msgspec.json.decode(await response.read(), type=Status)
     except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
         raise NotRunning(_sentence(settings)) from error

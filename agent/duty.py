@@ -1,12 +1,14 @@
 """What the agent is at right now: its slots and leases, the control plane's intervals, and whether it takes work.
 
 Everything here is plain state that the loops share; each change wakes those who care. An agent that `leaving` has
-begun takes no more work and ends when the last report is acknowledged; a `paused` one takes none for the time being.
+begun takes no more work and ends when the last report is acknowledged; a `paused` one takes none for the time being,
+and so does a slot whose GPU somebody else uses.
 """
 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -16,6 +18,7 @@ from agent import clock
 from agent.client import Client
 from agent.inputs import Inputs
 from agent.metrics import Metrics
+from agent.pauses import Pauses
 from agent.settings import Settings
 from agent.slot import Slot
 from agent.transfer import Uploads
@@ -40,7 +43,7 @@ class Duty:
         self.inputs = Inputs(settings.inputs_folder, int(settings.inputs_gib_max * GIB))
         self.intervals = Intervals()
         self.enrolled: Enrolled | None = None
-        self.paused = False
+        self.pauses = Pauses(settings)
         self.leaving = False
         self.hurried = False
         """Leases are given back instead of finished."""
@@ -57,8 +60,16 @@ class Duty:
         self.watched: frozenset[UUID] = frozenset()
 
     @property
+    def paused(self) -> bool:
+        return self.pauses.current is not None
+
+    @property
     def accepting(self) -> bool:
-        return not (self.paused or self.leaving)
+        """Some slot takes work."""
+        return any(self.takes(slot) for slot in self.slots)
+
+    def takes(self, slot: Slot) -> bool:
+        return not (self.paused or self.leaving or slot.yielded)
 
     def works(self) -> list[Work]:
         return [work for slot in self.slots for work in slot.works]
@@ -70,7 +81,7 @@ class Duty:
         """A lease has arrived; unless it is still wanted, its work ends before it has begun."""
         work = Work(lease, self.settings.work_folder / f"{lease.job_id}-{lease.attempt}-{lease.token.hex[:8]}")
         slot.add(work)
-        if not self.accepting:
+        if not self.takes(slot):
             work.stop("shutdown" if self.hurried else "drain")
         self.leased.set()
         self.tell()
@@ -98,7 +109,7 @@ class Duty:
 
     def next_claim(self, slot: Slot, completed: Work) -> ClaimRequest | None:
         """A claim to send along with the report of `completed`, if a place becomes free that way."""
-        wanted = self.accepting and slot.ready and slot.ask_in(self.intervals.prefetch, completed) == 0.0
+        wanted = self.takes(slot) and slot.ready and slot.ask_in(self.intervals.prefetch, completed) == 0.0
         return self.new_claim(slot, 0.0) if wanted else None
 
     def drain(self, why: DrainReason) -> None:
@@ -108,18 +119,36 @@ class Duty:
             log.info("agent.draining", reason=why, leases=len(self.works()))
             self._turn_away()
 
-    def pause(self) -> None:
-        """Finish what runs, give back what has not started, claim no more until resumed."""
-        if not self.paused:
-            self.paused = True
-            log.info("agent.paused", leases=len(self.works()))
-            self._turn_away()
+    def pause(self, until: datetime | None = None, lasts: timedelta | None = None) -> None:
+        """Finish what runs, give back what has not started, claim no more until then or until resumed."""
+        self.pauses.pause(until, lasts)
+        self._pause_changed()
 
     def resume(self) -> None:
+        """Ends a pause, and the quiet hours that are going on."""
         if self.paused:
-            self.paused = False
-            log.info("agent.resumed")
-            self._changed()
+            self.pauses.resume()
+            self._pause_changed()
+
+    def look_at_the_clock(self) -> None:
+        """A pause may be over, or quiet hours may begin or end."""
+        if self.pauses.look():
+            self._pause_changed()
+
+    def yield_slot(self, slot: Slot) -> None:
+        """Somebody else uses its GPU: claim no more for it, give back what has not started, and now also what runs."""
+        slot.yielded = True
+        now = self.settings.yield_gpu == "now"
+        log.info("slot.yielded", slot=slot.number, leases=len(slot.works))
+        for work in slot.works:
+            if work.stage == "waiting" or (now and work.stage == "running"):
+                work.stop("yield")
+        self._changed()
+
+    def take_slot_back(self, slot: Slot) -> None:
+        slot.yielded = False
+        log.info("slot.taken_back", slot=slot.number)
+        self._changed()
 
     def hurry(self) -> None:
         """Give every lease back now and end."""
@@ -132,6 +161,16 @@ class Duty:
     def silent_seconds(self) -> float | None:
         return None if self.answered_at is None else clock.now() - self.answered_at
 
+    def _pause_changed(self) -> None:
+        pause = self.pauses.current
+        if pause is None:
+            log.info("agent.resumed")
+            self._changed()
+            return
+        until = pause.until and pause.until.isoformat()
+        log.info("agent.paused", reason=pause.reason, until=until, leases=len(self.works()))
+        self._turn_away()
+
     def _turn_away(self) -> None:
         for work in self.works():
             if work.stage == "waiting":
@@ -141,6 +180,6 @@ class Duty:
     def _changed(self) -> None:
         self.tell()
         for slot in self.slots:
-            if slot.asking is not None and not self.accepting:
+            if slot.asking is not None and not self.takes(slot):
                 slot.asking.interrupt()
             slot.changed.set()

@@ -12,6 +12,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from aiohttp import web
 from agent.capabilities import machine
 from agent.duty import Duty
 from agent.engine import EngineError
+from agent.hours import until
 from agent.slot import Slot
 from agent.trial import try_job
 from control_plane.wire.job import JobSpec
@@ -32,6 +34,8 @@ HEALTHY_SILENCE_HEARTBEATS = 3.0
 """Without an answer for this many heartbeats /health says 503."""
 SOCKET_PATH_BYTES_MAX = 100
 """The system allows 107; a longer path is reached through /proc/self/fd."""
+
+GPU_BUSY = "gpu busy"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,6 +60,10 @@ class SlotFacts(msgspec.Struct, kw_only=True):
     ready: bool
     capabilities: list[Capability]
     leases: list[LeaseFacts]
+    paused: str | None = None
+    """Why this slot alone takes no work: `gpu busy`."""
+    gpu: dict[str, float] = {}
+    """What its GPU says of itself."""
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -64,6 +72,9 @@ class Status(msgspec.Struct, kw_only=True):
     url: str
     state: str
     """`working`, `waiting`, `paused` or `draining`."""
+    paused_why: str | None
+    """`owner`, `quiet hours` or `gpu busy`."""
+    paused_until: datetime | None
     silent_seconds: float | None
     """Since the control plane last answered a heartbeat."""
     slots: list[SlotFacts]
@@ -122,6 +133,8 @@ def status(duty: Duty) -> Status:
         name=enrolled.name if enrolled else "",
         url=duty.client.url,
         state=_state(duty),
+        paused_why=_paused_why(duty),
+        paused_until=duty.pauses.current.until if duty.pauses.current else None,
         silent_seconds=duty.silent_seconds(),
         slots=[_slot_facts(slot) for slot in duty.slots],
         jobs=dict(duty.metrics.jobs),
@@ -137,9 +150,15 @@ def status(duty: Duty) -> Status:
 def _state(duty: Duty) -> str:
     if duty.leaving:
         return "draining"
-    if duty.paused:
+    if not duty.accepting:
         return "paused"
     return "working" if duty.works() else "waiting"
+
+
+def _paused_why(duty: Duty) -> str | None:
+    if duty.pauses.current is not None:
+        return duty.pauses.current.reason
+    return GPU_BUSY if all(slot.yielded for slot in duty.slots) else None
 
 
 def _slot_facts(slot: Slot) -> SlotFacts:
@@ -161,13 +180,16 @@ def _slot_facts(slot: Slot) -> SlotFacts:
         ready=slot.ready,
         capabilities=slot.offer.capabilities,
         leases=leases,
+        paused=GPU_BUSY if slot.yielded else None,
+        gpu=slot.gauges,
     )
 
 
 def _socket_app(duty: Duty) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.add_routes([*_reading(duty), web.get("/status", _answers(lambda: status(duty)))])
-    for verb, act in (("drain", lambda: duty.drain("owner")), ("pause", duty.pause), ("resume", duty.resume)):
+    app.router.add_post("/pause", _pauses(duty))
+    for verb, act in (("drain", lambda: duty.drain("owner")), ("resume", duty.resume)):
         app.router.add_post(f"/{verb}", _obeys(duty, act))
     return app
 
@@ -229,6 +251,22 @@ def _answers(facts: Callable[[], object]) -> Handler:
 def _obeys(duty: Duty, act: Callable[[], None]) -> Handler:
     async def handler(request: web.Request) -> web.Response:
         act()
+        return _json(status(duty))
+
+    return handler
+
+
+def _pauses(duty: Duty) -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        said = request.query.get("until")
+        if said is None:
+            duty.pause()
+            return _json(status(duty))
+        try:
+            at, lasts = until(said, datetime.now(UTC), duty.settings.time_zone)
+        except ValueError as error:
+            return _json({"code": "invalid", "detail": f"The pause cannot end then: {error}."}, 422)
+        duty.pause(at, lasts)
         return _json(status(duty))
 
     return handler

@@ -16,6 +16,7 @@ import structlog
 
 from agent import clock
 from agent.engine import Engine, EngineError, Offer
+from agent.gpu.energy import Meter
 from agent.interrupt import Scope
 from agent.metrics import Histogram
 from agent.work import Work
@@ -47,6 +48,13 @@ class Slot:
         self.turn = asyncio.Lock()
         self.ready = False
         """The engine has been started and has not crashed since."""
+        self.yielded = False
+        """It takes no work, because somebody else uses its GPU."""
+        self.contended = asyncio.Event()
+        self.uncontended = asyncio.Event()
+        """Whether somebody else uses its GPU, and the contrary, to wait for."""
+        self.gauges: dict[str, float] = {}
+        """What its GPU says of itself."""
         self.asking: Scope | None = None
         """A claim for this slot is in flight."""
         self.asking_ahead = False
@@ -96,11 +104,13 @@ class Slot:
             self._idle_gap.add(time.perf_counter() - gap_began)
         work.stage = "running"
         work.started_at = clock.now()
+        work.meter = Meter(work.started_at)
         self.changed.set()
 
     def end(self, work: Work, *, finished: bool) -> None:
         """The engine has let go of `work`."""
         self._run_ended, self._run_ended_at = time.perf_counter(), clock.now()
+        work.ended_at = self._run_ended_at
         if finished and work.started_at is not None:
             self._usual_seconds[_lane(work.lease.spec)] = self._run_ended_at - work.started_at
         self.changed.set()
@@ -109,6 +119,19 @@ class Slot:
         """A prefetch that found nothing is asked again as a claim for an idle engine, which are served first."""
         if self.asking is not None and self.asking_ahead and not self.busy():
             self.asking.interrupt()
+
+    def contend(self, busy: bool) -> None:
+        """Somebody else uses its GPU, or does not any more."""
+        if busy:
+            self.uncontended.clear()
+            self.contended.set()
+        else:
+            self.contended.clear()
+            self.uncontended.set()
+
+    def worked_since(self, at: float) -> bool:
+        """The engine is at work, or was at any time since then; one that starts or has crashed may be."""
+        return self.turn.locked() or not self.ready or self._run_ended_at > at
 
     def busy(self) -> bool:
         """The engine has something to run, so that a claim is a prefetch."""
@@ -150,7 +173,8 @@ class Slot:
         return ClaimRequest(claim_id=claim_id, protocol=protocol, slots=[place], wait=wait)
 
     def report(self) -> SlotReport:
-        return SlotReport(slot=self.number, healthy=self.ready, loaded=self.loaded())
+        gauges = self.gauges | ({"yielded": 1.0} if self.yielded else {})
+        return SlotReport(slot=self.number, healthy=self.ready, loaded=self.loaded(), gpu=gauges)
 
     def loaded(self) -> Capability | None:
         return self.engine.loaded() if self.ready else None

@@ -17,12 +17,13 @@ import msgspec
 
 from agent import clock
 from agent.engine import INTERRUPT_SECONDS, Preview
+from agent.gpu.energy import Meter
 from agent.interrupt import Scope
 from control_plane.wire.job import Progress
 from control_plane.wire.worker import PREVIEW_BYTES_MAX, Lease, LeaseReport, Phase
 
 Stage = Literal["waiting", "running", "uploading", "reporting"]
-Ending = Literal["canceled", "drain", "shutdown", "lost"]
+Ending = Literal["canceled", "drain", "shutdown", "yield", "lost"]
 
 INTERRUPT_PATIENCE_SECONDS = INTERRUPT_SECONDS + 1.0
 """An engine still busy this long after it was told to stop is torn out of its run and restarted."""
@@ -38,6 +39,10 @@ class Work:
         self.taken_at = self.confirmed_at = clock.now()
         """`confirmed_at`: when the last heartbeat that the control plane answered for this lease was sent."""
         self.started_at: float | None = None
+        self.ended_at: float | None = None
+        """When the engine let go of it."""
+        self.meter: Meter | None = None
+        """Of the energy that its run takes."""
         self.working = Scope(INTERRUPT_PATIENCE_SECONDS)
         """Holds waiting, running and uploading."""
         self.reporting = Scope()
@@ -57,6 +62,10 @@ class Work:
             return
         self.ending = ending
         self.working.interrupt()
+
+    def joules(self) -> float | None:
+        """What its run took, once it is over; None when it did not run or too little of it was measured."""
+        return None if self.meter is None or self.ended_at is None else self.meter.joules(self.ended_at)
 
     def advance(self, progress: Progress) -> None:
         """An engine that is a rounding error beyond the end must not have a whole heartbeat refused."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -86,4 +86,17 @@ class Engine(Protocol):
 
     async def stop(self) -> None:
         """End child processes; no file or process stays."""
+        ...
+
+
+@runtime_checkable
+class Tenant(Protocol):
+    """An engine that holds memory of a GPU, and can give it back."""
+
+    async def held_mib(self) -> int | None:
+        """How much of the GPU's memory is its own; None when that is not known. At most a second or two."""
+        ...
+
+    async def free(self) -> None:
+        """Give the GPU's memory back; the next run takes it again. Raises `EngineError`."""
         ...

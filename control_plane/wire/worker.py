@@ -40,12 +40,15 @@ Phase = Literal["offered", "held", "started"]
 """Of a lease: given but not yet acknowledged, acknowledged, running on the engine."""
 
 FailCause = Literal["oom", "engine_crash", "invalid_input", "missing_model", "timeout", "upload", "moderation"]
-ReleaseReason = Literal["canceled", "drain", "shutdown", "not_started"]
+ReleaseReason = Literal["canceled", "drain", "shutdown", "not_started", "yield"]
+"""`yield`: somebody else uses the GPU."""
 
 Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 GaugeName = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")]
 Message2k = Annotated[str, Meta(max_length=2_000, pattern=r"^[^\x00]*$")]
 SlotNumber = Annotated[int, Meta(ge=0, lt=SLOTS_MAX)]
+Joules = Annotated[float, Meta(ge=0, le=1e9)]
+"""What the GPU took for the run of an attempt."""
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
@@ -158,7 +161,8 @@ class SlotReport(Message, frozen=True, kw_only=True):
     healthy: bool = True
     loaded: Capability | None = None
     gpu: Annotated[dict[GaugeName, float], Meta(max_length=GAUGES_PER_SLOT_MAX)] = {}
-    """Free-form gauges: `vram_used_gib`, `utilisation`, `temperature_c` …"""
+    """Gauges, only those that are known: `power_watts`, `temperature_celsius`, `utilisation_percent`, `vram_used_gib`,
+    `vram_total_gib`, and `yielded` while somebody else uses the GPU. Others are kept and not looked at."""
 
 
 class HeartbeatRequest(Message, frozen=True, kw_only=True):
@@ -198,15 +202,19 @@ class CompleteRequest(Message, frozen=True, kw_only=True):
     """Asks for the next lease in the same round trip. Its `wait` is ignored."""
     provenance: Provenance | None = None
     """What the files were made with, for whoever wants to make them again."""
+    joules: Joules | None = None
+    """Null: not measured, or not enough of it."""
 
 
 class FailRequest(Message, frozen=True, kw_only=True):
     cause: FailCause
     message: Message2k = ""
+    joules: Joules | None = None
 
 
 class ReleaseRequest(Message, frozen=True, kw_only=True):
     reason: ReleaseReason
+    joules: Joules | None = None
 
 
 class Reported(Message, frozen=True, kw_only=True):

@@ -37,6 +37,9 @@ from control_plane.wire.worker import LANES_PER_SLOT_MAX, Capability
 from control_plane.wire.workflow import Workflow
 
 GIB = 1024**3
+MIB = 1024**2
+STATS_SECONDS = 1.5
+"""For what it holds: who asks often does not wait long."""
 KNOCK_SECONDS = 0.5
 """Between tries to reach a ComfyUI that is starting."""
 CANARY_SIDE = 256
@@ -122,6 +125,26 @@ class ComfyUI:
             await workbench.feed.close()
         if self._session is not None:
             await self._session.close()
+
+    async def held_mib(self) -> int | None:
+        """What ComfyUI has taken of the GPU, by its own word: WSL2 does not tell processes apart."""
+        if self._workbench is None:
+            return None
+        try:
+            async with asyncio.timeout(STATS_SECONDS):
+                stats = await self._workbench.server.stats()
+        except (Gone, Silent, TimeoutError, msgspec.ValidationError):
+            return None
+        return stats.devices[0].torch_vram_total // MIB if stats.devices else None
+
+    async def free(self) -> None:
+        """Every model leaves the GPU; the next run loads its own again."""
+        workbench = self._ready()
+        try:
+            await workbench.server.free()
+        except (Gone, Silent, Refused) as error:
+            raise EngineError("engine_crash", f"ComfyUI did not free the GPU ({error}).") from error
+        workbench.loaded = None
 
     def _ready(self) -> Workbench:
         if self._workbench is None:

@@ -88,6 +88,8 @@ class Device(msgspec.Struct, frozen=True):
     type: str = ""
     vram_total: int = 0
     vram_free: int = 0
+    torch_vram_total: int = 0
+    """What its process has taken of it."""
 
 
 class System(msgspec.Struct, frozen=True):
