@@ -1,0 +1,68 @@
+"""Who waits for something to be seen is woken when it may have come, and never sleeps for luck.
+
+Everything that a person could notice (a message, an edit, an answer to a press) is told to `Changes`. Waiting is a
+predicate that is asked again after each change, up to a deadline; whoever shows a chat (the page) listens to the
+messages themselves, each in the order of its changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from frontends.standins.person import Message
+
+Found = TypeVar("Found")
+
+LISTENER_MESSAGES_MAX = 10_000
+"""A listener that reads nothing is let go at this many unread messages."""
+
+
+class NotSeen(AssertionError):
+    """What a person waited for did not come in time; says what there was instead."""
+
+
+class Changes:
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Event] = set()
+        self._listening: set[asyncio.Queue[Message]] = set()
+
+    def tell(self, message: Message | None = None) -> None:
+        """Something changed; `message` when it was one."""
+        for event in self._waiting:
+            event.set()
+        if message is not None:
+            for queue in [*self._listening]:
+                if queue.full():
+                    self._listening.discard(queue)
+                else:
+                    queue.put_nowait(message)
+
+    @contextmanager
+    def listen(self) -> Iterator[asyncio.Queue[Message]]:
+        """Messages as they change, from now on."""
+        queue: asyncio.Queue[Message] = asyncio.Queue(LISTENER_MESSAGES_MAX)
+        self._listening.add(queue)
+        try:
+            yield queue
+        finally:
+            self._listening.discard(queue)
+
+    async def until(
+        self, look: Callable[[], Found | None], within: float, describe: Callable[[], str] = lambda: ""
+    ) -> Found:
+        """What `look` returns as soon as it is truthy. Raises `NotSeen` after `within` seconds."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            async with asyncio.timeout(within):
+                while not (found := look()):
+                    event.clear()
+                    await event.wait()
+                return found
+        except TimeoutError:
+            raise NotSeen(f"not seen within {within:g} s; {describe()}") from None
+        finally:
+            self._waiting.discard(event)
