@@ -87,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The GPU for an engine that the agent starts. With several slots each gets the GPU of its number."""
     engines: list[dict[str, Any]] = []
     """The `[[engine]]` tables of the file."""
+    models_token: str | None = None
+    """`host=token` for a gated source of model files, over those in `tokens.toml` of the state folder."""
     workflows: Path | None = None
     """A folder of workflows for ComfyUI besides the shipped ones; one of the same name stands in for it."""
     slots: Annotated[int, Meta(ge=1, le=SLOTS_MAX)] = 1
@@ -176,6 +178,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def socket_file(self) -> Path:
         return self.dir / "control.sock"
 
+    @property
+    def licences_file(self) -> Path:
+        return self.dir / "licences.json"
+
+    @property
+    def pins_file(self) -> Path:
+        return self.dir / "pins.json"
+
+    @property
+    def tokens_file(self) -> Path:
+        return self.dir / "tokens.toml"
+
+    @property
+    def hashes_file(self) -> Path:
+        return self.dir / "hashes.json"
+
 
 WAYS = ("comfyui_url", "comfyui_dir", "comfyui_image")
 """How a slot gets its ComfyUI."""
@@ -194,6 +212,7 @@ _ALLOWED = {
     "comfyui_recycle_gib": "a number of GiB from 0 to 10000",
     "device": "a GPU as nvidia-smi -L names it (0, GPU-…)",
     "engines": "[[engine]] tables, at most 16",
+    "models_token": "host=token",
     "workflows": "a folder",
     "slots": f"a whole number from 1 to {SLOTS_MAX}",
     "testcard_seconds": "a number of seconds from 0 to 3600",
