@@ -25,7 +25,7 @@ STATEMENT = re.compile(
     re.IGNORECASE,
 )
 
-TALKS_TO_A_PERSON = ("control_plane/cli/", "agent/cli", "frontends/command_line/", "ops/")
+TALKS_TO_A_PERSON = ("control_plane/cli/", "agent/cli", "agent/models/cli/", "frontends/command_line/", "ops/")
 READS_THE_ENVIRONMENT = ("control_plane/settings.py", "control_plane/cli/", "agent/cli", "agent/__main__.py", "ops/")
 READS_THE_CLOCK = (
     "control_plane/store/folder.py",  # ages of files, which only the file system's clock knows

@@ -1,7 +1,7 @@
 """Where ComfyUI keeps its models on this disk: which files are there, and where a new one would go.
 
-Told by the owner (`--models`, which is `comfyui_models`, or `comfyui_dir`) or by a ComfyUI that runs here. ComfyUI looks for some
-folders under two names; both are looked into, and new files go where the folder has its own name.
+The owner says so (`--models`, which is `comfyui_models`, or `comfyui_dir`), or a ComfyUI that runs here. ComfyUI looks
+for some folders under two names; both are looked into, and new files go where the folder has its own name.
 """
 
 from __future__ import annotations
