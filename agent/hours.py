@@ -137,10 +137,11 @@ def _days(text: str) -> tuple[int, ...]:
     """`mon-fri`, `sat,sun`, `fri-mon`."""
     days: set[int] = set()
     for part in text.replace(" ", "").split(","):
-        first, _, last = part.partition("-")
-        if first not in DAYS or (last or first) not in DAYS:
+        first, *others = part.split("-", 1)
+        last = others[0] if others else first
+        if first not in DAYS or last not in DAYS:
             raise ValueError(f"{part!r} is no day; there are {', '.join(DAYS)}")
-        at, end = DAYS.index(first), DAYS.index(last or first)
+        at, end = DAYS.index(first), DAYS.index(last)
         days |= {day % 7 for day in range(at, end + 1 if end >= at else end + 8)}
     return tuple(sorted(days))
 

@@ -33,19 +33,19 @@ def program() -> str | None:
     return shutil.which("nvidia-smi") or (str(WSL_PROGRAM) if WSL_PROGRAM.exists() else None)
 
 
-async def read(*, processes: bool = False) -> list[Reading]:
+async def read(*, processes: bool = False, seconds: float = ANSWER_SECONDS) -> list[Reading]:
     """Every card at this moment; `processes` costs a second call. Raises `NoCards`."""
-    cards = parsed(await _ask(f"--query-gpu={COLUMNS}"))
+    cards = parsed(await _ask(f"--query-gpu={COLUMNS}", seconds))
     if not cards:
         raise NoCards("nvidia-smi names no card.")
     if not processes:
         return cards
     with suppress(NoCards):
-        return with_processes(cards, await _ask(f"--query-compute-apps={PROCESS_COLUMNS}"))
+        return with_processes(cards, await _ask(f"--query-compute-apps={PROCESS_COLUMNS}", seconds))
     return cards
 
 
-async def _ask(query: str) -> str:
+async def _ask(query: str, seconds: float) -> str:
     path = program()
     if path is None:
         raise NoCards("There is no nvidia-smi.")
@@ -55,20 +55,20 @@ async def _ask(query: str) -> str:
         )
     except OSError as error:
         raise NoCards(f"nvidia-smi cannot be run: {error.strerror}.") from error
-    return await _answer(process)
+    return await _answer(process, seconds)
 
 
-async def _answer(process: asyncio.subprocess.Process) -> str:
+async def _answer(process: asyncio.subprocess.Process, seconds: float) -> str:
     """What it printed; whatever happens, it does not outlive this call."""
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             said = await process.stdout.read(OUTPUT_BYTES_MAX)
             while len(said) < OUTPUT_BYTES_MAX and (more := await process.stdout.read(OUTPUT_BYTES_MAX - len(said))):
                 said += more
             code = await process.wait()
     except TimeoutError:
-        raise NoCards(f"nvidia-smi did not answer in {ANSWER_SECONDS:g} s: the driver hangs.") from None
+        raise NoCards(f"nvidia-smi did not answer in {seconds:g} s: the driver hangs.") from None
     finally:
         if process.returncode is None:
             process.kill()
