@@ -40,6 +40,7 @@ from control_plane.money.rates import Reads
 from control_plane.notify import RESYNC
 from control_plane.orders.idempotency import Repetitions
 from control_plane.orders.models import Catalogue
+from control_plane.orders.shelf import Shelf
 from control_plane.people.credentials import Credentials
 from control_plane.queue.dispatch import Dispatcher
 from control_plane.queue.looks import Looks
@@ -82,11 +83,12 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
             _listen(context)
             await tail.begin(database)
             await context.dispatcher.start()
+            await context.shelf.look()
             sweeper = Sweeper(database, context.store, context.signing_keys, settings)
             courier = Courier(context)
             relay = Relay(database, courier.wake)
             running = [sweeper.run(), context.credentials.run_uses(), conduct.run(), courier.run(), relay.run()]
-            running.append(context.repetitions.run())
+            running += [context.repetitions.run(), context.shelf.run()]
             if settings.sandbox:
                 running.append(Sandbox(context.dispatcher, context.store, context.uploads, context.provenance).run())
             loops = [tasks.create_task(loop) for loop in running]
@@ -104,16 +106,19 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
 
 def _context(settings: Settings, database: Database, conduct: Conduct, tasks: asyncio.TaskGroup) -> Context:
     disk, store = Disk(settings), open_store(settings)
+    dispatcher = Dispatcher(database, settings, tasks)
+    shelf = Shelf(database, settings.workflows_folder, dispatcher.board.refresh)
     return Context(
         settings=settings,
         database=database,
-        dispatcher=Dispatcher(database, settings, tasks),
+        dispatcher=dispatcher,
         looks=Looks(database, tasks),
         credentials=Credentials(database),
         repetitions=Repetitions(database),
         reads=Reads(),
         conduct=conduct,
-        catalogue=Catalogue(database, LIVE_SECONDS),
+        shelf=shelf,
+        catalogue=Catalogue(database, LIVE_SECONDS, shelf),
         lines=Lines(database, LIVE_SECONDS),
         disk=disk,
         signing_keys=SigningKeys(),

@@ -14,6 +14,7 @@ from control_plane.media.thumbnails import Thumbnails
 from control_plane.money.rates import Reads
 from control_plane.orders.idempotency import Repetitions
 from control_plane.orders.models import Catalogue
+from control_plane.orders.shelf import Shelf
 from control_plane.people.credentials import Credentials
 from control_plane.queue.dispatch import Dispatcher
 from control_plane.queue.looks import Looks
@@ -36,6 +37,7 @@ class Context:
     credentials: Credentials
     reads: Reads
     conduct: Conduct
+    shelf: Shelf
     catalogue: Catalogue
     lines: Lines
     disk: Disk

@@ -33,6 +33,9 @@ jobs_released = Counter("tessera_jobs_released", "Leases given back unharmed.", 
 jobs_reaped = Counter("tessera_jobs_reaped", "Expired leases taken back.", ("phase",), registry=registry)
 jobs_canceled = Counter("tessera_jobs_canceled", "Cancellations accepted.", registry=registry)
 jobs_expired = Counter("tessera_jobs_expired", "Jobs that did not start within their max_wait.", registry=registry)
+energy_joules = Counter(
+    "tessera_energy_joules", "What runs took from GPUs, as far as agents could measure it.", registry=registry
+)
 sandbox_jobs = Counter("tessera_sandbox_jobs", "Jobs of test keys that ended here.", ("state",), registry=registry)
 orders_moderated = Counter(
     "tessera_orders_moderated", "Orders refused by the rules of conduct.", ("category",), registry=registry
@@ -69,7 +72,7 @@ webhook_oldest_due_seconds = Gauge(
 )
 webhooks_sending = Gauge("tessera_webhooks_sending", "Messages on their way from this process.", registry=registry)
 
-_LANE = ("kind", "model", "vram_gib")
+_LANE = ("kind", "model", "vram_gib", "task")
 lane_jobs_waiting = Gauge(
     "tessera_lane_jobs_waiting", "Jobs in line, counted up to a thousand.", _LANE, registry=registry
 )
@@ -78,6 +81,21 @@ lane_slots = Gauge("tessera_lane_slots", "Live slots that serve the lane.", _LAN
 lane_slots_draining = Gauge(
     "tessera_lane_slots_draining", "Slots that finish what they hold and claim no more.", _LANE, registry=registry
 )
+
+
+_SLOT = ("worker", "slot")
+slot_gauges = {
+    name: Gauge(f"tessera_slot_{name}", text, _SLOT, registry=registry)
+    for name, text in (
+        ("power_watts", "What the GPU of a live slot draws."),
+        ("temperature_celsius", "How warm it is."),
+        ("utilisation_percent", "How much of the time it is at work."),
+        ("vram_used_gib", "How much of its memory is taken, by whomever."),
+        ("vram_total_gib", "How much memory it has."),
+        ("yielded", "Whether the slot takes no work because somebody else uses the GPU."),
+    )
+}
+"""What agents say of their GPUs, by our own names: no gauge is made because some agent sends it."""
 
 
 @cache

@@ -135,6 +135,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     policy: Path | None = None
     """TOML file with the rules of conduct, read again when it changes; unset = those that come with Tessera."""
 
+    workflows: Path | None = None
+    """Folder of workflows besides those that come with Tessera, read again when it changes; unset = `workflows` in
+    `data_dir`. One of the same name stands in for a shipped one."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` = for people on a terminal, JSON lines otherwise."""
@@ -150,6 +154,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def artifacts_folder(self) -> Path:
         return self.artifacts_dir or self.data_dir / "artifacts"
+
+    @property
+    def workflows_folder(self) -> Path:
+        return self.workflows or self.data_dir / "workflows"
 
 
 FIELDS: dict[str, Any] = get_type_hints(Settings, include_extras=True)

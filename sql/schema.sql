@@ -656,6 +656,8 @@ CREATE TABLE public.attempts (
     outcome text,
     cause text,
     message text,
+    joules real,
+    CONSTRAINT attempts_joules_check CHECK (((joules >= (0)::double precision) AND (joules < 'Infinity'::real))),
     CONSTRAINT attempts_number_check CHECK ((number > 0)),
     CONSTRAINT attempts_outcome_check CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text, 'released'::text, 'lost'::text, 'taken_over'::text]))),
     CONSTRAINT ended_means_outcome CHECK (((ended_at IS NULL) = (outcome IS NULL)))
@@ -675,6 +677,8 @@ CREATE TABLE public.attempts_default (
     outcome text,
     cause text,
     message text,
+    joules real,
+    CONSTRAINT attempts_joules_check CHECK (((joules >= (0)::double precision) AND (joules < 'Infinity'::real))),
     CONSTRAINT attempts_number_check CHECK ((number > 0)),
     CONSTRAINT attempts_outcome_check CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text, 'released'::text, 'lost'::text, 'taken_over'::text]))),
     CONSTRAINT ended_means_outcome CHECK (((ended_at IS NULL) = (outcome IS NULL)))
@@ -978,7 +982,8 @@ CREATE TABLE public.lanes (
     run_tokens real[] DEFAULT '{}'::real[] NOT NULL,
     run_seconds real[] DEFAULT '{}'::real[] NOT NULL,
     paused_at timestamp with time zone,
-    sandbox boolean DEFAULT false NOT NULL
+    sandbox boolean DEFAULT false NOT NULL,
+    task text DEFAULT ''::text NOT NULL
 )
 WITH (fillfactor='50');
 
@@ -1322,13 +1327,14 @@ CREATE TABLE public.models (
     paused_at timestamp with time zone,
     tasks text[] DEFAULT '{}'::text[] NOT NULL,
     upscales smallint[] DEFAULT '{}'::smallint[] NOT NULL,
+    task text DEFAULT ''::text NOT NULL,
     CONSTRAINT models_kind_check CHECK ((kind = ANY (ARRAY['image'::text, 'video'::text]))),
     CONSTRAINT models_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'::text)),
     CONSTRAINT models_vram_gib_check CHECK ((vram_gib >= 0)),
     CONSTRAINT models_weight_check CHECK ((weight > (0)::double precision)),
     CONSTRAINT tasks_of_its_kind CHECK ((tasks <@
 CASE kind
-    WHEN 'image'::text THEN ARRAY['text-to-image'::text, 'image-to-image'::text, 'upscale'::text]
+    WHEN 'image'::text THEN ARRAY['text-to-image'::text, 'image-to-image'::text, 'inpaint'::text, 'upscale'::text]
     ELSE ARRAY['text-to-video'::text, 'image-to-video'::text]
 END)),
     CONSTRAINT upscales_known CHECK ((upscales <@ ARRAY[(2)::smallint, (4)::smallint])),
@@ -1537,6 +1543,21 @@ CREATE TABLE public.workers (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE public.workflows (
+    name text NOT NULL,
+    kind text NOT NULL,
+    model text NOT NULL,
+    task text NOT NULL,
+    version text NOT NULL,
+    manifest text NOT NULL,
+    graph text NOT NULL,
+    licences text DEFAULT '[]'::text NOT NULL,
+    published_at timestamp with time zone DEFAULT now() NOT NULL,
+    withdrawn_at timestamp with time zone,
+    CONSTRAINT workflows_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'::text)),
+    CONSTRAINT workflows_version_check CHECK ((version ~ '^[0-9a-f]{64}$'::text))
+);
+
 ALTER TABLE ONLY public.attempts ATTACH PARTITION public.attempts_default DEFAULT;
 
 ALTER TABLE ONLY public.job_events ATTACH PARTITION public.job_events_default DEFAULT;
@@ -1623,7 +1644,7 @@ ALTER TABLE ONLY public.key_spending
     ADD CONSTRAINT key_spending_pkey PRIMARY KEY (key_id);
 
 ALTER TABLE ONLY public.lanes
-    ADD CONSTRAINT lanes_kind_model_vram_gib_sandbox_key UNIQUE (kind, model, vram_gib, sandbox);
+    ADD CONSTRAINT lanes_kind_model_vram_gib_sandbox_task_key UNIQUE (kind, model, vram_gib, sandbox, task);
 
 ALTER TABLE ONLY public.lanes
     ADD CONSTRAINT lanes_pkey PRIMARY KEY (id);
@@ -1702,6 +1723,9 @@ ALTER TABLE ONLY public.workers
 
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_secret_sha256_key UNIQUE (secret_sha256);
+
+ALTER TABLE ONLY public.workflows
+    ADD CONSTRAINT workflows_pkey PRIMARY KEY (name);
 
 CREATE INDEX api_keys_origins ON public.api_keys USING gin (origins) WHERE (revoked_at IS NULL);
 
@@ -1784,6 +1808,8 @@ CREATE INDEX webhook_endpoints_user ON public.webhook_endpoints USING btree (use
 CREATE INDEX webhook_endpoints_wanted ON public.webhook_endpoints USING btree (id) WHERE (disabled_at IS NULL);
 
 CREATE UNIQUE INDEX workers_sandbox ON public.workers USING btree (trust) WHERE (trust = 'sandbox'::text);
+
+CREATE UNIQUE INDEX workflows_one_for_a_task ON public.workflows USING btree (model, kind, task) WHERE (withdrawn_at IS NULL);
 
 ALTER INDEX public.attempts_one_live ATTACH PARTITION public.attempts_default_job_id_idx;
 
@@ -1888,6 +1914,9 @@ ALTER TABLE ONLY public.webhook_endpoints
 
 ALTER TABLE ONLY public.webhook_secrets
     ADD CONSTRAINT webhook_secrets_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.webhook_endpoints(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.workflows
+    ADD CONSTRAINT workflows_model_kind_fkey FOREIGN KEY (model, kind) REFERENCES public.models(name, kind);
 
 GRANT USAGE ON SCHEMA public TO tessera_app;
 
@@ -2037,3 +2066,5 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_endpoints TO tessera_a
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_secrets TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.workers TO tessera_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.workflows TO tessera_app;

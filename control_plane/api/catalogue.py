@@ -23,7 +23,7 @@ from control_plane.people import users
 from control_plane.queue.eta import Runs, quantile
 from control_plane.wire import Request
 from control_plane.wire.job import JobSpec
-from control_plane.wire.model import ModelList, ModelView, Price
+from control_plane.wire.model import LoraView, ModelList, ModelView, Price
 from control_plane.wire.user import (
     AccountView,
     Limits,
@@ -34,6 +34,7 @@ from control_plane.wire.user import (
     UsageView,
     UserView,
 )
+from control_plane.wire.workflow import Lora
 
 CACHE = "public, max-age=5"
 
@@ -154,7 +155,16 @@ def _view(model: Model) -> ModelView:
         upscales=model.upscales,
         typical_seconds=_typical_seconds(model),
         parameters=parameters(model),
+        loras=[
+            LoraView(name=name, title=lora.title, min=lora.min, max=lora.max, default=lora.default)
+            for name, lora in _loras(model).items()
+        ],
+        licences=model.licences,
     )
+
+
+def _loras(model: Model) -> dict[str, Lora]:
+    return {name: lora for manifest in model.workflows.values() for name, lora in manifest.loras.items()}
 
 
 def _typical_seconds(model: Model) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import psycopg
 from litestar.types import ASGIApp
@@ -12,13 +14,24 @@ from control_plane.api.operation import Call, Nothing, operation
 from control_plane.context import Context
 from control_plane.database import Query
 from control_plane.errors import Unavailable
+from control_plane.workers.slots import LIVE_SECONDS
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     status: str = "ok"
 
 
+class SlotGpu(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slot says of its GPU; the worker by its name, which is the operator's or of enrolment."""
+
+    worker: str
+    slot: int
+    gpu: dict[str, Any]
+
+
+SLOTS_SHOWN_MAX = 256
 APPLIED = Query("models.applied", int)
+GPUS = Query("slots.gpus", SlotGpu)
 KNOWN = len(migrate.migrations())
 """Migrations that this code was written for."""
 
@@ -55,12 +68,23 @@ async def _gauge(context: Context) -> None:
     try:
         for lane in [lane for lane in context.dispatcher.board.lanes.values() if not lane.sandbox]:
             line = await context.lines.line(lane.id, lane.bound)
-            labels = (*lane.capability, str(lane.vram_gib))
+            labels = (*lane.capability, str(lane.vram_gib), lane.task)
             metrics.lane_jobs_waiting.labels(*labels).set(len(line.places))
             metrics.lane_tokens_running.labels(*labels).set(line.service.running_tokens)
             metrics.lane_slots.labels(*labels).set(line.service.slots)
             metrics.lane_slots_draining.labels(*labels).set(line.service.draining)
+        await _gauge_slots(context)
     except Unavailable:
         metrics.database_up.set(0)
     else:
         metrics.database_up.set(1)
+
+
+async def _gauge_slots(context: Context) -> None:
+    """What live slots say of their GPUs; those that have gone are gone here, too."""
+    rows = await context.database.many(GPUS, {"live_seconds": LIVE_SECONDS, "most": SLOTS_SHOWN_MAX})
+    for name, gauge in metrics.slot_gauges.items():
+        gauge.clear()
+        for row in rows:
+            if isinstance(value := row.gpu.get(name), int | float):
+                gauge.labels(row.worker, str(row.slot)).set(value)

@@ -10,7 +10,9 @@ import msgspec
 
 from control_plane.api.document import Json, components
 from control_plane.orders.models import Model
+from control_plane.orders.specs import WEIGHED
 from control_plane.wire.job import SIDE_MAX, SIDE_MIN, SubmitRequest
+from control_plane.wire.workflow import Manifest, Slot
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SIDE_STEP = 8
@@ -50,7 +52,7 @@ def _narrow(fields: Json, model: Model) -> None:
         fields["fps"]["default"] = model.fps
     else:
         del fields["frames"], fields["fps"]
-    if not any(task.startswith("image-") or task == "upscale" for task in model.tasks):
+    if not any(task.startswith("image-") or task in ("inpaint", "upscale") for task in model.tasks):
         del fields["input_image"]
     if not any(task.startswith("image-") for task in model.tasks):
         del fields["strength"]
@@ -58,6 +60,49 @@ def _narrow(fields: Json, model: Model) -> None:
         fields["upscale"] = {**fields["upscale"], "anyOf": [{"enum": model.upscales}, {"type": "null"}]}
     else:
         del fields["upscale"]
+    _narrow_loras(fields, model)
+    if model.workflows:
+        _narrow_to_slots(fields, list(model.workflows.values()))
+
+
+def _narrow_loras(fields: Json, model: Model) -> None:
+    loras = {name: lora for manifest in model.workflows.values() for name, lora in manifest.loras.items()}
+    if not loras:
+        del fields["loras"]
+        return
+    bounds = {
+        name: {"type": "number", "title": lora.title, "minimum": lora.min, "maximum": lora.max, "default": lora.default}
+        for name, lora in loras.items()
+    }
+    told = {"type": "object", "additionalProperties": False, "properties": bounds, "default": {}}
+    fields["loras"] = {"description": fields["loras"].get("description", ""), **told}
+
+
+def _narrow_to_slots(fields: Json, manifests: list[Manifest]) -> None:
+    """What no task takes is gone; numbers go as far as the task with the widest range."""
+    for field in WEIGHED:
+        slots = [manifest.slots[field] for manifest in manifests if field in manifest.slots]
+        if not slots and field != "count":
+            fields.pop(field, None)
+        elif slots and field in fields and all(slot.choices for slot in slots):
+            choices = list(dict.fromkeys(choice for slot in slots for choice in slot.choices))
+            fields[field] = {**fields[field], "anyOf": [{"enum": choices}, {"type": "null"}]}
+        elif field in fields:
+            _widen(fields[field], slots)
+
+
+def _widen(field: Json, slots: list[Slot]) -> None:
+    least = [slot.min for slot in slots if slot.min is not None]
+    most = [slot.max for slot in slots if slot.max is not None]
+    for kind in field.get("anyOf", [field]):
+        if kind.get("type") not in ("integer", "number"):
+            continue
+        if least:
+            kind["minimum"] = max(kind.get("minimum", min(least)), min(least))
+        if most:
+            kind["maximum"] = min(kind.get("maximum", max(most)), max(most))
+    if slots and slots[0].default is not None and not isinstance(slots[0].default, str):
+        field["default"] = slots[0].default
 
 
 def _limit(field: Json, most: int | None, default: int | None) -> None:

@@ -15,6 +15,7 @@ import structlog
 from litestar.types import ASGIApp
 
 from control_plane.api import answers, decoding, guards
+from control_plane.api.artifacts import IF_NONE_MATCH, is_known
 from control_plane.api.operation import Call, Header, Nothing, operation
 from control_plane.api.presence import watched
 from control_plane.errors import (
@@ -55,6 +56,7 @@ from control_plane.wire.worker import (
     Reported,
     Uploaded,
 )
+from control_plane.wire.workflow import WorkflowSet
 from control_plane.workers import roster
 
 PROTOCOL_MIN = 1
@@ -109,6 +111,28 @@ async def get_worker_config(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASG
 
 
 @operation(
+    "GET",
+    "/api/v1/worker/workflows",
+    guard=guards.WORKER,
+    answers={200: WorkflowSet, 304: None},
+    headers=(IF_NONE_MATCH,),
+    tag="Worker",
+)
+async def get_worker_workflows(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASGIApp:
+    """Every workflow that may be ordered, for agents that drive a ComfyUI.
+
+    The answer to a heartbeat says by `workflows` when they are worth fetching again. An agent judges each graph itself.
+    """
+    shelf = call.context.shelf
+    etag = f'"{shelf.revision}"'.encode()
+    if is_known(guards.header(call.request.scope, b"if-none-match"), etag):
+        known = answers.nothing(304)
+        known.headers = [(b"etag", etag)]
+        return known
+    return answers.Answer(shelf.encoded, headers={"ETag": etag.decode()})
+
+
+@operation(
     "POST",
     "/api/v1/worker/claim",
     guard=guards.WORKER,
@@ -147,7 +171,8 @@ async def heartbeat(call: Call[WorkerIdentity, HeartbeatRequest, Nothing]) -> AS
     When the connection of a held heartbeat breaks, its leases are shortened to the grace.
     """
     with watched(call.context.tasks, call.request.receive) as gone:
-        return answers.json(await call.context.dispatcher.heartbeat(call.who.id, call.body, gone))
+        answer = await call.context.dispatcher.heartbeat(call.who.id, call.body, gone)
+    return answers.json(msgspec.structs.replace(answer, workflows=call.context.shelf.revision))
 
 
 @operation(
@@ -224,8 +249,7 @@ async def complete_attempt(call: Call[WorkerIdentity, CompleteRequest, Nothing])
     spoken_for, wanted = fence(call), call.body.claim
     if wanted is not None:
         _check_protocol(wanted)
-    if call.body.provenance is not None:
-        await call.context.provenance.note(spoken_for, call.body.provenance)
+    await call.context.provenance.note(spoken_for, call.body.provenance, call.body.joules)
     state = await call.context.dispatcher.complete(spoken_for, call.body.artifacts)
     claimed = await _claim_next(call, wanted) if wanted is not None else None
     return answers.json(Reported(state=state, claimed=claimed))
@@ -242,7 +266,9 @@ async def complete_attempt(call: Call[WorkerIdentity, CompleteRequest, Nothing])
 )
 async def fail_attempt(call: Call[WorkerIdentity, FailRequest, Nothing]) -> ASGIApp:
     """The run failed; the cause decides whether the job is tried again. Repeating it changes nothing."""
-    state = await call.context.dispatcher.fail(fence(call), call.body.cause, call.body.message)
+    spoken_for = fence(call)
+    await call.context.provenance.note(spoken_for, None, call.body.joules)
+    state = await call.context.dispatcher.fail(spoken_for, call.body.cause, call.body.message)
     return answers.json(Reported(state=state))
 
 
@@ -257,7 +283,9 @@ async def fail_attempt(call: Call[WorkerIdentity, FailRequest, Nothing]) -> ASGI
 )
 async def release_attempt(call: Call[WorkerIdentity, ReleaseRequest, Nothing]) -> ASGIApp:
     """Give a lease back unharmed: it counts in no budget. Repeating it changes nothing."""
-    state = await call.context.dispatcher.release(fence(call), call.body.reason)
+    spoken_for = fence(call)
+    await call.context.provenance.note(spoken_for, None, call.body.joules)
+    state = await call.context.dispatcher.release(spoken_for, call.body.reason)
     return answers.json(Reported(state=state))
 
 

@@ -25,8 +25,8 @@ def add(commands: Any) -> None:
         description=(
             "Show every setting with its value (passwords hidden), then test the database: whether it answers, has "
             "the schema of this Tessera, and keeps what it has confirmed, also when a standby takes over; read the "
-            "policy file; and write, read and delete a file where artifacts lie. Exit code 78 when something must be "
-            "changed first."
+            "policy file and the workflows; and write, read and delete a file where artifacts lie. Exit code 78 when "
+            "something must be changed first."
         ),
     )
 
@@ -40,29 +40,70 @@ def _check(arguments: argparse.Namespace) -> int:
         printing.listing(shown)
         print()
     try:
-        durability = operate(_durability)
+        durability, forbidden = operate(_in_database)
         problems = [*_promises(durability), *_room(chosen), *_policy(chosen)]
         server = durability.version
     except CommandError as error:
-        problems, server = [str(error)], ""
+        problems, server, forbidden = [str(error)], "", []
     faults, files = _files(chosen)
-    problems += faults
+    problems += [*faults, *_workflows(chosen)]
+    notes = [*forbidden, *_sandbox(chosen), *files]
     if arguments.json:
-        told = {"settings": shown, "postgresql": server, "problems": problems, "notes": [*_sandbox(chosen), *files]}
-        printing.as_json(told)
+        printing.as_json({"settings": shown, "postgresql": server, "problems": problems, "notes": notes})
     else:
-        for note in [*_sandbox(chosen), *files]:
+        for note in notes:
             print(f"NOTE: {note}")
         print("\n".join(f"PROBLEM: {problem}" for problem in problems) or f"All is well (PostgreSQL {server}).")
     return EX_CONFIG if problems else 0
 
 
-async def _durability(database: Database) -> DurabilityRow:
+async def _in_database(database: Database) -> tuple[DurabilityRow, list[str]]:
     from control_plane.cli.queries import DURABILITY
 
     found = await database.one(DURABILITY)
     assert found is not None
-    return found
+    return found, await _forbidden(database)
+
+
+async def _forbidden(database: Database) -> list[str]:
+    """What is sold for money although its licence forbids that, or nobody has looked."""
+    import msgspec
+
+    from control_plane.cli.queries import WORKFLOWS
+    from control_plane.money import plans
+    from control_plane.orders.manifests import commercial
+    from control_plane.wire.model import ModelLicence
+
+    priced = [plan.name for plan in await database.many(plans.LIST) if plan.price_cents]
+    rows = await database.many(WORKFLOWS, {"live_seconds": settings().lease_seconds}) if priced else []
+    told = []
+    for row in rows:
+        if row.withdrawn_at is not None or row.paused or not row.able_slots:
+            continue
+        licences = msgspec.json.decode(row.licences, type=list[ModelLicence])
+        verdict = commercial(licences, all_known=bool(licences))
+        no = ", ".join(licence.name for licence in licences if licence.commercial == "no")
+        if verdict == "no":
+            why = f"its licence ({no}) forbids to earn money with it"
+        elif verdict is None:
+            why = "no list of weights says under which licence"
+        else:
+            continue
+        told.append(
+            f"The workflow {row.name} is sold, and {why}, but money is taken for the plans {', '.join(priced)}."
+            " Pause the model (tessera pause model) or take its files away."
+        )
+    return told
+
+
+def _workflows(chosen: Settings) -> list[str]:
+    from control_plane.orders import manifests
+
+    found = manifests.examine(manifests.folders(chosen.workflows_folder))
+    return [
+        " ".join(said) if name == manifests.LISTS else f"The workflow {name} cannot be used as it is: {' '.join(said)}"
+        for name, said in found.faults.items()
+    ]
 
 
 def _promises(found: DurabilityRow) -> list[str]:

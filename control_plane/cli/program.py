@@ -28,6 +28,7 @@ from control_plane.cli import (
     user,
     webhook,
     worker,
+    workflow,
 )
 from control_plane.cli.parsing import EX_INTERRUPTED, CommandError, Parser
 
@@ -41,7 +42,7 @@ Start here:
 """
 
 NOUNS = (
-    *(up, generate, mcp, status, user, api_key, webhook, invite, plan, ledger, worker),
+    *(up, generate, mcp, status, user, api_key, webhook, invite, plan, ledger, worker, workflow),
     *(job, artifact, report, pause, audit, serve, migrate, check, openapi),
 )
 """In the order of the help."""

@@ -50,6 +50,7 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None
     cause: str | None
     message: str | None
+    joules: float | None
 
 
 class FileRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +90,22 @@ class DurabilityRow(msgspec.Struct, frozen=True, kw_only=True):
     standbys: int
 
 
+class WorkflowRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`manifest` and `licences` are JSON."""
+
+    name: str
+    manifest: str
+    version: str
+    licences: str
+    published_at: datetime
+    withdrawn_at: datetime | None
+    paused: bool
+    able_slots: int
+    """That could run it when they were last heard."""
+    live_slots: int
+    queued: int
+
+
 JOBS = Query("operator.jobs", JobRow)
 JOB = Query("operator.job", JobDetail)
 ATTEMPTS = Query("operator.attempts", AttemptRow)
@@ -99,5 +116,6 @@ PAUSE_SUBMITS = Query("operator.pause_submits", SubmitsRow)
 RESUME_SUBMITS = Query("operator.resume_submits", SubmitsRow)
 PAUSE_MODEL = Query("operator.pause_model", str)
 PAUSE_LANE = Query("operator.pause_lane", int)
+WORKFLOWS = Query("workflows.listed", WorkflowRow)
 NOW = Query("operator.now", datetime)
 DURABILITY = Query("operator.durability", DurabilityRow)

@@ -119,10 +119,11 @@ async def prepare(context: Context, user_id: UUID, order: SubmitRequest) -> Read
     wanted = order.input_image
     picture = await context.intake.picture(user_id, wanted) if wanted is not None else None
     spec = specs.complete(order, model, picture)
+    vram_gib, task = model.lane(specs.task(order, model))
     cost = pricing.calculate_token_cost(spec, model)
     if is_test(user_id):
         return await _simulated(context, order, spec, model, cost)
-    lane_id = await context.dispatcher.board.lane(model.kind, model.name, model.vram_gib)
+    lane_id = await context.dispatcher.board.lane(model.kind, model.name, vram_gib, task)
     return Ready(request=order, spec=spec, model=model, lane_id=lane_id, cost=cost)
 
 
@@ -233,7 +234,7 @@ async def quoted(context: Context, standing: Standing, ready: Ready, before: Seq
     refusal = await _foreseen(context, left, ready, standing.available - spent)
     return Quote(
         cost=ready.cost,
-        feasible_now=line.service.slots > 0 if is_test(standing.user_id) else ready.model.feasible_now,
+        feasible_now=line.service.slots > 0,
         eta=waiting.estimate(line, ready.cost + spent),
         spec=ready.spec,
         available=standing.available - spent,

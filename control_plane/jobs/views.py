@@ -174,6 +174,7 @@ def view(context: Context, facts: JobFacts, spec: JobSpec, metadata: dict[str, s
         upscale=spec.upscale,
         sampler=spec.sampler,
         embed_metadata=spec.embed_metadata,
+        loras=spec.loras,
         batch_id=facts.batch_id,
         repeat_of=facts.repeat_of,
         provenance=facts.provenance,

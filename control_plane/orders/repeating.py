@@ -13,7 +13,7 @@ from control_plane.wire.repeat import RepeatRequest
 
 REPEATED = (
     *("kind", "model", "prompt", "negative_prompt", "width", "height", "steps", "guidance", "sampler", "seed", "count"),
-    *("input_image", "strength", "frames", "fps", "metadata", "upscale", "embed_metadata"),
+    *("input_image", "strength", "frames", "fps", "metadata", "upscale", "embed_metadata", "loras"),
 )
 """Of an order: what is made, and not what is to be done about it (deadline, priority, webhook)."""
 

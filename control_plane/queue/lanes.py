@@ -43,6 +43,7 @@ class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     vram_gib: int
     sandbox: bool
+    task: str
     clock: float
     bound: float
     tag_offset: float
@@ -77,6 +78,8 @@ class Lane:
         self.id = row.id
         self.capability = (row.kind, row.model)
         self.vram_gib = row.vram_gib
+        self.task = row.task
+        """Empty: whoever serves the model serves all its tasks."""
         self.sandbox = row.sandbox
         """What test keys order; no agent is ever given it."""
         self.clock = row.clock
@@ -230,12 +233,12 @@ class Board:
                 lane.changed = True
             raise
 
-    async def lane(self, kind: str, model: str, vram_gib: int) -> int:
+    async def lane(self, kind: str, model: str, vram_gib: int, task: str = "") -> int:
         """The lane of such jobs, made on first sight."""
         for lane in self._serving.get((kind, model), ()):
-            if lane.vram_gib == vram_gib:
+            if lane.vram_gib == vram_gib and lane.task == task:
                 return lane.id
-        return await self._made(kind, model, vram_gib, sandbox=False)
+        return await self._made(kind, model, vram_gib, task, sandbox=False)
 
     async def sandbox_lane(self, kind: str, model: str, vram_gib: int) -> int:
         """The lane of such jobs of test keys, made on first sight."""
@@ -243,13 +246,13 @@ class Board:
         for lane in self.sandbox_lanes():
             if (lane.capability, lane.vram_gib) == wanted:
                 return lane.id
-        return await self._made(kind, model, vram_gib, sandbox=True)
+        return await self._made(kind, model, vram_gib, "", sandbox=True)
 
     def sandbox_lanes(self) -> list[Lane]:
         return [lane for lane in self.lanes.values() if lane.sandbox]
 
-    async def _made(self, kind: str, model: str, vram_gib: int, *, sandbox: bool) -> int:
-        parameters = {"kind": kind, "model": model, "vram_gib": vram_gib, "sandbox": sandbox}
+    async def _made(self, kind: str, model: str, vram_gib: int, task: str, *, sandbox: bool) -> int:
+        parameters = {"kind": kind, "model": model, "vram_gib": vram_gib, "sandbox": sandbox, "task": task}
         lane_id = await self._database.one(ENSURE, parameters)
         assert lane_id is not None
         await self.refresh()
@@ -282,7 +285,7 @@ class Board:
             lane.id
             for capability in capabilities
             for lane in self._serving.get((capability.kind, capability.model), ())
-            if lane.vram_gib <= vram_gib
+            if lane.vram_gib <= vram_gib and _does(capability, lane.task)
         )
 
     def loaded(self, capability: Capability | None, lane_ids: tuple[int, ...]) -> int | None:
@@ -291,7 +294,8 @@ class Board:
             return None
         wanted = (capability.kind, capability.model)
         lanes = (self.lanes[lane_id] for lane_id in lane_ids)
-        return next((lane.id for lane in lanes if lane.capability == wanted and not lane.sandbox), None)
+        alike = (lane for lane in lanes if lane.capability == wanted and not lane.sandbox)
+        return next((lane.id for lane in alike if _does(capability, lane.task)), None)
 
     def hints(self, lane_ids: tuple[int, ...]) -> list[LaneHint]:
         lanes = [self.lanes[lane_id] for lane_id in lane_ids]
@@ -333,6 +337,10 @@ class Board:
         """A job of this lane ran for so long: what ETAs are learnt from."""
         if (lane := self.lanes.get(lane_id)) and len(lane.new_runs) < RUNS_KEPT:
             lane.new_runs.append((cost, seconds))
+
+
+def _does(capability: Capability, task: str) -> bool:
+    return not task or not capability.tasks or task in capability.tasks
 
 
 def _array(values: Iterable[float]) -> str:

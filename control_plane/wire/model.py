@@ -7,6 +7,7 @@ from typing import Any
 
 from control_plane.wire import Message
 from control_plane.wire.job import Eta, JobKind, JobSpec, Task
+from control_plane.wire.weights import Commercial
 
 
 class Price(Message, frozen=True, kw_only=True):
@@ -17,6 +18,26 @@ class Price(Message, frozen=True, kw_only=True):
     steps_per_token: int
     frames_per_picture: int
     """Of a video, as many frames cost what one picture does."""
+
+
+class ModelLicence(Message, frozen=True, kw_only=True):
+    """A licence of the weights that a model needs."""
+
+    name: str
+    url: str
+    commercial: Commercial
+    """Whether results may be sold: as they are, never, or under the `conditions`."""
+    conditions: str | None = None
+
+
+class LoraView(Message, frozen=True, kw_only=True):
+    """A LoRA that an order may weigh: `loras: {"name": strength}`; 0 leaves it out."""
+
+    name: str
+    title: str
+    min: float
+    max: float
+    default: float
 
 
 class ModelView(Message, frozen=True, kw_only=True):
@@ -50,6 +71,9 @@ class ModelView(Message, frozen=True, kw_only=True):
     size, without the wait for a worker. Absent while none has been seen."""
     parameters: dict[str, Any]
     """JSON Schema (2020-12) of an order for this model."""
+    loras: list[LoraView] = []
+    licences: list[ModelLicence] = []
+    """Under which its weights may be used; empty for what is built in, and where the operator has not listed them."""
 
 
 class ModelList(Message, frozen=True, kw_only=True):

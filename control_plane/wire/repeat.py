@@ -15,6 +15,8 @@ from control_plane.wire.job import (
     FramesPerSecond,
     Guidance,
     JobKind,
+    LoraName,
+    LoraStrength,
     MaxWait,
     MetadataKey,
     MetadataValue,
@@ -58,3 +60,4 @@ class RepeatRequest(Request, frozen=True, kw_only=True):
     """Not taken over from the job: say it again."""
     upscale: Upscale | UnsetType | None = UNSET
     embed_metadata: bool | UnsetType | None = UNSET
+    loras: dict[LoraName, LoraStrength | None] | UnsetType | None = UNSET

@@ -2,7 +2,7 @@
 
 -- all :many
 -- Every lane with the smallest tag that waits in it, read without a bound, and how many wait (up to a cap).
-select l.id, l.kind, l.model, l.vram_gib, l.sandbox, l.clock, l.bound, l.tag_offset, l.paused_at is not null as paused,
+select l.id, l.kind, l.model, l.vram_gib, l.sandbox, l.task, l.clock, l.bound, l.tag_offset, l.paused_at is not null as paused,
     (select j.tag from jobs j where j.lane_id = l.id and j.state = 'queued' and j.tag is not null
         order by j.tag, j.id limit 1) as head_tag,
     now() as read_at
@@ -40,8 +40,8 @@ from unnest(%(lane_id)s::integer[], %(clock)s::float8[], %(bound)s::float8[], %(
 where lanes.id = m.lane_id;
 
 -- ensure :one
--- The lane of a model at a VRAM class, made when it does not exist yet.
-insert into lanes (kind, model, vram_gib, sandbox)
-values (%(kind)s::text, %(model)s::text, %(vram_gib)s::integer, %(sandbox)s::boolean)
-on conflict (kind, model, vram_gib, sandbox) do update set kind = excluded.kind
+-- The lane of a model at a VRAM class (and for a task, where each has its own), made when it does not exist yet.
+insert into lanes (kind, model, vram_gib, sandbox, task)
+values (%(kind)s::text, %(model)s::text, %(vram_gib)s::integer, %(sandbox)s::boolean, %(task)s::text)
+on conflict (kind, model, vram_gib, sandbox, task) do update set kind = excluded.kind
 returning id;

@@ -4,7 +4,9 @@
 -- The live slots that serve a lane, those that are draining or in quarantine, what runs on them and for how long it has,
 -- and how long recent runs took.
 with serving as materialized (
-    select s.worker_id, s.slot, coalesce(s.loaded_lane_id, %(lane_id)s::integer) = %(lane_id)s::integer as loaded,
+    select s.worker_id, s.slot, s.loaded_lane_id is null or exists (select 1 from lanes has, lanes mine
+            where has.id = s.loaded_lane_id and mine.id = %(lane_id)s::integer
+                and (has.kind, has.model) = (mine.kind, mine.model)) as loaded,
         s.quarantined_at is not null as quarantined, w.draining or w.drain_requested_at is not null as draining,
         s.healthy and s.quarantined_at is null and not w.draining and w.drain_requested_at is null as takes
     from slots s join workers w on w.id = s.worker_id

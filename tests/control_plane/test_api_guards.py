@@ -197,7 +197,7 @@ async def test_metrics_show_who_waits_and_who_works(control_plane: Plane) -> Non
     service = control_plane.service
     await service.leased()
     await service.order()
-    lane = 'kind="image",model="testcard",vram_gib="0"'
+    lane = 'kind="image",model="testcard",task="",vram_gib="0"'
     expected = ("jobs_waiting", 1.0), ("tokens_running", 1.0), ("slots", 1.0), ("slots_draining", 0.0)
     wanted = [f"tessera_lane_{name}{{{lane}}} {value}" for name, value in expected]
     shown = await eventually(

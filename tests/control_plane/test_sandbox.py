@@ -163,7 +163,7 @@ async def test_tests_and_real_work_never_meet(ada: Integrator, owner_url: str) -
     """An agent that waits for the very model gets no test order, nobody sees the other's jobs, nothing is counted."""
     plane, service = ada.plane, ada.plane.service
     waiting = asyncio.create_task(service.hands.claim(wait=8))
-    there = 'tessera_lane_slots{kind="image",model="testcard",vram_gib="0"} 1.0'
+    there = 'tessera_lane_slots{kind="image",model="testcard",task="",vram_gib="0"} 1.0'
     before = await eventually(lambda: _counted(plane), lambda counted: there in counted)
     test = (await ada.order()).json
     assert test["model"] == "testcard"
