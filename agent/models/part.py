@@ -142,6 +142,7 @@ class Part:
     def finish(self) -> None:
         """The part becomes the file, in one step."""
         os.fsync(self._fd)
+        self._marked = self.bytes
         self._path.replace(self.target)
         self._note_path.unlink(missing_ok=True)
         folder = os.open(self.target.parent, os.O_RDONLY | os.O_DIRECTORY)

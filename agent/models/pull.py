@@ -43,7 +43,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     stall_bytes: int = 64 * 1024
     """A source that gives less in that time has stopped, whatever it trickles."""
     tries_max: int = 6
-    """In a row without a byte, of one source."""
+    """In a row that brought less than that, of one source."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,7 +184,7 @@ async def _to_the_end(
             reason, retry_after = str(cut), cut.retry_after
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             reason, retry_after = str(error) or type(error).__name__, None
-        tries = 1 if part.bytes > before else tries + 1
+        tries = 1 if part.bytes - before >= patience.stall_bytes else tries + 1
         if tries >= patience.tries_max:
             raise _Useless(f"it does not answer as it should ({reason})", again=True)
         log.info("pull.interrupted", file=wanted.path, bytes=part.bytes, problem=reason, tries=tries)

@@ -63,21 +63,23 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
 
 async def shelf(settings: Settings) -> Shelf:
     """Raises `ConfigurationError`."""
-    named = settings.comfyui_models or (settings.comfyui_dir / "models" if settings.comfyui_dir else None)
+    cards = [card.comfyui_models or (card.comfyui_dir and card.comfyui_dir / "models") for card in settings.cards]
+    named = settings.comfyui_models or next((folder for folder in cards if folder), None)
     if named is not None:
         if not named.is_dir():
             raise ConfigurationError(f"{named} is no folder. ComfyUI's folder of models is usually ComfyUI/models.")
         return at(named)
+    url = settings.cards[0].comfyui_url
     async with aiohttp.ClientSession() as session:
         try:
-            told = await Server(settings.comfyui_url, session).folder_paths()
+            told = await Server(url, session).folder_paths()
         except (Gone, Silent, Refused):
             told = {}
     folders = {folder: _ordered(folder, paths) for folder, paths in told.items()}
     if not any(path.is_dir() for paths in folders.values() for path in paths):
         raise ConfigurationError(
             "Where does ComfyUI keep its models? Say --models FOLDER (usually ComfyUI/models), or set"
-            f" TESSERA_AGENT_COMFYUI_DIR, or start ComfyUI: none answers at {settings.comfyui_url}."
+            f" TESSERA_AGENT_COMFYUI_DIR, or start ComfyUI: none answers at {url}."
         )
     return Shelf(folders=folders)
 
