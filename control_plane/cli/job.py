@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from control_plane.database import Database
 
 LIST_MAX = 1_000
+JOULES_PER_WATT_HOUR = 3_600
 STATES = ("queued", "running", "succeeded", "failed", "canceled", "expired")
 
 
@@ -78,13 +79,17 @@ async def _show(arguments: argparse.Namespace, database: Database) -> int:
             "started": job.started_at,
             "finished": job.finished_at,
             "failures": f"{job.failures}, workers lost {job.losses}",
+            "energy": _energy([attempt.joules for attempt in attempts]),
         }
     )
     print()
     printing.table(
-        ("attempt", "worker", "slot", "offered", "started", "ended", "outcome"),
+        ("attempt", "worker", "slot", "offered", "started", "ended", "outcome", "energy"),
         [
-            (a.number, a.worker, a.slot, a.offered_at, a.started_at, a.ended_at, _outcome(a.outcome, a.cause))
+            (
+                *(a.number, a.worker, a.slot, a.offered_at, a.started_at, a.ended_at, _outcome(a.outcome, a.cause)),
+                _energy([a.joules]),
+            )
             for a in attempts
         ],
         empty="No worker has had it yet.",
@@ -166,6 +171,15 @@ def _state(job: JobRow) -> str:
 
 def _outcome(outcome: str | None, cause: str | None) -> str:
     return (outcome or "at work") + (f" ({cause})" if cause and cause != outcome else "")
+
+
+def _energy(joules: list[float | None]) -> str:
+    """What the GPUs took, as far as it was measured; nothing when it was not."""
+    measured = [each for each in joules if each is not None]
+    if not measured:
+        return ""
+    sum_joules = sum(measured)
+    return f"{sum_joules:.0f} J" if sum_joules < JOULES_PER_WATT_HOUR else f"{sum_joules / JOULES_PER_WATT_HOUR:.1f} Wh"
 
 
 def job_id(text: str) -> UUID:

@@ -63,7 +63,7 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
         return 0
     now = await the_time(database)
     printing.table(
-        ("name", "condition", "slots", "leases", "serves", "last seen", "version", "id"),
+        ("name", "condition", "slots", "leases", "serves", "gpu", "last seen", "version", "id"),
         [
             (
                 listed.worker.name,
@@ -71,6 +71,7 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
                 len(listed.slots),
                 listed.worker.leases,
                 sorted({lane for slot in listed.slots for lane in slot.lanes}),
+                [words for slot in listed.slots if (words := _gpu(slot.gpu))] if listed.worker.live else [],
                 printing.ago(listed.worker.last_seen_at, now),
                 listed.worker.agent_version,
                 listed.worker.id,
@@ -132,6 +133,19 @@ async def known(database: Database, *, with_revoked: bool = False) -> list[Liste
     from control_plane.workers import roster
 
     return await roster.list_all(database, settings().lease_seconds, with_revoked=with_revoked)
+
+
+def _gpu(known: dict[str, Any]) -> str:
+    """What a slot's GPU says of itself: `61 °C 220 W 8.1/24 GiB`."""
+    numbers = {name: value for name, value in known.items() if isinstance(value, int | float)}
+    words = [
+        f"{numbers[name]:.0f} {unit}"
+        for name, unit in (("temperature_celsius", "°C"), ("power_watts", "W"))
+        if name in numbers
+    ]
+    if "vram_used_gib" in numbers and "vram_total_gib" in numbers:
+        words.append(f"{numbers['vram_used_gib']:.1f}/{numbers['vram_total_gib']:.0f} GiB")
+    return " ".join([*words, *(["busy elsewhere"] if numbers.get("yielded") else [])])
 
 
 def condition(listed: Listed) -> str:

@@ -27,7 +27,7 @@ where j.id = %(job_id)s::uuid;
 
 -- attempts :many
 -- Every lease that a job has had.
-select a.number, w.name as worker, a.slot, a.offered_at, a.started_at, a.ended_at, a.outcome, a.cause, a.message
+select a.number, w.name as worker, a.slot, a.offered_at, a.started_at, a.ended_at, a.outcome, a.cause, a.message, a.joules
 from attempts a join workers w on w.id = a.worker_id
 where a.job_id = %(job_id)s::uuid
 order by a.number;

@@ -29,3 +29,18 @@ update slots set quarantined_at = case when not exists (
 where slots.worker_id = %(worker_id)s::uuid and slots.slot = %(slot)s::smallint and slots.quarantined_at is null
     and cardinality(slots.failed_jobs) >= %(quarantine_after)s::integer
 returning slots.quarantined_at is not null;
+
+-- gpus :many
+-- What the slots that were heard of late say of their GPUs.
+select w.name as worker, s.slot::integer as slot, s.gpu
+from slots s join workers w on w.id = s.worker_id
+where w.revoked_at is null and w.trust <> 'sandbox' and s.gpu <> '{}'
+    and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)
+order by w.id, s.slot
+limit %(most)s::integer;
+
+-- trust :run
+-- A quarantined slot has drawn a picture of its own. What it has failed stays written down until it completes a job.
+update slots set quarantined_at = null
+where worker_id = %(worker_id)s::uuid and slot = %(slot)s::smallint
+    and quarantined_at < now() - make_interval(secs => %(proof_after)s::float8);
