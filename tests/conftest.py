@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.fixtures.people",
     "tests.fixtures.money",
     "tests.fixtures.bucket",
+    "tests.fixtures.chats",
 ]
 
 for _name in [name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")]:

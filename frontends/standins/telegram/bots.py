@@ -1,0 +1,124 @@
+"""A bot's account: its token, who is logged in as it, its updates, menus and what it was asked.
+
+Updates have numbers (pts) so that a client that starts again gets what it missed by getDifference; presses and
+checkouts have none and are lost then. A client that only lost its connection gets everything when it is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyrogram.raw import types as tl
+
+from frontends.standins.person import Answer, Command
+from frontends.standins.telegram.layer import only_known
+from frontends.standins.telegram.limits import Paces
+from frontends.standins.telegram.places import Group, Place, Private
+
+if TYPE_CHECKING:
+    from frontends.standins.telegram.messages import Message
+    from frontends.standins.telegram.people import Person
+    from frontends.standins.telegram.sessions import Session
+    from frontends.standins.telegram.telegram import Telegram
+
+SCOPES = ("BotCommandScopeUsers", "BotCommandScopeDefault")
+"""Where a private chat looks for its menu, first to last."""
+
+
+@dataclass(eq=False)
+class Query:
+    """A press or a checkout that waits for the bot's answer."""
+
+    at: float
+    answer: Answer | None = None
+    declined: str | None = None
+
+
+@dataclass
+class Charge:
+    person: Person
+    place: Place
+    amount: int
+    payload: bytes
+    refunded: bool = False
+
+
+@dataclass(eq=False)
+class Bot:
+    telegram: Telegram
+    id: int
+    name: str
+    token: str
+    privacy: bool = True
+    revoked: bool = False
+    auth_keys: set[bytes] = field(default_factory=set)
+    menus: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
+    """Commands by scope and language."""
+    info: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Name, about and description by language."""
+    chats: dict[int, Private] = field(default_factory=dict)
+    queries: dict[int, Query] = field(default_factory=dict)
+    charges: dict[str, Charge] = field(default_factory=dict)
+    random_ids: set[int] = field(default_factory=set)
+    paces: Paces = field(default_factory=Paces)
+    pts: int = 1
+    _log: list[tuple[int, Callable[[], Any]]] = field(default_factory=list)
+
+    @property
+    def connected(self) -> bool:
+        return any(session.live for session in self.sessions())
+
+    def sessions(self) -> list[Session]:
+        """Where updates go: main sessions."""
+        sessions = self.telegram.wire.sessions.values()
+        return [session for session in sessions if session.auth_key in self.auth_keys and not session.media]
+
+    def menu(self, language: str) -> list[Command]:
+        for scope in SCOPES:
+            for code in (language, ""):
+                if (scope, code) in self.menus:
+                    return [Command(name, said) for name, said in self.menus[scope, code]]
+        return []
+
+    def to_tl(self) -> Any:
+        return only_known(
+            tl.User,
+            id=self.id,
+            is_self=True,
+            bot=True,
+            access_hash=self.id * 13,
+            first_name=self.name,
+            username=self.name,
+            bot_info_version=1,
+            bot_chat_history=not self.privacy or None,
+        )
+
+    def next_pts(self, place: Place) -> int:
+        """Number of the next update about this chat."""
+        if isinstance(place, Group) and place.supergroup:
+            place.pts += 1
+            return place.pts
+        self.pts += 1
+        return self.pts
+
+    def note(self, message: Message, kind: Any) -> Any:
+        """An update about a message, numbered and kept for whoever is away."""
+        pts = self.next_pts(message.place)
+
+        def build() -> Any:
+            return kind(message=message.to_tl(self), pts=pts, pts_count=1)
+
+        if not (isinstance(message.place, Group) and message.place.supergroup):
+            self._log.append((pts, build))
+        return build()
+
+    def missed(self, pts: int) -> list[Any]:
+        return [build() for number, build in self._log if number > pts]
+
+    async def push(self, updates: list[Any], people: list[Person], place: Place) -> None:
+        """Tell whoever is logged in."""
+        body = self.telegram.updates(self, updates, people, place).write()
+        for session in self.sessions():
+            await session.push(body)
