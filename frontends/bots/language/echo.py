@@ -57,7 +57,7 @@ def _shape(wishes: Wishes, language: str) -> Iterator[str]:
 
 
 def _exact(number: float) -> str:
-    return f"{number:g}" if isinstance(number, float) else str(number)
+    return str(number).removesuffix(".0")
 
 
 def _or_flag(plainly: str, meant: Wishes, flag: str, says: Says) -> str:

@@ -12,8 +12,8 @@
     phrases   patterns by what they tell
 
 A pattern is words with a space between; `a|b` is either, a `?` after a word makes it optional, `#` is a number, `@` a
-ratio, `$` a name given by the caller. A last `!` says that nothing else can be meant, so that the phrase is understood
-at the end of a longer part, too.
+ratio, `~` a size, `$` a name given by the caller. A last `!` says that nothing else can be meant, so
+that the phrase is understood at the end of a longer part, too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NUMBER, RATIO, SIZE, SIDE = " number", " ratio", " size", " side"
 """Steps of the trie that no word of a text can be."""
 NAMED = {"model": " model", "style": " style"}
 """Steps before a name that stands alone, as after a flag."""
-_PLACES = {"#": NUMBER, "@": RATIO}
+_PLACES = {"#": NUMBER, "@": RATIO, "~": SIZE}
 _SKIPPED = frozenset(":=#-_./")
 """Between the words of a phrase: `seed: 42`, `sdxl-turbo`."""
 _SKIPPED_MAX = 2
@@ -201,7 +201,7 @@ def _aliases(names: Names, field: str) -> list[tuple[str, str | None]]:
 
 
 def _choices(element: str) -> list[str]:
-    if element in ("#", "@", "$"):
+    if element in _PLACES or element == "$":
         return [element]
     return [*element.removesuffix("?").split("|"), *([""] if element.endswith("?") else [])]
 
