@@ -20,12 +20,13 @@ from contextlib import contextmanager
 import structlog
 
 from agent import leasing, local, sampling, yielding
-from agent.claiming import supply
+from agent.claiming import resume, supply
 from agent.client import Client, Problem, connect
 from agent.credential import Credential
 from agent.duty import Duty
-from agent.engine import Engine
+from agent.engine import Engine, EngineError
 from agent.interrupt import Interrupted, Scope
+from agent.journal import Journal, work_name
 from agent.metrics import Metrics
 from agent.retry import persist
 from agent.settings import Settings
@@ -77,8 +78,6 @@ class Agent:
     async def run(self) -> None:
         try:
             with self._signals():
-                for slot in self.duty.slots:
-                    await slot.ready_engine()
                 async with self._contact:
                     self._greet(await persist(self.duty.client.config, "config"))
                 await self._serve()
@@ -90,6 +89,7 @@ class Agent:
             for slot in self.duty.slots:
                 await slot.stop_engine()
             shutil.rmtree(self.duty.settings.work_folder, ignore_errors=True)
+            self.duty.journal.clear()
 
     async def _serve(self) -> None:
         duty = self.duty
@@ -97,6 +97,8 @@ class Agent:
             loops = [background.create_task(loop(duty)) for loop in LOOPS]
             try:
                 async with asyncio.timeout(None) as self._patience, asyncio.TaskGroup() as labour:
+                    resume(duty, labour)
+                    await self._ready_engines()
                     for slot in duty.slots:
                         labour.create_task(supply(slot, duty, labour))
             except TimeoutError:
@@ -105,6 +107,15 @@ class Agent:
                 loop.cancel()
             await leasing.farewell(duty)
         log.info("agent.stopped")
+
+    async def _ready_engines(self) -> None:
+        """All at once. One that does not start keeps only its own slot out of work; raises `EngineError` if all do."""
+        async with asyncio.TaskGroup() as starts:
+            attempts = [starts.create_task(_try_to_ready(slot)) for slot in self.duty.slots]
+        errors = [error for attempt in attempts if (error := attempt.result()) is not None]
+        if len(errors) == len(self.duty.slots):
+            raise errors[0]
+        self.duty.tell()
 
     def _greet(self, enrolled: Enrolled) -> None:
         if not enrolled.protocol_min <= PROTOCOL_VERSION <= enrolled.protocol_max:
@@ -141,7 +152,7 @@ class Agent:
 
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
-    """Holds the lock of the state folder, and clears what a killed agent left in it."""
+    """Holds the lock of the state folder, and clears what a killed agent left there and nobody can go on with."""
     settings.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(settings.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -149,11 +160,24 @@ def _alone(settings: Settings) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AlreadyRunning(f"An agent is already running with {settings.dir}.") from None
-        shutil.rmtree(settings.work_folder, ignore_errors=True)
-        settings.work_folder.mkdir(mode=0o700)
+        wanted = {work_name(entry.lease) for entry in Journal(settings.leases_folder).entries() if entry.files}
+        settings.work_folder.mkdir(mode=0o700, exist_ok=True)
+        for left in settings.work_folder.iterdir():
+            if left.name not in wanted:
+                shutil.rmtree(left, ignore_errors=True)
         yield
     finally:
         os.close(lock)
+
+
+async def _try_to_ready(slot: Slot) -> EngineError | None:
+    try:
+        async with slot.turn:
+            await slot.ready_engine()
+    except EngineError as error:
+        log.error("engine.not_ready", slot=slot.number, problem=error.message)
+        return error
+    return None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

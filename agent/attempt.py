@@ -7,6 +7,7 @@ the lease is lost. The files of the attempt are deleted at the end in any case.
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import AsyncExitStack, aclosing
 from functools import partial
 
@@ -47,6 +48,10 @@ RELEASE_REASONS: dict[Ending, ReleaseReason] = {
 log = structlog.get_logger()
 
 
+class NotStarted(Exception):
+    """The engine did not get ready, so the order goes back as it came."""
+
+
 class UploadRefused(Exception):
     """The control plane will never take this file."""
 
@@ -77,8 +82,7 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
     """Everything that can be ended from outside."""
     try:
         async with work.working:
-            await duty.inputs.bring(duty.client, work.lease, work.folder)
-            outputs = await _run(work, slot, duty)
+            outputs = work.outputs or await _make(work, slot, duty)
             await asyncio.sleep(0)  # the engine's next run begins before this one's upload
             work.stage = "uploading"
             slot.fall_idle()
@@ -88,6 +92,8 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
     except EngineError as error:
         log.warning("attempt.failed", job_id=str(work.lease.job_id), cause=error.cause, problem=error.message)
         return FailRequest(cause=error.cause, message=error.message[:MESSAGE_LENGTH_MAX].replace("\x00", ""))
+    except NotStarted:
+        return ReleaseRequest(reason="not_started")
     except UploadRefused as error:
         return FailRequest(cause="upload", message=str(error)[:MESSAGE_LENGTH_MAX])
     except Interrupted:
@@ -100,10 +106,17 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
         slot.fall_idle()
 
 
+async def _make(work: Work, slot: Slot, duty: Duty) -> list[Output]:
+    await duty.inputs.bring(duty.client, work.lease, work.folder)
+    outputs = await _run(work, slot, duty)
+    duty.journal.made(work.lease, outputs)
+    return outputs
+
+
 async def _run(work: Work, slot: Slot, duty: Duty) -> list[Output]:
     async with AsyncExitStack() as turn:
         await turn.enter_async_context(slot.turn)
-        await slot.ready_engine()
+        await _ready(slot)
         slot.begin(work)
         duty.tell()
         outputs: list[Output] = []
@@ -120,6 +133,15 @@ async def _run(work: Work, slot: Slot, duty: Duty) -> list[Output]:
         return outputs
 
 
+async def _ready(slot: Slot) -> None:
+    """An engine that does not start says nothing about the order."""
+    try:
+        await slot.ready_engine()
+    except EngineError as error:
+        log.error("engine.not_ready", slot=slot.number, problem=error.message)
+        raise NotStarted from error
+
+
 async def _let_go(work: Work, slot: Slot, turn: AsyncExitStack) -> None:
     """The engine is free: the held job begins while this one's files are brought in and uploaded."""
     slot.end(work, finished=True)
@@ -133,13 +155,16 @@ async def _run_within_limit(work: Work, slot: Slot, duty: Duty, turn: AsyncExitS
     seconds = duty.settings.run_seconds_max
     limit = asyncio.timeout(seconds)
     try:
-        async with limit:
-            outputs = await _follow(work, slot, duty, turn)
+        with slot.using_engine():
+            async with limit:
+                outputs = await _follow(work, slot, duty, turn)
     except EngineError:
         raise
     except Exception as error:
         if limit.expired():
             raise EngineError("timeout", f"Stopped after {seconds:g} seconds.") from None
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise EngineError("engine_crash", "The disk of this worker is full.") from error
         log.exception("engine.broken", slot=slot.number)
         raise EngineError("engine_crash", f"{type(error).__name__} in the engine.") from error
     if not outputs:

@@ -64,11 +64,19 @@ def receive(claimed: Claimed, slot: Slot, duty: Duty, labour: asyncio.TaskGroup)
         duty.messages = claimed.messages
         if claimed.messages:
             log.warning("operator.said", messages=claimed.messages)
+    if "quarantined" in claimed.skipped:
+        slot.distrust.begin(clock.now())
     if "draining" in claimed.skipped and duty.accepting:
         duty.tell()  # the answer to a heartbeat says whether this means us
     for lease in claimed.leases:
         if not duty.holds(lease):
             labour.create_task(_pursue(duty.take(slot, lease), slot, duty, labour))
+
+
+def resume(duty: Duty, labour: asyncio.TaskGroup) -> None:
+    """Goes on with what a killed predecessor had in hand. Heartbeats say whether it is still ours."""
+    for slot, work in duty.inherit():
+        labour.create_task(_pursue(work, slot, duty, labour))
 
 
 async def _pursue(work: Work, slot: Slot, duty: Duty, labour: asyncio.TaskGroup) -> None:
@@ -82,7 +90,7 @@ async def _place(slot: Slot, duty: Duty) -> bool:
     slot.changed.clear()
     seconds = slot.ask_in(duty.intervals.prefetch) if duty.takes(slot) else None
     if seconds == 0.0:
-        return await _engine_ready(slot, duty) and await _disk_free(slot, duty)
+        return await _disk_free(slot, duty) and await _engine_ready(slot, duty)
     await _rest(slot, duty, seconds)
     return False
 
@@ -100,23 +108,27 @@ async def _rest(slot: Slot, duty: Duty, seconds: float | None) -> None:
 
 
 async def _engine_ready(slot: Slot, duty: Duty) -> bool:
-    if slot.ready:
+    if slot.ready and slot.engine.worn() is None and not slot.distrust.is_on:
         return True
+    if (seconds := slot.distrust.wait_seconds(clock.now())) > 0:
+        await _rest(slot, duty, seconds)
+        return False
     if slot.turn.locked():  # it is being started for a lease that is here already
         await _rest(slot, duty, QUICK_SECONDS)
         return False
     try:
         async with slot.turn:
-            await slot.ready_engine()
+            await (slot.prove_engine() if slot.distrust.is_on else slot.ready_engine())
     except EngineError as error:
         log.error("engine.not_ready", slot=slot.number, problem=error.message)
+        slot.distrust.failed(clock.now())
         duty.tell()
         await _rest(slot, duty, RECHECK_SECONDS)
     return slot.ready
 
 
 async def _disk_free(slot: Slot, duty: Duty) -> bool:
-    free_gib = shutil.disk_usage(duty.settings.dir).free / GIB
+    free_gib = min(shutil.disk_usage(disk).free for disk in (duty.settings.dir, *slot.offer.disks)) / GIB
     if free_gib >= duty.settings.disk_free_gib_min:
         return True
     log.error("disk.low", free_gib=round(free_gib, 2), needed_gib=duty.settings.disk_free_gib_min)

@@ -126,9 +126,12 @@ async def _enroll(settings: Settings, options: argparse.Namespace) -> Exit:
 
 async def _run(settings: Settings) -> Exit:
     credential = load(settings.credential_file)
-    choice = await choose(settings.engine, settings.comfyui_url, settings.testcard_seconds, settings.workflows)
-    logger.info("engine.chosen", engine=choice.name, why=choice.why, slots=settings.slots)
-    await run_agent(settings, credential, [choice.make() for _ in range(settings.slots)])
+    engines = []
+    for slot in range(len(settings.cards)):
+        choice = await choose(settings, slot)
+        logger.info("engine.chosen", slot=slot, engine=choice.name, why=choice.why)
+        engines.append(choice.make())
+    await run_agent(settings, credential, engines)
     return Exit.CLEAN
 
 
@@ -178,6 +181,7 @@ def _describe(status: Status, settings: Settings) -> str:
         lines.append(f"The control plane answered {status.silent_seconds:.0f} s ago.")
     for slot in status.slots:
         lines.append(f"slot {slot.slot}: {slot.engine} on {slot.device}{'' if slot.ready else ' (not ready)'}")
+        lines += [f"  {slot.trouble}"] if slot.trouble else []
         if slot.gpu or slot.paused:
             lines.append("  " + ", ".join([*in_words(slot.gpu), *([slot.paused] if slot.paused else [])]))
         lines += [f"  {held.stage} {held.kind} {held.job_id} {held.progress:.0%}" for held in slot.leases]
@@ -301,6 +305,9 @@ def _run_parser(commands: Commands, everywhere: _Parser) -> None:
     command = commands.add_parser("run", help=text, description=text, parents=[everywhere])
     command.add_argument("--engine", choices=("testcard", "comfyui", "auto"), help="default auto")
     command.add_argument("--comfyui-url", help="where auto looks for a ComfyUI (default http://127.0.0.1:8188)")
+    command.add_argument("--comfyui-dir", type=Path, help="a ComfyUI that the agent starts, watches and ends itself")
+    command.add_argument("--comfyui-image", help="the same from a container image, by Podman")
+    command.add_argument("--device", help="the GPU for it, as nvidia-smi -L names it; several: [[engine]] tables")
     command.add_argument("--workflows", type=Path, help="a folder of workflows besides those that are shipped")
     command.add_argument("--slots", type=int, help="engines at work side by side, one per GPU (default 1)")
     command.add_argument("--testcard-seconds", type=float, help="how long the built-in engine takes for a picture")

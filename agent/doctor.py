@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Literal
 
 import msgspec
@@ -19,6 +20,7 @@ from agent.credential import Credential, CredentialError, load
 from agent.engine import Engine, EngineError
 from agent.engine.choice import Choice, EngineMissing, choose
 from agent.enrolment import is_exposed
+from agent.local import SlotFacts
 from agent.retry import Verdict, verdict
 from agent.settings import Settings
 from agent.trial import try_job
@@ -53,8 +55,9 @@ async def examine(settings: Settings) -> AsyncGenerator[Check, None]:
             yield check
     yield _disk(settings)
     yield _memory(settings)
-    for check in await _engine(settings):
-        yield check
+    async with aclosing(_engines(settings)) as checks:
+        async for check in checks:
+            yield check
     yield await _running(settings)
 
 
@@ -116,12 +119,35 @@ def _memory(settings: Settings) -> Check:
     return Check(name="memory", result="note", found=found, cure="Close something, or expect slow pictures.")
 
 
-async def _engine(settings: Settings) -> list[Check]:
+async def _engines(settings: Settings) -> AsyncGenerator[Check, None]:
+    """Of slots that are alike, one. A ComfyUI in the care of a running agent is not to be touched."""
     try:
-        choice = await choose(settings.engine, settings.comfyui_url, CANARY_SECONDS, settings.workflows)
+        running = (await ask(settings, "status")).slots
+    except NotRunning:
+        running = []
+    for slot, card in enumerate(settings.cards):
+        if card in settings.cards[:slot]:
+            continue
+        if card.is_supervised and slot < len(running):
+            yield _in_care(running[slot])
+            continue
+        for check in await _engine(msgspec.structs.replace(settings, testcard_seconds=CANARY_SECONDS), slot):
+            yield check
+
+
+def _in_care(slot: SlotFacts) -> Check:
+    found = f"slot {slot.slot}: {slot.engine} on {slot.device}, in the care of the running agent"
+    if slot.ready:
+        return Check(name="engine", result="ok", found=found)
+    return Check(name="engine", result="bad", found=found, cure=slot.trouble or "It is being started. Look again soon.")
+
+
+async def _engine(settings: Settings, slot: int) -> list[Check]:
+    try:
+        choice = await choose(settings, slot)
         engine = choice.make()
     except EngineMissing as error:
-        return [Check(name="engine", result="bad", found=settings.engine, cure=str(error))]
+        return [Check(name="engine", result="bad", found=settings.cards[slot].engine, cure=str(error))]
     found = Check(name="engine", result="ok", found=f"{choice.name}: {choice.why}")
     return [found, await _canary(settings, choice, engine)]
 

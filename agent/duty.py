@@ -8,6 +8,8 @@ and so does a slot whose GPU somebody else uses.
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
@@ -17,6 +19,7 @@ import structlog
 from agent import clock
 from agent.client import Client
 from agent.inputs import Inputs
+from agent.journal import Journal, outputs, work_name
 from agent.metrics import Metrics
 from agent.pauses import Pauses
 from agent.settings import Settings
@@ -41,6 +44,7 @@ class Duty:
         self.slots = slots
         self.metrics = metrics
         self.inputs = Inputs(settings.inputs_folder, int(settings.inputs_gib_max * GIB))
+        self.journal = Journal(settings.leases_folder)
         self.intervals = Intervals()
         self.enrolled: Enrolled | None = None
         self.pauses = Pauses(settings)
@@ -79,7 +83,24 @@ class Duty:
 
     def take(self, slot: Slot, lease: Lease) -> Work:
         """A lease has arrived; unless it is still wanted, its work ends before it has begun."""
-        work = Work(lease, self.settings.work_folder / f"{lease.job_id}-{lease.attempt}-{lease.token.hex[:8]}")
+        self.journal.take(lease)
+        return self._begin(slot, Work(lease, self.settings.work_folder / work_name(lease)))
+
+    def inherit(self) -> Iterator[tuple[Slot, Work]]:
+        """What a killed agent of this credential had in hand."""
+        for entry in self.journal.entries():
+            folder = self.settings.work_folder / work_name(entry.lease)
+            found = outputs(entry, folder)
+            if entry.lease.slot >= len(self.slots):
+                self.journal.drop(entry.lease)
+                continue
+            if not found:
+                shutil.rmtree(folder, ignore_errors=True)
+            slot = self.slots[entry.lease.slot]
+            yield slot, self._begin(slot, Work(entry.lease, folder, found))
+
+    def _begin(self, slot: Slot, work: Work) -> Work:
+        lease = work.lease
         slot.add(work)
         if not self.takes(slot):
             work.stop("shutdown" if self.hurried else "drain")
@@ -90,6 +111,7 @@ class Duty:
 
     def drop(self, slot: Slot, work: Work) -> None:
         slot.drop(work)
+        self.journal.drop(work.lease)
         work.tidy()
         if not self.works():
             self.leased.clear()

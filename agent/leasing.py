@@ -96,7 +96,11 @@ async def _heartbeat(duty: Duty, hold: float) -> tuple[list[Work], float, Heartb
         draining=not duty.accepting,
     )
     duty.metrics.heartbeats += 1
-    return works, sent_at, await duty.client.heartbeat(request)
+    proofs = [slot.distrust for slot in duty.slots if slot.distrust.is_proven]
+    answer = await duty.client.heartbeat(request)
+    for proof in proofs:
+        proof.told()
+    return works, sent_at, answer
 
 
 def _apply(duty: Duty, works: list[Work], sent_at: float, answer: HeartbeatAnswer) -> None:

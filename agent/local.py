@@ -58,6 +58,8 @@ class SlotFacts(msgspec.Struct, kw_only=True):
     engine: str
     device: str
     ready: bool
+    trouble: str | None
+    """Why it is not ready, and what to do."""
     capabilities: list[Capability]
     leases: list[LeaseFacts]
     paused: str | None = None
@@ -178,6 +180,7 @@ def _slot_facts(slot: Slot) -> SlotFacts:
         engine=slot.engine.name,
         device=slot.offer.device,
         ready=slot.ready,
+        trouble=slot.trouble,
         capabilities=slot.offer.capabilities,
         leases=leases,
         paused=GPU_BUSY if slot.yielded else None,

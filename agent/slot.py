@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 import structlog
 
 from agent import clock
+from agent.distrust import Distrust
 from agent.engine import Engine, EngineError, Offer
 from agent.gpu.energy import Meter
 from agent.interrupt import Scope
@@ -25,7 +26,9 @@ from control_plane.wire.worker import LEASES_PER_SLOT_MAX, Capability, ClaimRequ
 
 ENGINE_START_SECONDS = 900.0
 """A large model is loaded for the first picture."""
-ENGINE_STOP_SECONDS = 10.0
+ENGINE_STOP_SECONDS = 12.0
+FILES_SECONDS = 60.0
+"""For the files of the last run to be brought in, before an engine that is worn is ended."""
 TELLING_PROGRESS = 0.05
 """From here on progress says how long the rest will take."""
 GUESS_SECONDS = 0.25
@@ -48,6 +51,9 @@ class Slot:
         self.turn = asyncio.Lock()
         self.ready = False
         """The engine has been started and has not crashed since."""
+        self.trouble: str | None = None
+        """Why the engine is not ready, for people."""
+        self.distrust = Distrust()
         self.yielded = False
         """It takes no work, because somebody else uses its GPU."""
         self.contended = asyncio.Event()
@@ -61,14 +67,20 @@ class Slot:
         self.changed = asyncio.Event()
         self._idle_gap = idle_gap
         self._started = False
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
         self._run_ended: float | None = None
         self._run_ended_at = 0.0
         self._usual_seconds: dict[Lane, float] = {}
 
     async def ready_engine(self) -> None:
-        """Start the engine, or start it again after a crash; raises `EngineError`."""
+        """Start the engine, or start it again after a crash or when it is worn; raises `EngineError`."""
         if self.ready:
-            return
+            if (why := self.engine.worn()) is None:
+                return
+            log.info("engine.worn", slot=self.number, reason=why)
+            await self._files_brought_in()
         if self._started:
             await self.stop_engine()
         self._started = True
@@ -77,8 +89,36 @@ class Slot:
                 await self.engine.start()
                 self.offer = await self.engine.offer()
         except TimeoutError:
-            raise EngineError("engine_crash", f"The engine did not start in {ENGINE_START_SECONDS:g} s.") from None
-        self.ready = True
+            self.trouble = f"The engine did not start in {ENGINE_START_SECONDS:g} s."
+            raise EngineError("engine_crash", self.trouble) from None
+        except EngineError as error:
+            self.trouble = error.message
+            raise
+        self.ready, self.trouble = True, None
+
+    async def prove_engine(self) -> None:
+        """Start the engine anew, which it does with a picture; raises `EngineError`."""
+        self.ready = False
+        await self.ready_engine()
+        self.distrust.proven()
+        log.info("slot.proven", slot=self.number)
+
+    @contextmanager
+    def using_engine(self) -> Iterator[None]:
+        """For as long as a run may still want something of the engine, be it only its files."""
+        self._users += 1
+        self._unused.clear()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def _files_brought_in(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FILES_SECONDS):
+                await self._unused.wait()
 
     async def stop_engine(self) -> None:
         """Ends what the engine has started; a failure is only logged, since nothing better can be done about it."""
@@ -111,6 +151,8 @@ class Slot:
         """The engine has let go of `work`."""
         self._run_ended, self._run_ended_at = time.perf_counter(), clock.now()
         work.ended_at = self._run_ended_at
+        if finished:
+            self.distrust.forget()
         if finished and work.started_at is not None:
             self._usual_seconds[_lane(work.lease.spec)] = self._run_ended_at - work.started_at
         self.changed.set()
@@ -174,7 +216,9 @@ class Slot:
 
     def report(self) -> SlotReport:
         gauges = self.gauges | ({"yielded": 1.0} if self.yielded else {})
-        return SlotReport(slot=self.number, healthy=self.ready, loaded=self.loaded(), gpu=gauges)
+        return SlotReport(
+            slot=self.number, healthy=self.ready, loaded=self.loaded(), gpu=gauges, proven=self.distrust.is_proven
+        )
 
     def loaded(self) -> Capability | None:
         return self.engine.loaded() if self.ready else None

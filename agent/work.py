@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from agent import clock
-from agent.engine import INTERRUPT_SECONDS, Preview
+from agent.engine import INTERRUPT_SECONDS, Output, Preview
 from agent.gpu.energy import Meter
 from agent.interrupt import Scope
 from control_plane.wire.job import Progress
@@ -30,9 +30,11 @@ INTERRUPT_PATIENCE_SECONDS = INTERRUPT_SECONDS + 1.0
 
 
 class Work:
-    def __init__(self, lease: Lease, folder: Path) -> None:
+    def __init__(self, lease: Lease, folder: Path, outputs: list[Output] | None = None) -> None:
         self.lease = lease
         self.folder = folder
+        self.outputs = outputs or []
+        """What an agent that was killed had made of it already."""
         self.stage: Stage = "waiting"
         self.progress: Progress | None = None
         self.ending: Ending | None = None
@@ -47,7 +49,7 @@ class Work:
         """Holds waiting, running and uploading."""
         self.reporting = Scope()
         self._preview: bytes | None = None
-        folder.mkdir(mode=0o700, parents=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=bool(outputs))
 
     @property
     def phase(self) -> Phase:

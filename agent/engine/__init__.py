@@ -57,6 +57,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     vram_gib: int
     device: str
     """For people: `NVIDIA RTX 4090`, `CPU`."""
+    disks: list[Path] = []
+    """Folders that it writes to, on this machine: without room there it can do nothing."""
 
 
 def input_path(spec: JobSpec, folder: Path) -> Path | None:
@@ -82,6 +84,10 @@ class Engine(Protocol):
 
     def loaded(self) -> Capability | None:
         """The model that is ready to run without loading, for affinity."""
+        ...
+
+    def worn(self) -> str | None:
+        """Why it should be started anew before its next run; None: there is no reason. Asks nobody."""
         ...
 
     async def stop(self) -> None:

@@ -8,16 +8,17 @@ modules of an engine are only loaded when it is chosen.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Literal
 
 import aiohttp
 import msgspec
 
 from agent.engine import Engine
+from agent.settings import Settings
 
 PROBE_SECONDS = 2.0
+GIB = 1024**3
 
 
 class EngineMissing(Exception):
@@ -31,18 +32,20 @@ class Choice(msgspec.Struct, frozen=True):
     make: Callable[[], Engine]
 
 
-async def choose(
-    wanted: Literal["auto", "testcard", "comfyui"], comfyui_url: str, testcard_seconds: float, workflows: Path | None
-) -> Choice:
-    """Raises `EngineMissing`. `workflows`: a folder of the operator's own, over the shipped ones."""
-    if wanted == "comfyui":
-        return Choice("comfyui", "as asked", lambda: _comfyui(comfyui_url, workflows))
-    why = "as asked"
-    if wanted == "auto" and await comfyui_answers(comfyui_url):
-        why = f"a ComfyUI answers at {comfyui_url}, but none of its models is sold yet; --engine comfyui drives it"
-    elif wanted == "auto":
-        why = f"no ComfyUI answers at {comfyui_url}"
-    return Choice("testcard", why, lambda: _testcard(testcard_seconds))
+async def choose(settings: Settings, slot: int) -> Choice:
+    """For one slot. Raises `EngineMissing`."""
+    card = settings.cards[slot]
+    if card.is_supervised and card.engine != "testcard":
+        what = card.comfyui_image or card.comfyui_dir
+        return Choice("comfyui", f"from {what}, started by us", lambda: _comfyui(settings, slot))
+    if card.engine == "comfyui":
+        return Choice("comfyui", "as asked", lambda: _comfyui(settings, slot))
+    url, why = card.comfyui_url, "as asked"
+    if card.engine == "auto" and await comfyui_answers(url):
+        why = f"a ComfyUI answers at {url}, but none of its models is sold yet; --engine comfyui drives it"
+    elif card.engine == "auto":
+        why = f"no ComfyUI answers at {url}"
+    return Choice("testcard", why, lambda: _testcard(settings.testcard_seconds))
 
 
 async def comfyui_answers(url: str) -> bool:
@@ -59,16 +62,25 @@ async def comfyui_answers(url: str) -> bool:
     return isinstance(stats, dict) and "comfyui_version" in (stats.get("system") or {})
 
 
-def _comfyui(url: str, workflows: Path | None) -> Engine:
+def _comfyui(settings: Settings, slot: int) -> Engine:
     try:
         from agent.engine.comfyui import ComfyUI  # needs Pillow, to see what was drawn
+        from agent.engine.comfyui.launch import launch
+        from agent.engine.comfyui.restarts import Wear
+        from agent.engine.comfyui.ward import Ward
         from control_plane.wire.workflow import SHIPPED, WorkflowError, load
     except ImportError as error:
         raise EngineMissing(f"ComfyUI cannot be driven ({error}). Run: pip install pillow") from error
     try:
-        return ComfyUI(url, load(SHIPPED, *([workflows] if workflows else [])))
+        workflows = load(SHIPPED, *([settings.workflows] if settings.workflows else []))
     except WorkflowError as error:
         raise EngineMissing(str(error)) from error
+    card, house = settings.cards[slot], settings.comfyui_folder / str(slot)
+    if not card.is_supervised:
+        return ComfyUI(card.comfyui_url, workflows)
+    ward = Ward(lambda port: launch(card, slot, house, port, os.environ), house)
+    jobs_max, growth = settings.comfyui_recycle_jobs, int(settings.comfyui_recycle_gib * GIB)
+    return ComfyUI("", workflows, ward=ward, new_wear=lambda: Wear(jobs_max, growth))
 
 
 def _testcard(seconds: float) -> Engine:

@@ -221,6 +221,9 @@ class Heartbeats:
     # ------------------------------------------------------------------------------------------ signs of life
 
     async def _note(self, worker_id: UUID, request: HeartbeatRequest, loaded: Mapping[int, int | None]) -> None:
+        for slot in request.slots:
+            if slot.proven:
+                await slots.trust(self._database, worker_id, slot.slot)
         now = time.monotonic()
         draining, at = self._workers_seen.get(worker_id, (not request.draining, now))
         if draining == request.draining and now - at < SEEN_SECONDS:

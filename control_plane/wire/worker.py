@@ -163,6 +163,8 @@ class SlotReport(Message, frozen=True, kw_only=True):
     gpu: Annotated[dict[GaugeName, float], Meta(max_length=GAUGES_PER_SLOT_MAX)] = {}
     """Gauges, only those that are known: `power_watts`, `temperature_celsius`, `utilisation_percent`, `vram_used_gib`,
     `vram_total_gib`, and `yielded` while somebody else uses the GPU. Others are kept and not looked at."""
+    proven: bool = False
+    """Since it was quarantined, its engine was started anew and has drawn a test picture: it may be trusted again."""
 
 
 class HeartbeatRequest(Message, frozen=True, kw_only=True):

@@ -87,7 +87,7 @@ async def test_a_comfyui_that_dies_fails_one_order_and_draws_the_next_when_it_is
 
 async def test_a_broken_model_is_reported_once_and_offered_no_more(tmp_path: Path) -> None:
     async with _working(tmp_path) as (plane, machine, agent):
-        await plane.until(lambda: plane.seen("greeted"))
+        await plane.until(lambda: plane.seen("asked"))
         machine.faults.append(Fault("CheckpointLoaderSimple", "safetensors_rust.SafetensorError", "header"))
         broken = await plane.submit(order(seed=5, model="sdxl", width=512, height=512))
         await plane.until(lambda: plane.seen("fail", broken))

@@ -145,16 +145,22 @@ async def test_the_second_sigterm_gives_the_leases_back_and_leaves_nothing_behin
         assert not (tmp_path / "work").exists()
 
 
+def _left(folder: Path) -> list[Path]:
+    return [path for name in ("work", "leases") for path in (folder / name).iterdir()]
+
+
 async def test_what_a_killed_agent_left_is_cleared_by_the_next_one(tmp_path: Path) -> None:
     async with _running(tmp_path, 60.0) as (plane, process):
-        await plane.submit(_order())
+        job_id = await plane.submit(_order())
         await plane.until(lambda: plane.seen("started"))
         process.kill()
         await process.communicate()
         assert list((tmp_path / "work").iterdir())
+        assert [path.stat().st_mode & 0o777 for path in (tmp_path / "leases").iterdir()] == [0o600]
+        await plane.revoke(job_id)
         again = await _start(tmp_path, "run", "--engine", "testcard")
         await plane.until(lambda: len(plane.seen("greeted")) == 2)
-        assert not list((tmp_path / "work").iterdir())
+        await plane.until(lambda: plane.seen("heartbeat")[-1].detail.leases == [] and not _left(tmp_path))
         again.send_signal(signal.SIGTERM)
         assert (await _finish(again))[0] == 0
 

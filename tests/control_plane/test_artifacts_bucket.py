@@ -60,6 +60,9 @@ class Draughtsman:
     def loaded(self) -> Capability | None:
         return None
 
+    def worn(self) -> str | None:
+        return None
+
     async def stop(self) -> None:
         """Nothing to end."""
 

@@ -1,7 +1,8 @@
 """The engine: one ComfyUI, the workflows that it can run, and one order after the other.
 
 Ready means that a small picture was drawn, not that a port is open. An engine that was torn out of a run, or whose
-run failed by its own fault, starts again: it asks ComfyUI anew what it has and draws another canary.
+run failed by its own fault, starts again: it asks ComfyUI anew what it has and draws another canary. A ComfyUI in our
+care (`ward.py`) is ended with its engine, so that a new start is the cure for everything.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import random
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -26,7 +27,9 @@ from agent.engine.comfyui.errand import Errand
 from agent.engine.comfyui.looks import Memory
 from agent.engine.comfyui.nodes import NodeClasses, node_classes
 from agent.engine.comfyui.render import artifact
+from agent.engine.comfyui.restarts import Wear
 from agent.engine.comfyui.server import Gone, Refused, Server, Silent, Stats, System
+from agent.engine.comfyui.ward import Ward
 from agent.engine.comfyui.watch import Patience
 from agent.engine.comfyui.weights import Weights
 from agent.engine.comfyui.workbench import Workbench
@@ -54,9 +57,20 @@ class ComfyUI:
     name = "comfyui"
 
     def __init__(
-        self, url: str, workflows: list[Workflow], patience: Patience | None = None, *, previews: bool = True
+        self,
+        url: str,
+        workflows: list[Workflow],
+        patience: Patience | None = None,
+        *,
+        previews: bool = True,
+        ward: Ward | None = None,
+        new_wear: Callable[[], Wear] = lambda: Wear(0, 0),
     ) -> None:
+        """`ward`: the ComfyUI that we start ourselves, instead of the one at `url`."""
         self._url = url
+        self._ward = ward
+        self._new_wear = new_wear
+        self._wear = new_wear()
         self._workflows = workflows
         self._patience = patience or Patience()
         self._previews = previews
@@ -70,6 +84,9 @@ class ComfyUI:
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), trust_env=False)
+        if self._ward is not None:
+            self._url, self._wear = await self._ward.start(), self._new_wear()
+            self._stuck, self._strays = set(), set()
         server = Server(self._url, self._session)
         try:
             stats = await self._knock(server)
@@ -98,7 +115,8 @@ class ComfyUI:
             await self._draw_canary()
 
     async def offer(self) -> Offer:
-        return _described(self._serving(), self._stats)
+        disks = [path for path in (self._ready().places.output, self._ready().places.input) if path and path.is_dir()]
+        return _described(self._serving(), self._stats, disks)
 
     def loaded(self) -> Capability | None:
         return self._workbench.loaded if self._workbench is not None else None
@@ -115,16 +133,25 @@ class ComfyUI:
                         event = _of_all(event, number, len(parts))
                     made += isinstance(event, Output)
                     yield event
+        if self._ward is not None:
+            self._wear.add(spec.model, self._ward.held_bytes())
         yield Progress(value=1.0, step=spec.steps * len(parts), steps=spec.steps * len(parts))
 
+    def worn(self) -> str | None:
+        if self._ward is None:
+            return None
+        return self._ward.fate() or self._wear.reason()
+
     async def stop(self) -> None:
-        """What ComfyUI still has of ours stays there, for an agent that comes back."""
+        """What a ComfyUI that is not ours still has of our orders stays there, for an agent that comes back."""
         workbench, self._workbench = self._workbench, None
         if workbench is not None:
             await asyncio.to_thread(workbench.weights.stop)
             await workbench.feed.close()
         if self._session is not None:
             await self._session.close()
+        if self._ward is not None:
+            await self._ward.end(badly=self._wear.reason() is None)
 
     async def held_mib(self) -> int | None:
         """What ComfyUI has taken of the GPU, by its own word: WSL2 does not tell processes apart."""
@@ -171,15 +198,19 @@ class ComfyUI:
         return fitting[0]
 
     async def _knock(self, server: Server) -> Stats:
-        """Until it answers: a ComfyUI that was restarted needs some seconds."""
-        until = clock.now() + self._patience.start
+        """Until it answers: a ComfyUI that was restarted needs some seconds, one that we start may need minutes."""
+        until = clock.now() + (self._patience.start if self._ward is None else self._patience.launch)
         while True:
             try:
                 return await server.stats()
             except (Gone, Silent):
                 if clock.now() + KNOCK_SECONDS > until:
                     raise
-                await asyncio.sleep(KNOCK_SECONDS)
+            if self._ward is not None and (fate := self._ward.fate()) is not None:
+                raise EngineError(
+                    "engine_crash", f"ComfyUI does not start: {fate}. Its log says why: {self._ward.log_file}"
+                )
+            await asyncio.sleep(KNOCK_SECONDS)
 
     async def _draw_canary(self) -> None:
         """Raises `EngineError` when ComfyUI does not draw. A model whose file is broken only loses its turn."""
@@ -221,13 +252,14 @@ def _fitting(workflows: list[Workflow], classes: NodeClasses, vram_gib: int | No
     return fitting
 
 
-def _described(workflows: list[Workflow], stats: Stats) -> Offer:
+def _described(workflows: list[Workflow], stats: Stats, disks: list[Path]) -> Offer:
     capabilities = list({(able.kind, able.model): able for able in (w.capability for w in workflows)}.values())
     device = stats.devices[0] if stats.devices else None
     return Offer(
         capabilities=capabilities[:LANES_PER_SLOT_MAX],
         vram_gib=round(device.vram_total / GIB) if device else 0,
         device=_device_name(device.name if device else ""),
+        disks=disks,
     )
 
 

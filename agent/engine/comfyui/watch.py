@@ -31,6 +31,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """Until a refused connection is believed."""
     start: float = 20.0
     """For a ComfyUI that is just starting to answer; it needed 5 to 18 s."""
+    launch: float = 600.0
+    """The same for one that we have just started: it imports a great deal, from a slow disk maybe."""
     cancel: float = 1.8
     """For an interrupted run to end; what takes longer is waited for by the next run."""
     leftover: float = 120.0

@@ -79,6 +79,9 @@ class Testcard:
             elif painter is not self._warm:
                 await self._dismiss(painter)
 
+    def worn(self) -> str | None:
+        return None  # a painter that has died is replaced by the next run
+
     async def stop(self) -> None:
         for painter in list(self._hired):
             await self._dismiss(painter)

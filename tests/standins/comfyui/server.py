@@ -204,7 +204,11 @@ class Process:
         return web.json_response({"name": target.name, "subfolder": folder, "type": "input"})
 
     async def get_object_info(self, request: web.Request) -> web.Response:
+        self.nodes = object_info(self.machine.models)  # files come and go
         return web.json_response(self.nodes)
+
+    async def get_models(self, request: web.Request) -> web.Response:
+        return web.json_response(self.machine.models.get(request.match_info["folder"], []))
 
     async def get_stats(self, request: web.Request) -> web.Response:
         total = int(self.machine.vram_gib * GIB)
@@ -300,6 +304,7 @@ class StandIn:
                 web.get("/view", process.get_view),
                 web.post("/upload/image", process.post_upload),
                 web.get("/object_info", process.get_object_info),
+                web.get("/models/{folder}", process.get_models),
                 web.get("/system_stats", process.get_stats),
                 web.get("/internal/folder_paths", process.get_folder_paths),
             ]
@@ -354,8 +359,10 @@ async def _half(request: web.Request, path: Path) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def standing_in(folder: Path) -> AsyncIterator[StandIn]:
+async def standing_in(folder: Path, port: int = 0) -> AsyncIterator[StandIn]:
+    """On this port, or on any."""
     machine = StandIn(folder)
+    machine.port = port
     await machine.start()
     try:
         yield machine
