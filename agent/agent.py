@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from agent import leasing, local, sampling, yielding
+from agent import learning, leasing, local, sampling, yielding
 from agent.claiming import resume, supply
 from agent.client import Client, Problem, connect
 from agent.credential import Credential
@@ -31,6 +31,7 @@ from agent.metrics import Metrics
 from agent.retry import persist
 from agent.settings import Settings
 from agent.slot import Slot
+from agent.systemd import Notify
 from control_plane.wire import PROTOCOL_VERSION
 from control_plane.wire.worker import Enrolled
 
@@ -45,6 +46,8 @@ LOOPS = (
     sampling.watch,
     yielding.make_way,
     yielding.clock_watch,
+    learning.learn,
+    learning.watch,
 )
 
 log = structlog.get_logger()
@@ -58,22 +61,25 @@ class VersionTooOld(Exception):
     """The control plane speaks no protocol that this agent knows."""
 
 
-async def run(settings: Settings, credential: Credential, engines: list[Engine]) -> None:
+async def run(settings: Settings, credential: Credential, engines: list[Engine], systemd: Notify) -> None:
     """Works until told to stop; raises `Problem`, `Revoked`, `EngineError`, `AlreadyRunning` or `VersionTooOld`."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS_MAX))
     with _alone(settings):
         async with connect(credential.url, credential.secret) as client:
-            await Agent(settings, client, engines).run()
+            await Agent(settings, client, engines, systemd).run()
 
 
 class Agent:
-    def __init__(self, settings: Settings, client: Client, engines: list[Engine]) -> None:
+    def __init__(
+        self, settings: Settings, client: Client, engines: list[Engine], systemd: Notify | None = None
+    ) -> None:
         metrics = Metrics()
         slots = [Slot(number, engine, metrics.idle_gap) for number, engine in enumerate(engines)]
         self.duty = Duty(client, settings, slots, metrics)
         self._contact = Scope()
         """Reaching the control plane for the first time."""
         self._patience: asyncio.Timeout | None = None
+        self._systemd = systemd or Notify(None, None)
 
     async def run(self) -> None:
         try:
@@ -95,6 +101,7 @@ class Agent:
         duty = self.duty
         async with local.serve(duty), asyncio.TaskGroup() as background:
             loops = [background.create_task(loop(duty)) for loop in LOOPS]
+            loops.append(background.create_task(self._systemd.beat(lambda: local.in_a_line(duty))))
             try:
                 async with asyncio.timeout(None) as self._patience, asyncio.TaskGroup() as labour:
                     resume(duty, labour)

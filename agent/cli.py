@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 import structlog
 
-from agent import log
+from agent import log, systemd
 from agent.agent import AlreadyRunning, VersionTooOld
 from agent.agent import run as run_agent
 from agent.claiming import Revoked
+from agent.cli_install import add_parser as add_install_parser
+from agent.cli_install import install_service
 from agent.client import NoAnswer, Problem, agent_version
 from agent.console import NotRunning, NotUnderstood, Verb, ask
 from agent.credential import CredentialError, load, save
@@ -33,6 +35,9 @@ from agent.engine.choice import EngineMissing, choose
 from agent.enrolment import enroll, is_exposed
 from agent.gpu import in_words
 from agent.local import PortTaken, Status
+from agent.models.cli import add_parser as add_models_parser
+from agent.models.cli import models
+from agent.models.pull import PullFailed
 from agent.retry import Verdict, verdict
 from agent.settings import ConfigurationError, Settings
 from agent.settings import load as load_settings
@@ -60,6 +65,7 @@ class Exit(IntEnum):
 EPILOG = """examples:
   tessera-agent enroll https://tessera.example tse_…   the operator gives address and token
   tessera-agent doctor                                 is everything as it must be?
+  tessera-agent models plan                            which files are missing for what
   tessera-agent run                                    work until Ctrl-C
   tessera-agent pause                                  in another terminal: the GPU is mine for now
 
@@ -74,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(asyncio.run(_command(options)))
     except KeyboardInterrupt:
-        return Exit.CLEAN
+        return Exit.RETRY if options.command == "models" else Exit.CLEAN  # half a file is not a file
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.CLEAN
@@ -97,8 +103,12 @@ async def _command(options: argparse.Namespace) -> Exit:
             return await _run(settings)
         case "doctor":
             return await _doctor(settings, options.json)
+        case "install-service":
+            return Exit(await install_service(settings, options, os.environ))
         case "workflows":
             return await _workflows(settings, options.json)
+        case "models":
+            return Exit(await models(settings, options))
         case verb:
             return await _ask(settings, verb, options)
 
@@ -131,14 +141,14 @@ async def _run(settings: Settings) -> Exit:
         choice = await choose(settings, slot)
         logger.info("engine.chosen", slot=slot, engine=choice.name, why=choice.why)
         engines.append(choice.make())
-    await run_agent(settings, credential, engines)
+    await run_agent(settings, credential, engines, systemd.from_environment(os.environ))
     return Exit.CLEAN
 
 
 async def _doctor(settings: Settings, as_json: bool) -> Exit:
     signs = {"ok": "ok  ", "note": "note", "bad": "BAD "}
     checks = []
-    async with aclosing(examine(settings)) as examination:
+    async with aclosing(examine(settings, os.environ.get("WSL_DISTRO_NAME"))) as examination:
         async for check in examination:
             checks.append(check)
             if not as_json:
@@ -216,13 +226,13 @@ def _exit_code(error: Exception) -> Exit | None:
             return Exit.SESSION_CONFLICT
         case VersionTooOld() | Problem(code="version-too-old"):
             return Exit.VERSION_TOO_OLD
-        case NoAnswer():
+        case NoAnswer() | PullFailed(again=True):
             return Exit.RETRY
         case Problem():
             return Exit.RETRY if verdict(error) is Verdict.AGAIN else Exit.FATAL
         case NotUnderstood():
             return Exit.CONFIGURATION
-        case Revoked() | EngineError() | NotRunning():
+        case Revoked() | EngineError() | NotRunning() | PullFailed():
             return Exit.FATAL
         case _:
             return None
@@ -265,6 +275,8 @@ def _parser() -> argparse.ArgumentParser:
     _enroll_parser(commands, everywhere)
     _run_parser(commands, everywhere)
     _workflows_parser(commands, everywhere)
+    add_models_parser(commands, _Parser, everywhere)
+    add_install_parser(commands, everywhere)
     for name, text in (
         ("doctor", "Check everything from the network to a canary picture, with cures."),
         ("status", "What the running agent is doing."),

@@ -9,11 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Literal
 
 import msgspec
 
+from agent import wsl
 from agent.capabilities import machine
+from agent.checkup import Check
+from agent.checkup import containers as container_checks
+from agent.checkup import machine as machine_checks
+from agent.checkup import network as network_checks
+from agent.checkup import wsl as wsl_checks
 from agent.client import NoAnswer, Problem, connect
 from agent.console import NotRunning, ask
 from agent.credential import Credential, CredentialError, load
@@ -33,18 +38,10 @@ CANARY_SECONDS = 0.5
 CLOCK_OFF_SECONDS = 30.0
 MEMORY_AVAILABLE_GIB_MIN = 0.5
 
-Verdicts = Literal["ok", "note", "bad"]
 
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    result: Verdicts
-    found: str
-    cure: str = ""
-
-
-async def examine(settings: Settings) -> AsyncGenerator[Check, None]:
-    """The checks in the order in which one would look."""
+async def examine(settings: Settings, distribution: str | None = None) -> AsyncGenerator[Check, None]:
+    """The checks in the order in which one would look. `distribution`: what WSL_DISTRO_NAME says."""
+    yield machine_checks.python()
     try:
         credential = load(settings.credential_file)
     except CredentialError as error:
@@ -55,14 +52,31 @@ async def examine(settings: Settings) -> AsyncGenerator[Check, None]:
             yield check
     yield _disk(settings)
     yield _memory(settings)
+    for check in await _surroundings(settings, distribution):
+        yield check
     async with aclosing(_engines(settings)) as checks:
         async for check in checks:
             yield check
     yield await _running(settings)
 
 
+async def _surroundings(settings: Settings, distribution: str | None) -> list[Check]:
+    """GPUs, WSL2, containers, ComfyUI and its models."""
+    in_wsl = wsl.is_wsl()
+    checks = await machine_checks.gpus(settings, wsl=in_wsl)
+    if in_wsl:
+        checks += await wsl_checks.checks(await wsl.look(distribution), machine(settings.dir).memory_gib)
+    checks += await container_checks.checks(settings)
+    try:
+        from agent.checkup import comfyui  # needs what drives it
+    except ImportError:
+        return checks
+    return checks + await comfyui.checks(settings)
+
+
 async def _control_plane(credential: Credential) -> list[Check]:
-    checks: list[Check] = []
+    encrypted = await network_checks.encryption(credential.url)
+    checks: list[Check] = [encrypted] if encrypted is not None else []
     if is_exposed(credential.url):
         cure = "Put the control plane behind https and enrol again with that address."
         checks.append(Check(name="transport", result="note", found="http over a foreign network", cure=cure))
@@ -71,8 +85,9 @@ async def _control_plane(credential: Credential) -> list[Check]:
             enrolled = await client.config()
         except (NoAnswer, Problem) as error:
             return [*checks, _refused(credential, error)]
+        quick = await network_checks.latency(client.config)
     checks.append(Check(name="control plane", result="ok", found=f"{credential.url} accepts this worker"))
-    checks.append(_protocol(enrolled))
+    checks += [quick, _protocol(enrolled)]
     if client.server_time is not None:
         checks.append(_clock(time.time() - client.server_time))
     return checks

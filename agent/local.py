@@ -157,6 +157,12 @@ def _state(duty: Duty) -> str:
     return "working" if duty.works() else "waiting"
 
 
+def in_a_line(duty: Duty) -> str:
+    """What it is at, for whoever looks at the service."""
+    why = _paused_why(duty)
+    return f"{_state(duty)}{f' ({why})' if why else ''}, {len(duty.works())} leases"
+
+
 def _paused_why(duty: Duty) -> str | None:
     if duty.pauses.current is not None:
         return duty.pauses.current.reason
