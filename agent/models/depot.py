@@ -46,7 +46,7 @@ class Depot(msgspec.Struct, frozen=True, kw_only=True):
     def plan(self, chosen: set[str] | None = None) -> Plan:
         """As the disk is at this moment."""
         files = self.files
-        found = self.shelf.survey(files, self.weights)
+        found = self.shelf.survey(files, self.weights, self.hashes)
         reserve = int(self.settings.disk_free_gib_min * GIB)
         return planning.plan(self.needs, self.weights, found, self.shelf.free(files), reserve, chosen)
 

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 CHUNK_BYTES = 4 * 1024 * 1024
-MARK_BYTES = 64 * 1024 * 1024
+MARK_BYTES = 32 * 1024 * 1024
 """At most so much must be loaded again after a crash."""
 NOTE_BYTES_MAX = 8 * 1024 * 1024
 SUFFIX = ".part"
@@ -199,9 +199,17 @@ class Part:
         return true
 
     def _write_note(self) -> None:
+        """All of it or nothing; on a full disk over the old one, whose last block has room for a mark or two."""
+        raw = msgspec.json.encode(self._note)
         fresh = self._note_path.with_name(self._note_path.name + ".new")
-        fresh.write_bytes(msgspec.json.encode(self._note))
-        fresh.replace(self._note_path)
+        try:
+            fresh.write_bytes(raw)
+            fresh.replace(self._note_path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            with self._note_path.open("r+b") as file:
+                file.write(raw)
+                file.truncate()
 
 
 def _read_note(path: Path) -> Note | None:

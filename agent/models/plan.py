@@ -1,7 +1,8 @@
 """What is here, what is missing for which workflow, how large that is and whether it fits: decided without a look.
 
 Everything here is a function of what others have found out, so every sentence that a plan says can be tested. A
-workflow is *complete* when each of its files is here with the size that its list of weights says.
+workflow is *complete* when each of its files is here with the listed size, and its hash, where that was ever read,
+is the listed one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 from control_plane.wire.weights import Commercial, WeightFile, Weights
 
 State = Literal["here", "part", "missing", "other"]
-"""`part`: some of it was loaded; `other`: a file of this name, but of another size."""
+"""`part`: some of it was loaded; `other`: a file of this name, but not the listed one."""
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Of a part, what need not be loaded again."""
     disk: str = ""
     """Where it is, or would be."""
+    sha256: str | None = None
+    """If that is known without reading it."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +200,10 @@ def _state(file: str, weights: Weights, found: Found) -> State:
     listed = weights.files.get(file)
     if found.bytes is None:
         return "part" if found.part_bytes else "missing"
-    return "here" if listed is None or listed.bytes == found.bytes else "other"
+    if listed is None:
+        return "here"
+    differs = None not in (found.sha256, listed.sha256) and found.sha256 != listed.sha256
+    return "other" if differs or found.bytes != listed.bytes else "here"
 
 
 def _left(listed: WeightFile | None, state: State, found: Found) -> int:

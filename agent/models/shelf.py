@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 
 from agent.engine.comfyui.server import Gone, Refused, Server, Silent
+from agent.hashes import Hashes
 from agent.models.part import kept_bytes
 from agent.models.plan import Found
 from agent.settings import ConfigurationError, Settings
@@ -45,15 +46,17 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(f"This ComfyUI has no folder {file.partition('/')[0]}. Is it up to date?")
         return self.find(file) or places[0]
 
-    def survey(self, files: Iterable[str], weights: Weights) -> dict[str, Found]:
-        """Each of these files as the disk has it."""
-        return {file: self._found(file, weights) for file in files if self.places(file)}
+    def survey(self, files: Iterable[str], weights: Weights, hashes: Hashes) -> dict[str, Found]:
+        """Each of these files as the disk has it; nothing is read."""
+        return {file: self._found(file, weights, hashes) for file in files if self.places(file)}
 
-    def _found(self, file: str, weights: Weights) -> Found:
+    def _found(self, file: str, weights: Weights, hashes: Hashes) -> Found:
         path, listed = self.find(file), weights.files.get(file)
         target = self.target(file)
         kept = kept_bytes(target, listed.bytes, listed.sha256) if listed is not None else 0
-        return Found(bytes=path.stat().st_size if path else None, part_bytes=kept, disk=_disk(target))
+        if path is None:
+            return Found(part_bytes=kept, disk=_disk(target))
+        return Found(bytes=path.stat().st_size, part_bytes=kept, disk=_disk(target), sha256=hashes.known(path))
 
     def free(self, files: Iterable[str]) -> dict[str, int]:
         """Free bytes of every disk that these files are on or would go to."""

@@ -66,6 +66,8 @@ class Sources:
         self.seen: list[Seen] = []
         self.during: Callable[[int], None] = lambda _: None
         """Is told the bytes of a body as they go."""
+        self.gate: tuple[int, asyncio.Event] | None = None
+        """Bodies stop behind so many bytes until the event comes."""
 
     def put(self, path: str, content: bytes, *faults: Fault) -> str:
         """The address of the file."""
@@ -124,6 +126,8 @@ class Sources:
             if end > at:
                 await response.write(body[at:end])
                 self.during(end)
+            if self.gate is not None and end >= self.gate[0]:
+                await self.gate[1].wait()
             if fault.cut_after is not None and end >= fault.cut_after:
                 assert request.transport is not None
                 request.transport.abort()

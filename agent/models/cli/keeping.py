@@ -48,7 +48,7 @@ async def verify(place: Depot, names: list[str], *, again: bool, as_json: bool) 
 def remove(place: Depot, names: list[str], *, yes: bool, as_json: bool) -> bool:
     """False: somebody is just loading one of them, or the owner thought better of it."""
     leaving = place.named(names) if names else None
-    found = place.shelf.survey(place.files, place.weights)
+    found = place.shelf.survey(place.files, place.weights, place.hashes)
     going = planning.removable(place.needs, found, leaving, place.weights)
     paths = {file: _paths(place, file) for file in going}
     size = sum(path.stat().st_size for files in paths.values() for path in files)

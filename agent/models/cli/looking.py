@@ -75,7 +75,7 @@ def _remark(row: Row) -> str:
     if row.licence is None:
         return "  (in no list of weights: put it there yourself)"
     if row.state == "other":
-        return "  (a file of this name is here, with another size: pull --replace)"
+        return "  (a file of this name is here, but not this one: pull --replace)"
     remarks = [text for text, true in (("gated", row.gated), ("no known hash: pull --pin", not row.hashed)) if true]
     return f"  ({', '.join(remarks)})" if remarks else ""
 
