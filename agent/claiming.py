@@ -49,7 +49,8 @@ async def supply(slot: Slot, duty: Duty, labour: asyncio.TaskGroup) -> None:
         begun = clock.now()
         claimed, was_held = await _claim(slot, duty)
         receive(claimed, slot, duty, labour)
-        if claimed.leases or was_held or clock.now() - begun > QUICK_SECONDS:
+        understood = slot.answered(claimed.skipped)
+        if claimed.leases or was_held or not understood or clock.now() - begun > QUICK_SECONDS:
             empty = 0
         else:
             empty += 1

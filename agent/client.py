@@ -37,6 +37,7 @@ from control_plane.wire.worker import (
     Reported,
     Uploaded,
 )
+from control_plane.wire.workflow import WorkflowSet
 
 PATH = "/api/v1/worker"
 CONNECT_SECONDS = 10.0
@@ -95,6 +96,9 @@ class Client:
 
     async def config(self) -> Enrolled:
         return await self._call("GET", "/config", Enrolled)
+
+    async def workflows(self) -> WorkflowSet:
+        return await self._call("GET", "/workflows", WorkflowSet)
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         return await self._call("POST", "/claim", Claimed, body=request, held_seconds=request.wait)

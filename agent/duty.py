@@ -62,6 +62,10 @@ class Duty:
         self.leased = asyncio.Event()
         """There is at least one lease to keep."""
         self.watched: frozenset[UUID] = frozenset()
+        self.revision = ""
+        """Of the workflows that the engines know."""
+        self.news = asyncio.Event()
+        """The control plane has others in force."""
 
     @property
     def paused(self) -> bool:

@@ -107,6 +107,8 @@ def _apply(duty: Duty, works: list[Work], sent_at: float, answer: HeartbeatAnswe
     duty.answered_at = clock.now()
     duty.intervals = answer.intervals
     duty.watched = frozenset(answer.watched)
+    if answer.workflows and answer.workflows != duty.revision:
+        duty.news.set()
     named: dict[UUID, Work] = {work.lease.job_id: work for work in works}
     for renewal in answer.renewed:
         work = named.get(renewal.job_id)

@@ -67,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None
     """The one-time enrolment token, for those who do not want it in the list of processes."""
     engine: EngineName = "auto"
-    """`auto` looks for a ComfyUI at `comfyui_url`, takes the built-in engine for now, and says why."""
+    """`auto` takes the ComfyUI that answers at `comfyui_url`, else the built-in engine, and says why."""
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
     comfyui_dir: Path | None = None
     """A ComfyUI of yours that the agent starts, watches and ends; without it, the one at `comfyui_url` is driven."""
@@ -161,6 +161,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def work_folder(self) -> Path:
         return self.dir / "work"
+
+    @property
+    def workflows_file(self) -> Path:
+        return self.dir / "workflows.json"
 
     @property
     def inputs_folder(self) -> Path:

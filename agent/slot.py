@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -22,7 +22,14 @@ from agent.interrupt import Scope
 from agent.metrics import Histogram
 from agent.work import Work
 from control_plane.wire.job import JobSpec, Progress
-from control_plane.wire.worker import LEASES_PER_SLOT_MAX, Capability, ClaimRequest, SlotClaim, SlotReport
+from control_plane.wire.worker import (
+    LEASES_PER_SLOT_MAX,
+    Capability,
+    ClaimRequest,
+    SlotClaim,
+    SlotReport,
+    capabilities_sha256,
+)
 
 ENGINE_START_SECONDS = 900.0
 """A large model is loaded for the first picture."""
@@ -34,6 +41,8 @@ TELLING_PROGRESS = 0.05
 GUESS_SECONDS = 0.25
 """With nothing to estimate by, the next lease is asked for this long after the last one was taken."""
 RECHECK_SECONDS = 2.0
+NAMED_FROM = 4
+"""So many capabilities are told once and then called by their hash; fewer are shorter than it."""
 QUEUED_SECONDS = 0.5
 """A lease that arrives this soon after a run has ended must have been in the queue: the gap counts."""
 
@@ -66,6 +75,10 @@ class Slot:
         self.asking_ahead = False
         self.changed = asyncio.Event()
         self._idle_gap = idle_gap
+        self.claimed_capabilities: str | None = None
+        """What the capabilities of the last claim are called by."""
+        self.known_capabilities: str | None = None
+        """What the control plane knows of them."""
         self._started = False
         self._users = 0
         self._unused = asyncio.Event()
@@ -205,14 +218,26 @@ class Slot:
             self.changed.set()
 
     def claim(self, claim_id: UUID, protocol: int, wait: float) -> ClaimRequest:
+        able = self.offer.capabilities
+        called = capabilities_sha256(able) if len(able) >= NAMED_FROM else None
+        known = called is not None and called == self.known_capabilities
+        self.claimed_capabilities = called
         place = SlotClaim(
             slot=self.number,
-            capabilities=self.offer.capabilities,
+            capabilities=[] if known else able,
+            capabilities_sha256=called,
             vram_gib=self.offer.vram_gib,
             loaded=self.loaded(),
             ahead=self.busy(),
         )
         return ClaimRequest(claim_id=claim_id, protocol=protocol, slots=[place], wait=wait)
+
+    def answered(self, skipped: Mapping[str, int]) -> bool:
+        """A claim was answered. False: by somebody who does not know what we can do, so it must be told again."""
+        unknown = "capabilities_unknown" in skipped or "lane_unknown" in skipped
+        was_named = self.known_capabilities is not None
+        self.known_capabilities = None if unknown else self.claimed_capabilities
+        return not (unknown and was_named)
 
     def report(self) -> SlotReport:
         gauges = self.gauges | ({"yielded": 1.0} if self.yielded else {})

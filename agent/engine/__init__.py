@@ -17,6 +17,7 @@ import msgspec
 from control_plane.wire.job import JobSpec, Progress
 from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import Capability, FailCause
+from control_plane.wire.workflow import Workflow
 
 INTERRUPT_SECONDS = 2.0
 
@@ -92,6 +93,19 @@ class Engine(Protocol):
 
     async def stop(self) -> None:
         """End child processes; no file or process stays."""
+        ...
+
+
+@runtime_checkable
+class Repertory(Protocol):
+    """An engine that makes what workflows say, and can be given others."""
+
+    def learn(self, workflows: list[Workflow]) -> None:
+        """What may be ordered from now on. What runs goes on as it began."""
+        ...
+
+    async def look(self) -> bool:
+        """Whether workflows or model files have changed, so that it may offer something else. Raises `EngineError`."""
         ...
 
 

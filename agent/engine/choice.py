@@ -1,8 +1,8 @@
 """Which engine this machine uses, and why.
 
-`auto` looks whether a ComfyUI answers, and draws test cards all the same while control planes offer no model that a
-ComfyUI could serve: an agent that took it would get no work. An engine is made per slot; nothing here starts one. The
-modules of an engine are only loaded when it is chosen.
+`auto` takes a ComfyUI that answers, else the built-in engine. An engine is made per slot; nothing here starts one. The
+modules of an engine are only loaded when it is chosen. A ComfyUI begins with the workflows that the control plane had
+in force when the agent last heard of it, before that with the shipped ones.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import aiohttp
 import msgspec
 
 from agent.engine import Engine
+from agent.engine.repertory import kept, understood
+from agent.hashes import Hashes
 from agent.settings import Settings
 
 PROBE_SECONDS = 2.0
@@ -42,8 +44,8 @@ async def choose(settings: Settings, slot: int) -> Choice:
         return Choice("comfyui", "as asked", lambda: _comfyui(settings, slot))
     url, why = card.comfyui_url, "as asked"
     if card.engine == "auto" and await comfyui_answers(url):
-        why = f"a ComfyUI answers at {url}, but none of its models is sold yet; --engine comfyui drives it"
-    elif card.engine == "auto":
+        return Choice("comfyui", f"it answers at {url}", lambda: _comfyui(settings, slot))
+    if card.engine == "auto":
         why = f"no ComfyUI answers at {url}"
     return Choice("testcard", why, lambda: _testcard(settings.testcard_seconds))
 
@@ -72,15 +74,17 @@ def _comfyui(settings: Settings, slot: int) -> Engine:
     except ImportError as error:
         raise EngineMissing(f"ComfyUI cannot be driven ({error}). Run: pip install pillow") from error
     try:
-        workflows = load(SHIPPED, *([settings.workflows] if settings.workflows else []))
+        shipped = load(SHIPPED, *([settings.workflows] if settings.workflows else []))
     except WorkflowError as error:
         raise EngineMissing(str(error)) from error
+    workflows = understood(kept(settings.workflows_file)) or shipped
     card, house = settings.cards[slot], settings.comfyui_folder / str(slot)
+    hashes = Hashes(settings.hashes_file)
     if not card.is_supervised:
-        return ComfyUI(card.comfyui_url, workflows)
+        return ComfyUI(card.comfyui_url, workflows, hashes=hashes)
     ward = Ward(lambda port: launch(card, slot, house, port, os.environ), house)
     jobs_max, growth = settings.comfyui_recycle_jobs, int(settings.comfyui_recycle_gib * GIB)
-    return ComfyUI("", workflows, ward=ward, new_wear=lambda: Wear(jobs_max, growth))
+    return ComfyUI("", workflows, ward=ward, new_wear=lambda: Wear(jobs_max, growth), hashes=hashes)
 
 
 def _testcard(seconds: float) -> Engine:

@@ -97,7 +97,7 @@ def examine(places: Sequence[Path]) -> Found:
     """Everything in these folders, a later one over an earlier one."""
     faults: dict[str, list[str]] = {}
     sound: dict[str, Workflow] = {}
-    for name, path in sorted(manifests(*places).items()):
+    for name, path in manifests(*places).items():  # what conflicts with an earlier one is wrong
         try:
             workflow = read(path)
         except WorkflowError as error:

@@ -182,7 +182,10 @@ class Dispatcher:
 
     async def claim(self, worker_id: UUID, request: ClaimRequest, gone: asyncio.Event) -> Claimed:
         """Leases for the free places of a worker; waits for work up to `request.wait` seconds or until `gone`."""
-        return await self.claims.claim(worker_id, request, gone)
+        spelt_out = self.board.spelt_out(request)
+        if spelt_out is None:
+            return Claimed(leases=[], skipped={"capabilities_unknown": len(request.slots)})
+        return await self.claims.claim(worker_id, spelt_out, gone)
 
     async def greet(self, worker_id: UUID) -> None:
         """An agent starts, so what it held before it holds no more; should it yet, its next heartbeat renews it."""

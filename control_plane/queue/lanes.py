@@ -18,7 +18,7 @@ from control_plane.database import Database, Query
 from control_plane.money import plans
 from control_plane.queue.admission import Order
 from control_plane.queue.statements import ClaimRow, LaneHint
-from control_plane.wire.worker import Capability, SlotClaim
+from control_plane.wire.worker import Capability, ClaimRequest, SlotClaim, capabilities_sha256
 from control_plane.workers.slots import LIVE_SECONDS
 
 Offer = tuple[tuple[Capability, ...], int, Capability | None]
@@ -140,6 +140,8 @@ class Board:
         self.lanes: dict[int, Lane] = {}
         self._serving: dict[tuple[str, str], list[Lane]] = {}
         self._offers: dict[Offer, tuple[tuple[int, ...], int | None]] = {}
+        self._capabilities: dict[str, list[Capability]] = {}
+        """What slots can do, by its hash."""
         self.spent_plans: list[str] = []
         """Plans whose users together have used up their tokens of the day."""
         self.processes = 1
@@ -278,6 +280,29 @@ class Board:
             lane_ids = self.serving(slot.capabilities, slot.vram_gib)
             found = self._offers[offer] = lane_ids, self.loaded(slot.loaded, lane_ids)
         return found
+
+    def spelt_out(self, request: ClaimRequest) -> ClaimRequest | None:
+        """The claim with all capabilities that it calls by their hash; None when one of them is not known here."""
+        if not any(slot.capabilities_sha256 for slot in request.slots):
+            return request
+        slots = []
+        for slot in request.slots:
+            named = slot.capabilities_sha256
+            if named is not None and slot.capabilities:
+                self._remember(named, slot.capabilities)
+            elif named is not None:
+                if (known := self._capabilities.get(named)) is None:
+                    return None
+                slot = msgspec.structs.replace(slot, capabilities=known)
+            slots.append(slot)
+        return msgspec.structs.replace(request, slots=slots)
+
+    def _remember(self, named: str, capabilities: list[Capability]) -> None:
+        """Under the hash that we find ourselves: what one worker says must not be another's."""
+        if named not in self._capabilities and capabilities_sha256(capabilities) == named:
+            if len(self._capabilities) >= OFFERS_MAX:
+                self._capabilities.clear()
+            self._capabilities[named] = capabilities
 
     def serving(self, capabilities: Iterable[Capability], vram_gib: int) -> tuple[int, ...]:
         """The lanes that a slot with these capabilities and this much VRAM can serve."""

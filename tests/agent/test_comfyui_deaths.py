@@ -87,7 +87,7 @@ async def test_a_model_that_loads_for_long_is_given_its_time(tmp_path: Path) -> 
         machine.load_seconds = 1.0
         sdxl = order(seed=22, model="sdxl", width=512, height=512)
         assert len((await ran(engine, sdxl, tmp_path / "a")).outputs) == 1
-        assert engine.loaded() == Capability(kind="image", model="sdxl")
+        assert engine.loaded() == Capability(kind="image", model="sdxl", tasks=("text-to-image",))
 
 
 async def test_an_agent_that_was_killed_finds_its_running_picture_again(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tests.fixtures.comfyui import (
 from tests.fixtures.pictures import as_input, drawn, encoded, lay
 
 LONG_STEPS = 80
-SD15 = Capability(kind="image", model="sd15")
+SD15 = Capability(kind="image", model="sd15", tasks=("text-to-image",))
 
 
 async def test_a_run_tells_its_progress_shows_previews_and_makes_every_file(tmp_path: Path) -> None:
@@ -145,7 +145,8 @@ async def test_a_run_that_is_closed_the_moment_it_was_ordered_never_runs(tmp_pat
 async def test_what_is_loaded_is_known_after_the_canary(tmp_path: Path) -> None:
     async with engine_on(tmp_path / "comfyui") as engine:
         assert engine.loaded() == SD15
-        assert SD15 in (await engine.offer()).capabilities
+        [able] = [able for able in (await engine.offer()).capabilities if able.model == "sd15"]
+        assert set(able.tasks) == {"text-to-image", "image-to-image"}
         assert (await engine.offer()).device not in ("", "unknown")
 
 

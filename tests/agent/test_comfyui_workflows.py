@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,9 +15,21 @@ from msgspec import structs
 from agent.engine.comfyui.check import faults
 from agent.engine.comfyui.nodes import node_classes
 from agent.engine.comfyui.render import Unfit, artifact, render
-from control_plane.wire.job import PROMPT_LENGTH_MAX, SEED_MAX, JobSpec
+from agent.engine.repertory import understood
+from control_plane.wire.job import PROMPT_LENGTH_MAX, SEED_MAX, JobSpec, Task
 from control_plane.wire.soundness import structure_faults
-from control_plane.wire.workflow import SHIPPED, Field, Graph, Workflow, WorkflowError, declared, load
+from control_plane.wire.workflow import (
+    SHIPPED,
+    Field,
+    Graph,
+    Workflow,
+    WorkflowError,
+    WorkflowSet,
+    declared,
+    load,
+    received,
+    sent,
+)
 from tests.fixtures.pictures import as_input, drawn, encoded
 from tests.standins.comfyui.pinned import every_model, object_info
 
@@ -53,6 +67,9 @@ def _orders(workflow: Workflow) -> st.SearchStrategy[JobSpec]:
         strength=st.none() | st.floats(0, 1),
         frames=st.none() | number("frames", 1, 480),
         fps=st.none() | number("fps", 1, 60),
+        loras=st.fixed_dictionaries(
+            {}, optional={name: st.floats(lora.min, lora.max) for name, lora in workflow.manifest.loras.items()}
+        ),
     )
 
 
@@ -95,7 +112,9 @@ def test_the_shipped_workflows_cover_what_is_promised() -> None:
     assert offered >= {("image", model) for model in pictures}
     assert offered >= {("video", model) for model in ("wan21-small", "wan22", "ltx")}
     from_images = {workflow.manifest.model for workflow in WORKFLOWS.values() if workflow.wants_image}
-    assert from_images >= {"sd15", "sdxl", "wan22", "ltx"}
+    assert from_images >= {"sd15", "sdxl", "sd35-large", "flux-dev", "wan22", "ltx"}
+    assert {workflow.manifest.task for workflow in WORKFLOWS.values()} == set(get_args(Task))
+    assert [w.name for w in WORKFLOWS.values() if len(w.manifest.loras) > 1] == ["sdxl-pixel-art"]
 
 
 @pytest.mark.parametrize("name", sorted(WORKFLOWS))
@@ -136,6 +155,35 @@ def test_an_order_with_the_defaults_arrives_in_its_slots(name: str) -> None:
     expectations: list[tuple[Field, object]] = [("prompt", "a red fox"), ("seed", 7), ("input_image", "in/a.png")]
     for field, expected in expectations:
         assert all(filled[leaf] == expected for leaf in getattr(workflow.manifest.slots.get(field), "at", []))
+
+
+def test_a_stack_of_loras_is_weighed_within_its_bounds() -> None:
+    workflow = WORKFLOWS["sdxl-pixel-art"]
+    usual = render(workflow, _order(workflow), prefix="p")
+    assert [usual[name].inputs["strength_clip"] for name in ("fast", "style")] == [1.0, 1.2]
+    weighed = render(workflow, _order(workflow, loras={"pixel-art": 0}), prefix="p")
+    assert [weighed[name].inputs["strength_model"] for name in ("fast", "style")] == [1.0, 0.0]
+    for loras, said in (({"pixel-art": 2.5}, "pixel-art must be from"), ({"nobody": 1.0}, "there is no nobody here")):
+        with pytest.raises(Unfit, match=said):
+            render(workflow, _order(workflow, loras=loras), prefix="p")
+
+
+def test_a_workflow_is_the_same_after_its_way_over_the_wire() -> None:
+    found = msgspec.json.decode(msgspec.json.encode(sent(WORKFLOWS.values())), type=WorkflowSet)
+    assert [received(one).version for one in found.data] == [WORKFLOWS[one.name].version for one in found.data]
+    assert found.revision == sent(reversed(list(WORKFLOWS.values()))).revision
+
+
+def test_of_what_a_control_plane_sends_only_what_can_be_judged_is_run() -> None:
+    """Newer manifests, broken ones, other programs' nodes, files that nobody listed: each is left out by itself."""
+    good = sent([WORKFLOWS["sd15"], WORKFLOWS["sdxl"]]).data
+    newer = structs.replace(good[0], name="newer", manifest=msgspec.Raw(b'{"since": 2031}'))
+    broken = structs.replace(good[0], name="broken", graph=msgspec.Raw(b'{"a": [1]}'))
+    shell = msgspec.Raw(bytes(good[0].graph).replace(b"VAEDecode", b"RunShellCommand"))
+    found = WorkflowSet(revision="x", data=[*good, newer, broken, structs.replace(good[0], name="shell", graph=shell)])
+    read = understood(found)
+    assert [workflow.name for workflow in read] == ["sd15", "sdxl", "shell"]
+    assert {w.name: bool(faults(w, NODES)) for w in read} == {"sd15": False, "sdxl": False, "shell": True}
 
 
 def test_what_looks_like_a_link_stays_text() -> None:

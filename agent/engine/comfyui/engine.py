@@ -34,7 +34,8 @@ from agent.engine.comfyui.watch import Patience
 from agent.engine.comfyui.weights import Weights
 from agent.engine.comfyui.workbench import Workbench
 from agent.engine.origin import installed_version
-from control_plane.wire.job import JobSpec, Progress
+from agent.hashes import Hashes
+from control_plane.wire.job import JobKind, JobSpec, Progress, Task
 from control_plane.wire.provenance import Provenance
 from control_plane.wire.worker import LANES_PER_SLOT_MAX, Capability
 from control_plane.wire.workflow import Workflow
@@ -47,6 +48,9 @@ KNOCK_SECONDS = 0.5
 """Between tries to reach a ComfyUI that is starting."""
 CANARY_SIDE = 256
 CANARY_STEPS = 2
+
+Listing = dict[str, list[str]]
+"""Names of model files by folder."""
 
 log = structlog.get_logger()
 
@@ -65,6 +69,7 @@ class ComfyUI:
         previews: bool = True,
         ward: Ward | None = None,
         new_wear: Callable[[], Wear] = lambda: Wear(0, 0),
+        hashes: Hashes | None = None,
     ) -> None:
         """`ward`: the ComfyUI that we start ourselves, instead of the one at `url`."""
         self._url = url
@@ -75,11 +80,14 @@ class ComfyUI:
         self._patience = patience or Patience()
         self._previews = previews
         self._memory = Memory()
+        self._hashes = hashes or Hashes()
         self._stuck: set[str] = set()
         self._strays: set[str] = set()
         self._session: aiohttp.ClientSession | None = None
         self._workbench: Workbench | None = None
         self._offered: list[Workflow] = []
+        self._listing: Listing | None = None
+        """The model files that lay there when it was decided what fits; None: that is to be decided anew."""
         self._stats = Stats(System())
 
     async def start(self) -> None:
@@ -90,6 +98,7 @@ class ComfyUI:
         server = Server(self._url, self._session)
         try:
             stats = await self._knock(server)
+            self._listing = await self._list(server)
             self._offered = _fitting(self._workflows, node_classes(await server.object_info()), _vram_gib(stats))
             workbench = Workbench(
                 server,
@@ -97,7 +106,7 @@ class ComfyUI:
                 self._patience,
                 previews=self._previews,
                 memory=self._memory,
-                weights=Weights(await server.folder_paths(), self._offered),
+                weights=Weights(await server.folder_paths(), self._offered, self._hashes),
                 made=_made(stats),
             )
             workbench.stuck, workbench.strays = self._stuck, self._strays
@@ -117,6 +126,38 @@ class ComfyUI:
     async def offer(self) -> Offer:
         disks = [path for path in (self._ready().places.output, self._ready().places.input) if path and path.is_dir()]
         return _described(self._serving(), self._stats, disks)
+
+    def learn(self, workflows: list[Workflow]) -> None:
+        self._workflows, self._listing = workflows, None
+
+    async def look(self) -> bool:
+        workbench = self._ready()
+        server = workbench.server
+        try:
+            listing = await self._list(server)
+            if listing == self._listing:
+                return False
+            fitting = _fitting(self._workflows, node_classes(await server.object_info()), _vram_gib(self._stats))
+            weights = workbench.weights.of_others(fitting)
+        except (Gone, Silent, Refused, msgspec.ValidationError) as error:
+            raise EngineError("engine_crash", f"ComfyUI does not say what it has ({error}).") from error
+        if workbench is not self._workbench:  # started anew meanwhile, with all that is new
+            return False
+        await asyncio.to_thread(workbench.weights.stop)
+        weights.start()
+        workbench.weights, self._offered, self._listing = weights, fitting, listing
+        workbench.withdrawn.clear()
+        return True
+
+    async def _list(self, server: Server) -> Listing:
+        folders = {file.folder for workflow in self._workflows for file in workflow.manifest.files}
+        found: Listing = {}
+        for folder in sorted(folders):
+            try:
+                found[folder] = await server.models(folder)
+            except Refused:  # it has no such folder
+                found[folder] = []
+        return found
 
     def loaded(self) -> Capability | None:
         return self._workbench.loaded if self._workbench is not None else None
@@ -253,7 +294,11 @@ def _fitting(workflows: list[Workflow], classes: NodeClasses, vram_gib: int | No
 
 
 def _described(workflows: list[Workflow], stats: Stats, disks: list[Path]) -> Offer:
-    capabilities = list({(able.kind, able.model): able for able in (w.capability for w in workflows)}.values())
+    tasks: dict[tuple[JobKind, str], list[Task]] = {}
+    for workflow in workflows:
+        manifest = workflow.manifest
+        tasks.setdefault((manifest.kind, manifest.model), []).append(manifest.task)
+    capabilities = [Capability(kind=kind, model=model, tasks=tuple(can)) for (kind, model), can in tasks.items()]
     device = stats.devices[0] if stats.devices else None
     return Offer(
         capabilities=capabilities[:LANES_PER_SLOT_MAX],

@@ -117,6 +117,10 @@ class Server:
     async def object_info(self) -> dict[str, Any]:
         return dict(await self._json("GET", "/object_info"))
 
+    async def models(self, folder: str) -> list[str]:
+        """Names of the files in one of its folders of models."""
+        return msgspec.convert(await self._json("GET", f"/models/{quote(folder)}"), list[str])
+
     async def folder_paths(self) -> dict[str, list[str]]:
         """Where models lie on the server's disk; empty where it does not tell."""
         try:

@@ -34,6 +34,10 @@ class Weights:
         wanted = {(file.folder, file.name) for workflow in workflows for file in workflow.manifest.files}
         self._reader = threading.Thread(target=self._read, args=(sorted(wanted),), name="weights", daemon=True)
 
+    def of_others(self, workflows: Sequence[Workflow]) -> Weights:
+        """For the files of these workflows instead; what is known stays so."""
+        return Weights(self._folders, workflows, self._hashes)
+
     def start(self) -> None:
         self._reader.start()
 
