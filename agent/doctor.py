@@ -183,11 +183,16 @@ async def _canary(settings: Settings, choice: Choice, engine: Engine) -> Check:
 
 def canary(capabilities: list[Capability], loaded: Capability | None = None) -> JobSpec:
     """A small picture by the model that is loaded, else by the first one that can draw one."""
-    first = next((able for able in capabilities if able.kind == "image"), None)
-    able = loaded if loaded is not None and loaded.kind == "image" else first
-    if able is None:
-        raise EngineError("missing_model", "The engine offers no model for pictures.")
-    return JobSpec(kind="image", model=able.model, prompt="a canary", width=512, height=512, steps=4, seed=1)
+    drawing = [able.model for able in capabilities if able.kind == "image" and draws(able)]
+    if not drawing:
+        raise EngineError("missing_model", "The engine offers no model that draws pictures from words.")
+    model = loaded.model if loaded is not None and loaded.model in drawing else drawing[0]
+    return JobSpec(kind="image", model=model, prompt="a canary", width=512, height=512, steps=4, seed=1)
+
+
+def draws(able: Capability) -> bool:
+    """Whether it needs nothing but words."""
+    return not able.tasks or "text-to-image" in able.tasks
 
 
 async def _running(settings: Settings) -> Check:

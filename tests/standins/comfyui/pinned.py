@@ -15,6 +15,7 @@ import msgspec
 from control_plane.wire.nodes import MODEL_FILES
 from control_plane.wire.workflow import SHIPPED, load
 
+PINNED_VERSION = "0.3.64"
 PINNED = Path(__file__).with_name("object_info.json")
 
 

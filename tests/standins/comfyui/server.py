@@ -21,7 +21,7 @@ from aiohttp import WSMsgType, web
 
 from tests.standins.comfyui import media
 from tests.standins.comfyui.execution import Executor, Fault, Item
-from tests.standins.comfyui.pinned import every_model, object_info
+from tests.standins.comfyui.pinned import PINNED_VERSION, every_model, object_info
 from tests.standins.comfyui.validation import Validation
 
 UPLOAD_BYTES_MAX = 104_857_600
@@ -214,7 +214,7 @@ class Process:
         total = int(self.machine.vram_gib * GIB)
         device = {"name": "cuda:0 Stand-in 3000 : native", "type": "cuda", "index": 0, "vram_total": total}
         argv = ["main.py", "--base-directory", str(self.machine.folder)]
-        system = {"os": "posix", "comfyui_version": "0.3.64", "pytorch_version": "2.9.0", "argv": argv}
+        system = {"os": "posix", "comfyui_version": PINNED_VERSION, "pytorch_version": "2.9.0", "argv": argv}
         return web.json_response({"system": system, "devices": [{**device, "vram_free": total}]})
 
     async def get_folder_paths(self, request: web.Request) -> web.Response:
