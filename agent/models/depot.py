@@ -1,5 +1,8 @@
 """What the commands work on: workflows, lists of weights with this machine's own pins, and the disk.
 
+The workflows are those that the engine would begin with: as the control plane had them in force when this agent last
+heard of it, before that the shipped ones and the owner's own.
+
 A *pin* is the hash of a file for which no list has one, taken from the file that its owner trusted; from then on
 exactly those bytes are taken for it. What a list says always goes before a pin.
 """
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.engine.repertory import kept, understood
 from agent.hashes import Hashes
 from agent.models import plan as planning
 from agent.models.plan import Need, Plan
@@ -55,7 +59,8 @@ async def depot(settings: Settings) -> Depot:
     """Raises `ConfigurationError`."""
     folders = [SHIPPED, *([settings.workflows] if settings.workflows else [])]
     try:
-        workflows, listed = load(*folders), lists.load(*folders)
+        workflows = understood(kept(settings.workflows_file)) or load(*folders)
+        listed = lists.load(*folders)
     except (WorkflowError, WeightsError) as error:
         raise ConfigurationError(str(error)) from error
     needs = [

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from agent.engine.comfyui.weights import Weights as Reading
+from agent.engine.repertory import keep
 from agent.hashes import Hashes
 from agent.models import licence, safetensors
+from agent.models.depot import depot
+from agent.models.plan import removable
 from agent.models.safetensors import LENGTH_BYTES, NotSafetensors
 from agent.models.shelf import at, shelf
 from agent.settings import ConfigurationError, Settings
 from control_plane.wire.weights import Licence, Weights
-from control_plane.wire.workflow import SHIPPED, load
+from control_plane.wire.workflow import SHIPPED, load, sent
 from tests.standins.comfyui.server import standing_in
 from tests.standins.sources import sha256, tensors
 
@@ -154,3 +157,18 @@ def test_a_licence_that_has_changed_is_asked_for_again(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         licence.accept(book, "a", first, "option")
     assert book.read_text() == "torn", "a record is not written over"
+
+
+async def test_plans_are_made_for_the_workflows_that_are_in_force(tmp_path: Path) -> None:
+    """As the control plane said them last; before that for the shipped ones."""
+    settings = Settings(dir=tmp_path, comfyui_models=tmp_path)
+    assert len((await depot(settings)).needs) == len(load(SHIPPED))
+    keep(settings.workflows_file, sent([workflow for workflow in load(SHIPPED) if workflow.name == "sd15"]))
+    place = await depot(settings)
+    assert [need.workflow for need in place.needs] == ["sd15"]
+    assert [row.file for row in place.plan().files] == place.needs[0].files
+    lora = tmp_path / "loras" / "pixel-art-xl.safetensors"
+    lora.parent.mkdir()
+    lora.write_bytes(b"of a workflow that is not in force any more")
+    found = place.shelf.survey(place.files, place.weights, place.hashes)
+    assert removable(place.needs, found, None, place.weights) == ["loras/pixel-art-xl.safetensors"]
