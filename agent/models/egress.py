@@ -65,8 +65,11 @@ def session() -> aiohttp.ClientSession:
 async def opened(
     client: aiohttp.ClientSession, source: str, headers: Mapping[str, str], token: str | None, *, plain: bool
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The first answer that sends nowhere else, whatever its status. Raises `Unsafe` and what aiohttp raises."""
+    """The first answer that sends nowhere else, whatever its status. Over plain http no token leaves this machine.
+    Raises `Unsafe` and what aiohttp raises."""
     first = url = URL(source)
+    if first.scheme != "https" and not is_loopback(first):
+        token = None
     for _ in range(REDIRECTS_MAX + 1):
         check(url, first, plain=plain)
         own = {"Authorization": f"Bearer {token}"} if token is not None and _same(url, first) else {}

@@ -82,6 +82,10 @@ class _Useless(Exception):
         self.again = again
 
 
+class _Bad(_Useless):
+    """The file that came is not the one that is wanted."""
+
+
 class _Cut(Exception):
     """The same request may go on later."""
 
@@ -150,25 +154,26 @@ async def _from_any(
 async def _from(
     source: str, wanted: Wanted, part: Part, client: aiohttp.ClientSession, report: Report, patience: Patience
 ) -> None:
-    """Load it to the end and look at it; a part in which others had a share gets a second chance from nothing."""
+    """A part in which others had a share gets a second chance from nothing."""
     shared = part.bytes > 0
-    await _to_the_end(source, wanted, part, client, report, patience)
-    if _fits(wanted, part):
-        return
-    with _disk(wanted):
-        part.clear()
-    if not shared:
-        raise _Useless("what it gives is not what the list of weights says (another hash)")
+    try:
+        return await _whole(source, wanted, part, client, report, patience)
+    except _Bad:
+        if not shared:
+            raise
     log.warning("part.discarded", file=wanted.path, problem="the pieces do not belong together")
+    await _whole(source, wanted, part, client, report, patience)
+
+
+async def _whole(
+    source: str, wanted: Wanted, part: Part, client: aiohttp.ClientSession, report: Report, patience: Patience
+) -> None:
+    """To the end, and it is what it should be. Raises `_Bad`, and then nothing of it is left."""
     await _to_the_end(source, wanted, part, client, report, patience)
-    if not _fits(wanted, part):
+    if wanted.sha256 is not None and part.sha256 != wanted.sha256:
         with _disk(wanted):
             part.clear()
-        raise _Useless("what it gives is not what the list of weights says (another hash)")
-
-
-def _fits(wanted: Wanted, part: Part) -> bool:
-    return wanted.sha256 is None or part.sha256 == wanted.sha256
+        raise _Bad("what it gives is not what the list of weights says (another hash)")
 
 
 async def _to_the_end(
@@ -299,7 +304,7 @@ def _look_at(part: Part, wanted: Wanted) -> None:
             safetensors.check(header, wanted.bytes)
     except safetensors.NotSafetensors as error:
         part.clear()
-        raise _Useless(f"what it gives is no safetensors file: {error}") from error
+        raise _Bad(f"what it gives is no safetensors file: {error}") from error
 
 
 @contextmanager

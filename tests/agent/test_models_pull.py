@@ -136,10 +136,15 @@ async def test_a_file_that_changed_meanwhile_is_loaded_from_the_start(tmp_path: 
         assert stand.seen[-1].if_range != stand.tags["/a"]
 
 
-async def test_pieces_of_two_sources_that_do_not_belong_together_are_thrown_away(tmp_path: Path) -> None:
-    """The first mirror has another file of the same length: its part is tried, found out by the hash and dropped."""
+@pytest.mark.parametrize(
+    ("first_of", "cut"), [(OTHER, 2_000_000), (b"<html>".ljust(SIZE), 500_000)], ids=["hash", "page"]
+)
+async def test_pieces_of_two_sources_that_do_not_belong_together_are_thrown_away(
+    tmp_path: Path, first_of: bytes, cut: int
+) -> None:
+    """The first mirror has another file of the same length: its part is tried, found out in the end and dropped."""
     async with sources() as stand:
-        first = stand.put("/first", OTHER, Fault(cut_after=1_000_000))
+        first = stand.put("/first", first_of, Fault(cut_after=cut))
         stand.always["/first"] = Fault(status=500)
         wanted = _wanted(tmp_path, first, stand.put("/second", CONTENT))
         await _pull(wanted)

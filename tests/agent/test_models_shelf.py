@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,6 +16,7 @@ from agent.hashes import Hashes
 from agent.models import licence, safetensors
 from agent.models.depot import depot
 from agent.models.plan import removable
+from agent.models.progress import Progress
 from agent.models.safetensors import LENGTH_BYTES, NotSafetensors
 from agent.models.shelf import at, shelf
 from agent.settings import ConfigurationError, Settings
@@ -172,3 +175,17 @@ async def test_plans_are_made_for_the_workflows_that_are_in_force(tmp_path: Path
     lora.write_bytes(b"of a workflow that is not in force any more")
     found = place.shelf.survey(place.files, place.weights, place.hashes)
     assert removable(place.needs, found, None, place.weights) == ["loras/pixel-art-xl.safetensors"]
+
+
+@pytest.mark.parametrize(("form", "sign"), [("bar", "\r"), ("json", "{")])
+def test_progress_is_told_now_and_then(form: Literal["bar", "json"], sign: str) -> None:
+    """Not with every piece, and the first time not at once."""
+    told: list[str] = []
+    progress = Progress("loras/a.safetensors", 2**30, form, told.append)
+    done, deadline = 0, time.monotonic() + 10
+    while len(told) < 1 and time.monotonic() < deadline:
+        progress(done := done + 2**16)
+        time.sleep(0.001)
+    assert done > 10 * 2**16
+    assert told[0].startswith(sign)
+    assert {"bar": "/s", "json": f'"bytes":{done}'}[form] in told[0]

@@ -119,7 +119,7 @@ class Sources:
     async def _body(self, request: web.Request, response: web.StreamResponse, body: bytes, fault: Fault) -> None:
         for at in range(0, len(body), PIECE):
             if fault.trickle_seconds:
-                await response.write(body[at : at + 1])
+                await response.write(body[at // PIECE : at // PIECE + 1])
                 await asyncio.sleep(fault.trickle_seconds)
                 continue
             end = min(at + PIECE, len(body) if fault.cut_after is None else fault.cut_after)
