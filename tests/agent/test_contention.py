@@ -99,12 +99,17 @@ def test_the_gpu_is_taken_back_when_it_was_quiet_for_so_long_and_not_before(stor
             return
 
 
-def test_a_game_that_was_put_aside_holds_the_gpu_longer_but_not_for_ever() -> None:
-    watch, at = usual()
+def given_up(at: float, watch: Watch) -> tuple[Watch, float]:
+    """Until the game has it."""
     while not watch.busy:
         at += 1
         watch = follow(watch, look(at, use=90, used=7_000), LIMITS)
-    began = at
+    return watch, at
+
+
+def test_a_game_that_was_put_aside_holds_the_gpu_longer_but_not_for_ever() -> None:
+    watch, began = given_up(usual()[1], usual()[0])
+    at = began
     while watch.busy:
         at += 1
         watch = follow(watch, look(at, use=1, used=7_000), LIMITS)
@@ -113,10 +118,7 @@ def test_a_game_that_was_put_aside_holds_the_gpu_longer_but_not_for_ever() -> No
 
 
 def test_it_is_not_taken_back_under_a_run_that_hides_the_others_use() -> None:
-    watch, at = usual()
-    while not watch.busy:
-        at += 1
-        watch = follow(watch, look(at, use=90, used=7_000), LIMITS)
+    watch, at = given_up(usual()[1], usual()[0])
     for _ in range(2_000):
         at += 1
         watch = follow(watch, look(at, use=100, used=7_000, works=True), LIMITS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from agent.gpu.energy import COVERED_MIN, GAP_SECONDS, Meter
 
 
-def metered(samples: list[tuple[float, float | None]], ended: float) -> float | None:
+def metered(samples: Sequence[tuple[float, float | None]], ended: float) -> float | None:
     meter = Meter(0.0)
     for at, watts in samples:
         meter.add(at, watts)

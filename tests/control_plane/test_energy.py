@@ -9,10 +9,9 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from control_plane.cli.queries import ATTEMPTS
 from control_plane.cli.worker import _gpu
 from control_plane.workers import roster
-from tests.fixtures.worker import Answered, Service, attempt, picture
+from tests.fixtures.worker import Answered, Json, Service, attempt, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -21,15 +20,20 @@ PATIENCE_SECONDS = 10.0
 
 async def joules(service: Service, job_id: object) -> list[float | None]:
     """Of each attempt, the first one first."""
-    rows = await service.context.database.many(ATTEMPTS, {"job_id": job_id})
-    return [row.joules for row in rows]
+    async with service.context.database.connection() as connection:
+        cursor = await connection.execute("select joules from attempts where job_id = %s order by number", (job_id,))
+        return [row[0] for row in await cursor.fetchall()]
 
 
 @pytest.mark.parametrize("report", ["complete", "fail", "release"])
 async def test_every_report_may_say_what_the_run_took(service: Service, report: str) -> None:
     lease = await service.leased()
     await service.hands.upload(lease, picture())
-    bodies = {"complete": {"artifacts": 1}, "fail": {"cause": "engine_crash"}, "release": {"reason": "yield"}}
+    bodies: dict[str, Json] = {
+        "complete": {"artifacts": 1},
+        "fail": {"cause": "engine_crash"},
+        "release": {"reason": "yield"},
+    }
     answered = await service.hands.call(
         f"{attempt(lease)}/{report}", {**bodies[report], "joules": 4321.5}, token=lease.token
     )
