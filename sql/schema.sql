@@ -609,12 +609,12 @@ CREATE TABLE public.api_keys (
     CONSTRAINT api_keys_name_check CHECK (((length(name) >= 1) AND (length(name) <= 64))),
     CONSTRAINT api_keys_old_secret_sha256_check CHECK ((octet_length(old_secret_sha256) = 32)),
     CONSTRAINT api_keys_origins_check CHECK (((cardinality(origins) >= 1) AND (cardinality(origins) <= 20))),
-    CONSTRAINT api_keys_scopes_check CHECK ((scopes <@ ARRAY['read'::text, 'submit'::text, 'keys'::text, 'admin'::text, 'metrics'::text])),
+    CONSTRAINT api_keys_scopes_check CHECK ((scopes <@ ARRAY['read'::text, 'submit'::text, 'keys'::text, 'admin'::text, 'metrics'::text, 'payments'::text, 'operate'::text])),
     CONSTRAINT api_keys_secret_sha256_check CHECK ((octet_length(secret_sha256) = 32)),
     CONSTRAINT key_of_user_or_service CHECK (((user_id IS NULL) = (cardinality(providers) > 0))),
     CONSTRAINT old_secret_ends CHECK ((num_nonnulls(old_secret_sha256, old_expires_at) = ANY (ARRAY[0, 2]))),
     CONSTRAINT service_is_no_admin CHECK (((user_id IS NOT NULL) OR (NOT ('admin'::text = ANY (scopes))))),
-    CONSTRAINT test_is_no_admin CHECK (((NOT public.is_test(user_id)) OR (NOT (scopes && ARRAY['admin'::text, 'metrics'::text]))))
+    CONSTRAINT test_is_no_admin CHECK (((NOT public.is_test(user_id)) OR (NOT (scopes && ARRAY['admin'::text, 'metrics'::text, 'payments'::text, 'operate'::text]))))
 );
 
 CREATE TABLE public.artifacts (
@@ -733,6 +733,26 @@ CREATE TABLE public.batches (
     job_ids uuid[] NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT batches_job_ids_check CHECK (((cardinality(job_ids) >= 1) AND (cardinality(job_ids) <= 100)))
+);
+
+CREATE TABLE public.chat_orders (
+    provider text NOT NULL,
+    subject text NOT NULL,
+    key text NOT NULL,
+    day date NOT NULL,
+    tokens integer NOT NULL,
+    CONSTRAINT chat_orders_key_check CHECK ((length(key) <= 255)),
+    CONSTRAINT chat_orders_tokens_check CHECK ((tokens >= 0))
+);
+
+CREATE TABLE public.chats (
+    provider text NOT NULL,
+    subject text NOT NULL,
+    rules jsonb NOT NULL,
+    changed_by uuid NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT chats_provider_check CHECK ((provider ~ '^[a-z]{1,32}$'::text)),
+    CONSTRAINT chats_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 128)))
 );
 
 CREATE TABLE public.discards (
@@ -1274,6 +1294,7 @@ CREATE TABLE public.users (
     merged_at timestamp with time zone,
     embed_metadata boolean DEFAULT true NOT NULL,
     test_of uuid,
+    choices jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT merged_into_somebody CHECK ((num_nonnulls(merged_into, merged_at) =
 CASE status
     WHEN 'merged'::text THEN 2
@@ -1340,6 +1361,45 @@ END)),
     CONSTRAINT upscales_known CHECK ((upscales <@ ARRAY[(2)::smallint, (4)::smallint])),
     CONSTRAINT upscales_says_how_far CHECK ((('upscale'::text = ANY (tasks)) = (cardinality(upscales) > 0))),
     CONSTRAINT video_has_frames CHECK (((kind = 'video'::text) = ((frames IS NOT NULL) AND (frames_max IS NOT NULL) AND (fps IS NOT NULL))))
+);
+
+CREATE TABLE public.packs (
+    name text NOT NULL,
+    tokens integer NOT NULL,
+    stars integer NOT NULL,
+    price_cents integer NOT NULL,
+    currency text DEFAULT 'EUR'::text NOT NULL,
+    hidden boolean DEFAULT false NOT NULL,
+    CONSTRAINT packs_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT packs_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'::text)),
+    CONSTRAINT packs_price_cents_check CHECK ((price_cents > 0)),
+    CONSTRAINT packs_stars_check CHECK ((stars > 0)),
+    CONSTRAINT packs_tokens_check CHECK ((tokens > 0))
+);
+
+CREATE TABLE public.payments (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    user_id uuid NOT NULL,
+    provider text NOT NULL,
+    provider_id text NOT NULL,
+    pack text NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    tokens bigint NOT NULL,
+    state text DEFAULT 'credited'::text NOT NULL,
+    place text DEFAULT ''::text NOT NULL,
+    payer text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    refunded_at timestamp with time zone,
+    CONSTRAINT payments_amount_check CHECK ((amount > 0)),
+    CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT payments_payer_check CHECK ((length(payer) <= 128)),
+    CONSTRAINT payments_place_check CHECK ((length(place) <= 64)),
+    CONSTRAINT payments_provider_check CHECK ((provider ~ '^[a-z_]{1,32}$'::text)),
+    CONSTRAINT payments_provider_id_check CHECK (((length(provider_id) >= 1) AND (length(provider_id) <= 200))),
+    CONSTRAINT payments_state_check CHECK ((state = ANY (ARRAY['credited'::text, 'refunded'::text]))),
+    CONSTRAINT payments_tokens_check CHECK ((tokens >= 0)),
+    CONSTRAINT refunded_at_some_time CHECK (((state = 'refunded'::text) = (refunded_at IS NOT NULL)))
 );
 
 CREATE TABLE public.provenance (
@@ -1586,6 +1646,12 @@ ALTER TABLE ONLY public.balances
 ALTER TABLE ONLY public.batches
     ADD CONSTRAINT batches_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.chat_orders
+    ADD CONSTRAINT chat_orders_pkey PRIMARY KEY (provider, subject, key);
+
+ALTER TABLE ONLY public.chats
+    ADD CONSTRAINT chats_pkey PRIMARY KEY (provider, subject);
+
 ALTER TABLE ONLY public.discards
     ADD CONSTRAINT discards_pkey PRIMARY KEY (key);
 
@@ -1663,6 +1729,12 @@ ALTER TABLE ONLY public.webhook_deliveries
 
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (name, kind);
+
+ALTER TABLE ONLY public.packs
+    ADD CONSTRAINT packs_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_pkey PRIMARY KEY (name);
@@ -1777,6 +1849,10 @@ CREATE UNIQUE INDEX ledger_transfers_job ON public.ledger_transfers USING btree 
 
 CREATE INDEX ledger_transfers_user ON public.ledger_transfers USING btree (user_id, id);
 
+CREATE UNIQUE INDEX payments_provider_id ON public.payments USING btree (provider, provider_id);
+
+CREATE INDEX payments_user ON public.payments USING btree (user_id, id DESC);
+
 CREATE INDEX reports_job ON public.reports USING btree (job_id);
 
 CREATE INDEX reports_state ON public.reports USING btree (state, id DESC);
@@ -1846,6 +1922,9 @@ ALTER TABLE ONLY public.artifacts
 ALTER TABLE ONLY public.balances
     ADD CONSTRAINT balances_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.chats
+    ADD CONSTRAINT chats_changed_by_fkey FOREIGN KEY (changed_by) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.enrolment_tokens
     ADD CONSTRAINT enrolment_tokens_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES public.workers(id);
 
@@ -1881,6 +1960,12 @@ ALTER TABLE ONLY public.lanes
 
 ALTER TABLE ONLY public.link_codes
     ADD CONSTRAINT link_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_pack_fkey FOREIGN KEY (pack) REFERENCES public.packs(name);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
@@ -1965,6 +2050,10 @@ GRANT UPDATE(running) ON TABLE public.balances TO tessera_app;
 
 GRANT SELECT,INSERT ON TABLE public.batches TO tessera_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.chat_orders TO tessera_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.chats TO tessera_app;
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.discards TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.enrolment_tokens TO tessera_app;
@@ -2030,6 +2119,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO tessera_app;
 GRANT SELECT ON TABLE public.live_inputs TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.models TO tessera_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.packs TO tessera_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payments TO tessera_app;
 
 GRANT SELECT,INSERT ON TABLE public.provenance TO tessera_app;
 

@@ -47,11 +47,18 @@ class ReportsQuery(Request, frozen=True, kw_only=True):
 async def file_report(call: Call[Person, ReportRequest, Nothing]) -> ASGIApp:
     """Report a job or one of its files to the operator.
 
-    You can report what you can see. The first report of a thing counts; repeating it changes nothing.
+    You can report what you can see: what is yours, what is published, and, through a service such as a bot, what it
+    has shown you of the people it acts for. The first report of a thing counts; repeating it changes nothing.
     """
     body = call.body
     filed = await reports.file(
-        call.context.database, call.who.user_id, body.job_id, body.index, body.category, body.text
+        call.context.database,
+        call.who.user_id,
+        body.job_id,
+        body.index,
+        body.category,
+        body.text,
+        call.who.key.providers,
     )
     return answers.json(filed, status=201)
 
@@ -128,7 +135,7 @@ async def restore_artifact(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 @operation(
     "POST",
     "/api/v1/admin/users/{user_id:uuid}/suspend",
-    guard=guards.ADMIN,
+    guard=guards.OPERATOR,
     answers={200: Suspension},
     problems=(NotFound,),
     tag="Conduct",
@@ -158,7 +165,7 @@ async def suspend_user(call: Call[Person, Reason, Nothing]) -> ASGIApp:
 @operation(
     "POST",
     "/api/v1/admin/users/{user_id:uuid}/restore",
-    guard=guards.ADMIN,
+    guard=guards.OPERATOR,
     answers={200: Suspension},
     problems=(NotFound,),
     tag="Conduct",

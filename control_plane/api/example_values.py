@@ -129,6 +129,37 @@ FIELDS: dict[str, tuple[Any, ...]] = {
 """Field → values to try, the first that fits; with none that fits, one is made from the type."""
 
 STRUCTS: dict[str, Json] = {
+    "PackView": {"name": "medium", "tokens": 2_000, "stars": 500, "price_cents": 1_000},
+    "PaymentRequest": {
+        "provider": "telegram_stars",
+        "provider_id": "stxQ5zF1x8mG7d",
+        "pack": "medium",
+        "amount": 500,
+        "currency": "XTR",
+    },
+    "PaymentView": {
+        "provider": "telegram_stars",
+        "provider_id": "stxQ5zF1x8mG7d",
+        "pack": "medium",
+        "amount": 500,
+        "currency": "XTR",
+        "tokens": 2_000,
+        "state": "credited",
+        "place": "paint",
+        "payer": "123456789",
+        "refunded_at": None,
+    },
+    "RefundRequest": {"provider": "telegram_stars", "provider_id": "stxQ5zF1x8mG7d", "reason": "asked for"},
+    "ChatRules": {"who": "everyone", "daily_cap": 200},
+    "AdmitRequest": {"order": {"prompt": "a lighthouse at dusk"}, "key": "telegram:paint:4711"},
+    "Admission": {"cost": 1, "refusal": None, "left": 199},
+    "GrantRequest": {"tokens": 500, "reason": "for your patience"},
+    "GrantView": {"purchased": 500},
+    "SwitchRequest": {"what": "model", "name": "testcard", "paused": True},
+    "WhyView": {"state": "queued", "lines": ["It waits: all workers busy.", "Nobody is ahead of it in line."]},
+    "ServiceView": {"reason": "", "workers": {"idle": 1}},
+    "WorkerView": {"name": "den", "condition": "idle", "serves": ["image/testcard"]},
+    "LaneView": {"kind": "image", "model": "testcard"},
     "Preferences": {"embed_metadata": False},
     "Provenance": {
         "engine": "comfyui",
@@ -186,6 +217,8 @@ STRUCTS: dict[str, Json] = {
 PARAMETERS: dict[str, str] = {
     "provider": "telegram",
     "key_id": "a1b2c3d4e5f6",
+    "chat": "-1001234567890",
+    "worker": "den",
     "slug": "tokens-short",
     "model": "testcard",
     "index": "0",

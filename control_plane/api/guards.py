@@ -121,6 +121,29 @@ async def _comer(request: Request[Any, Any, Any]) -> Comer:
     return Comer(known.id if known is not None else None, identity)
 
 
+async def _operator(request: Request[Any, Any, Any]) -> Person:
+    """Whoever shows a key with the scope `admin`, or a service that acts for somebody who owns one."""
+    key = await _key(request, "operate")
+    _refuse_tests(key)
+    person = await _person_with("operate")(request)
+    if key.user_id is not None:
+        allowed = person.may("admin")
+    else:
+        allowed = await users.is_operator(_context(request).database, person.user_id)
+    if not allowed:
+        raise Forbidden("This is for operators only.")
+    return person
+
+
+async def _teller(request: Request[Any, Any, Any]) -> Person:
+    """A service that may credit payments, and the person who has paid: also one who is suspended, for it is their
+    money."""
+    key = await _key(request, "payments")
+    if key.user_id is not None:
+        raise Forbidden("Payments are told by a service, on behalf of who has paid.")
+    return await _person_with("payments", also_suspended=True)(request)
+
+
 async def _follower(request: Request[Any, Any, Any]) -> Follower:
     key = await _key(request, "read")
     if key.user_id is None and header(request.scope, b"tessera-on-behalf-of") is None:
@@ -164,6 +187,9 @@ KEYS = Guard("keys", Person, _person_with("keys"))
 FOLLOWER = Guard("follower", Follower, _follower)
 COMER = Guard("comer", Comer, _comer)
 ADMIN = Guard("admin", Person, _person_with("admin", only_live=True))
+OPERATOR = Guard("operate", Person, _operator)
+"""As `ADMIN`, and for operators who act through a bot."""
+TELLER = Guard("payments", Person, _teller)
 METRICS: Guard[None] = Guard("metrics", type(None), _metrics)
 WORKER = Guard("worker", WorkerIdentity, worker)
 
@@ -208,6 +234,12 @@ def _spoken_for(acting: Acting) -> SpokenFor:
     if acting.status == "deleted":
         raise Suspended("This account has been deleted.")
     return SpokenFor(acting.id, acting.reads_per_minute, acting.status == "suspended", acting.embed_metadata)
+
+
+def acted_for(request: Request[Any, Any, Any]) -> Identity | None:
+    """As whom a service names the person that it acts for; None when nobody is named."""
+    named = header(request.scope, b"tessera-on-behalf-of")
+    return users.parse_identity(named.decode("latin-1")) if named is not None else None
 
 
 def _named(request: Request[Any, Any, Any], key: ApiKey) -> Identity:

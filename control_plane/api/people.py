@@ -121,10 +121,10 @@ async def get_preferences(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 async def set_preferences(call: Call[Person, Preferences, Nothing]) -> ASGIApp:
     """Choose what holds for every order that does not say otherwise, those of your test keys too."""
     context, user_id = call.context, call.who.user_id
-    await users.set_preferences(context.database, user_id, call.body)
+    chosen = await users.set_preferences(context.database, user_id, call.body)
     context.dispatcher.bus.announce("user", user_id)
     context.dispatcher.bus.announce("user", twin(user_id))
-    return answers.json(call.body)
+    return answers.json(chosen)
 
 
 async def _shown(context: Context, user_id: UUID) -> ASGIApp:

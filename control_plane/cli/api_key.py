@@ -14,7 +14,7 @@ from control_plane.cli.user import find
 if TYPE_CHECKING:
     from control_plane.database import Database
 
-SCOPES = ("read", "submit", "keys", "admin", "metrics")
+SCOPES = ("read", "submit", "keys", "admin", "metrics", "payments", "operate")
 DAY_SECONDS = 86_400.0
 OVERLAP_HOURS, OVERLAP_HOURS_MAX = 24.0, 7 * 24.0
 NAME_LENGTH_MAX = 64
@@ -30,14 +30,17 @@ def add(commands: Any) -> None:
         help="make a key for an account, or for a service",
         description=(
             "Make an API key; it is shown once. A key of an account acts for that account. A key of a service, such as "
-            "a bot, has no account: it acts for the people of its providers, and is never an administrator. What a "
-            "test key orders is drawn by the sandbox for play tokens, apart from everything real."
+            "a bot, has no account: it acts for the people of its providers, and is never an administrator by itself. "
+            "With the scope `payments` it may credit what people have paid, with `operate` it may act for those who "
+            "are operators themselves (who own a key with the scope `admin`). What a test key orders is drawn by the "
+            "sandbox for play tokens, apart from everything real."
         ),
         examples=(
             "  tessera key create ada\n"
             "  tessera key create ada --scope read --days 30 --name dashboard\n"
             "  tessera key create ada --test\n"
-            "  tessera key create --service bots --provider telegram --provider discord"
+            "  tessera key create --service bots --provider telegram --provider discord\n"
+            "  tessera key create --service bots --provider telegram --scope read --scope submit --scope payments"
         ),
     )
     create.add_argument("user", metavar="USER", nargs="?", help="whose key: name or id")

@@ -11,8 +11,8 @@ from control_plane.cli.operating import operate, settings
 from control_plane.cli.parsing import EX_CONFIG, CommandError, command
 
 if TYPE_CHECKING:
-    from control_plane.cli.queries import DurabilityRow
     from control_plane.database import Database
+    from control_plane.operator.tables import DurabilityRow
     from control_plane.settings import Settings
 
 
@@ -58,7 +58,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 async def _in_database(database: Database) -> tuple[DurabilityRow, list[str]]:
-    from control_plane.cli.queries import DURABILITY
+    from control_plane.operator.tables import DURABILITY
 
     found = await database.one(DURABILITY)
     assert found is not None
@@ -69,8 +69,8 @@ async def _forbidden(database: Database) -> list[str]:
     """What is sold for money although its licence forbids that, or nobody has looked."""
     import msgspec
 
-    from control_plane.cli.queries import WORKFLOWS
     from control_plane.money import plans
+    from control_plane.operator.tables import WORKFLOWS
     from control_plane.orders.manifests import commercial
     from control_plane.wire.model import ModelLicence
 

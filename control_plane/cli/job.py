@@ -12,8 +12,8 @@ from control_plane.cli.parsing import EX_USAGE, CommandError, command, noun
 from control_plane.cli.user import find as find_user
 
 if TYPE_CHECKING:
-    from control_plane.cli.queries import JobDetail, JobRow
     from control_plane.database import Database
+    from control_plane.operator.tables import JobDetail, JobRow
 
 LIST_MAX = 1_000
 JOULES_PER_WATT_HOUR = 3_600
@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane.cli.queries import JOBS
+    from control_plane.operator.tables import JOBS
 
     user_id = (await find_user(database, arguments.user)).id if arguments.user else None
     found = await database.many(JOBS, {"user_id": user_id, "state": arguments.state, "most": arguments.limit})
@@ -58,7 +58,7 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
 
 
 async def _show(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane.cli.queries import ATTEMPTS, FILES
+    from control_plane.operator.tables import ATTEMPTS, FILES
 
     job = await _find(database, arguments.job)
     attempts = await database.many(ATTEMPTS, {"job_id": job.id})
@@ -140,7 +140,7 @@ async def _reason(database: Database, job: JobDetail) -> dict[str, object]:
     from frontends.command_line.progress import in_words
 
     if job.state == "queued" or (job.state == "running" and job.phase != "started"):
-        from control_plane.cli import why
+        from control_plane.operator import why
 
         found = await why.answer(database, job, settings().lease_seconds)
         return printing.fields(found) | {"sentence": "\n".join(why.sentences(found, in_words(found.waiting)))}
@@ -151,7 +151,7 @@ async def _reason(database: Database, job: JobDetail) -> dict[str, object]:
 
 
 async def _find(database: Database, job_id: UUID) -> JobDetail:
-    from control_plane.cli.queries import JOB
+    from control_plane.operator.tables import JOB
 
     job = await database.one(JOB, {"job_id": job_id})
     if job is None:

@@ -100,7 +100,7 @@ async def hint(database: Database, topic: str, *words: object) -> None:
 
 async def the_time(database: Database) -> datetime:
     """By the only wall clock there is."""
-    from control_plane.cli.queries import NOW
+    from control_plane.operator.tables import NOW
 
     now = await database.one(NOW)
     assert now is not None

@@ -10,10 +10,8 @@ from control_plane.cli.operating import hint, settings, verb
 from control_plane.cli.parsing import EX_USAGE, CommandError, Parser, command, noun, unknown
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-
-    from control_plane.cli.queries import LaneRow
     from control_plane.database import Database
+    from control_plane.operator.tables import LaneRow
 
 
 def add(commands: Any) -> None:
@@ -41,22 +39,17 @@ def _add_places(verbs: Any, model: Any, lane: Any, told: str) -> None:
 
 async def _pause_submits(arguments: argparse.Namespace, database: Database) -> int:
     from control_plane import audit
-    from control_plane.cli.queries import PAUSE_SUBMITS
+    from control_plane.operator import switches
 
-    async with database.transaction() as connection:
-        await PAUSE_SUBMITS.one(connection, {"reason": arguments.reason})
-        detail = {"reason": arguments.reason}
-        await audit.record(connection, audit.OPERATOR, "pause", ("switch", "submits"), detail)
+    await switches.set_submits(database, audit.OPERATOR, paused=True, reason=arguments.reason)
     return _done(arguments, "submits", "submits", paused=True)
 
 
 async def _resume_submits(arguments: argparse.Namespace, database: Database) -> int:
     from control_plane import audit
-    from control_plane.cli.queries import RESUME_SUBMITS
+    from control_plane.operator import switches
 
-    async with database.transaction() as connection:
-        await RESUME_SUBMITS.one(connection)
-        await audit.record(connection, audit.OPERATOR, "resume", ("switch", "submits"))
+    await switches.set_submits(database, audit.OPERATOR, paused=False)
     return _done(arguments, "submits", "submits", paused=False)
 
 
@@ -77,37 +70,30 @@ async def _resume_lane(arguments: argparse.Namespace, database: Database) -> int
 
 
 async def _set_model(arguments: argparse.Namespace, database: Database, *, paused: bool) -> int:
-    from control_plane.cli.queries import PAUSE_MODEL
+    from control_plane import audit
+    from control_plane.operator import switches
 
     known = sorted({lane.model for lane in await lanes(database)})
-    async with database.transaction() as connection:
-        if not await PAUSE_MODEL.many(connection, {"model": arguments.model, "paused": paused}):
-            raise unknown("model", arguments.model, known)
-        await _recorded(connection, "model", arguments.model, paused=paused)
+    if arguments.model not in known:
+        raise unknown("model", arguments.model, known)
+    await switches.set_model(database, audit.OPERATOR, arguments.model, paused=paused)
     await hint(database, "models")
     return _done(arguments, "model", arguments.model, paused=paused)
 
 
 async def _set_lane(arguments: argparse.Namespace, database: Database, *, paused: bool) -> int:
-    from control_plane.cli.queries import PAUSE_LANE
+    from control_plane import audit
+    from control_plane.operator import switches
 
     known = [str(lane.id) for lane in await lanes(database)]
     if arguments.lane not in known:
         raise CommandError(f"There is no lane {arguments.lane}. There is {', '.join(known)}.", EX_USAGE)
-    async with database.transaction() as connection:
-        await PAUSE_LANE.many(connection, {"lane_id": int(arguments.lane), "paused": paused})
-        await _recorded(connection, "lane", arguments.lane, paused=paused)
+    await switches.set_lane(database, audit.OPERATOR, int(arguments.lane), paused=paused)
     return _done(arguments, "lane", arguments.lane, paused=paused)
 
 
-async def _recorded(connection: AsyncConnection[Any], what: str, name: str, *, paused: bool) -> None:
-    from control_plane import audit
-
-    await audit.record(connection, audit.OPERATOR, "pause" if paused else "resume", (what, name))
-
-
 async def lanes(database: Database) -> list[LaneRow]:
-    from control_plane.cli.queries import LANES
+    from control_plane.operator.tables import LANES
 
     return await database.many(LANES, {"live_seconds": settings().lease_seconds})
 

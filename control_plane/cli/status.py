@@ -10,11 +10,11 @@ from control_plane.cli import premises, printing
 from control_plane.cli.operating import settings, verb
 from control_plane.cli.parsing import command
 from control_plane.cli.pause import lanes
-from control_plane.cli.worker import condition, known
+from control_plane.cli.worker import known
 
 if TYPE_CHECKING:
-    from control_plane.cli.queries import LaneRow
     from control_plane.database import Database
+    from control_plane.operator.tables import LaneRow
 
 
 def add(commands: Any) -> None:
@@ -22,7 +22,8 @@ def add(commands: Any) -> None:
 
 
 async def _status(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane.cli.queries import SUBMITS
+    from control_plane.operator.tables import SUBMITS
+    from control_plane.workers.roster import condition
 
     data_dir = settings().data_dir
     process, address = premises.running(data_dir), premises.address(data_dir)

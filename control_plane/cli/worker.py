@@ -57,6 +57,8 @@ async def _enroll_token(arguments: argparse.Namespace, database: Database) -> in
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
+    from control_plane.workers.roster import condition
+
     found = await known(database, with_revoked=arguments.all)
     if arguments.json:
         printing.as_json([{**printing.fields(w), "condition": condition(w)} for w in found])
@@ -146,18 +148,6 @@ def _gpu(known: dict[str, Any]) -> str:
     if "vram_used_gib" in numbers and "vram_total_gib" in numbers:
         words.append(f"{numbers['vram_used_gib']:.1f}/{numbers['vram_total_gib']:.0f} GiB")
     return " ".join([*words, *(["busy elsewhere"] if numbers.get("yielded") else [])])
-
-
-def condition(listed: Listed) -> str:
-    """How a worker is, in a word."""
-    worker, slots = listed.worker, listed.slots
-    if worker.revoked_at is not None:
-        return "revoked"
-    if slots and all(slot.quarantined_at for slot in slots):
-        return "quarantined"
-    if worker.draining:
-        return "draining" if worker.live else "drained"
-    return ("busy" if worker.leases else "idle") if worker.live else "away"
 
 
 async def _find(database: Database, word: str) -> Worker:

@@ -17,8 +17,8 @@ from control_plane.cli.operating import settings, verb
 from control_plane.cli.parsing import EX_CONFIG, EX_USAGE, CommandError, command, noun
 
 if TYPE_CHECKING:
-    from control_plane.cli.queries import WorkflowRow
     from control_plane.database import Database
+    from control_plane.operator.tables import WorkflowRow
     from control_plane.orders.manifests import Found
     from control_plane.wire.workflow import Manifest
 
@@ -93,7 +93,7 @@ def _told(found: Found, folder: Path) -> Iterator[str]:
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
-    from control_plane.cli.queries import WORKFLOWS
+    from control_plane.operator.tables import WORKFLOWS
 
     rows = await database.many(WORKFLOWS, {"live_seconds": settings().lease_seconds})
     if arguments.json:

@@ -8,6 +8,9 @@
     together = [[["corpse"], ["real photo*", '/\\bleak(ed)?\\b/']]]   # refused where each list has a hit
     always = ["some word"]                       # words that count in a negative prompt too
 
+    [adult]                                      # is made, but only shown where the platform and the chat allow it
+    words = ["nude*"]
+
     [inputs]
     sha256 = ["9f86…"]                           # pictures that may not be worked on
 
@@ -65,6 +68,8 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     categories: Annotated[dict[Category, Section], Meta(max_length=50)] = {}
     inputs: Inputs = Inputs()
+    adult: Section = Section()
+    """What is adult content, without being forbidden."""
 
 
 class Text:
@@ -108,6 +113,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...]
     rules_of_negatives: tuple[Rule, ...]
     blocked_inputs: frozenset[str]
+    adult: tuple[Rule, ...] = ()
 
     def category(self, prompt: str) -> str | None:
         """The category of a text that asks for what is forbidden; None when there is nothing to say."""
@@ -117,6 +123,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         """The same for what a picture shall *not* show. To exclude something is no offence, so only words that have
         no honest use anywhere count here."""
         return _first(self.rules_of_negatives, negative_prompt) if negative_prompt else None
+
+    def is_adult(self, prompt: str) -> bool:
+        """Whether a text asks for adult content."""
+        return _first(self.adult, prompt) is not None
 
 
 def read(path: Path | None = None) -> Policy:
@@ -132,6 +142,7 @@ def read(path: Path | None = None) -> Policy:
                 Rule(category, (Terminology(section.always),)) for category, section in sections if section.always
             ),
             blocked_inputs=frozenset(document.inputs.sha256),
+            adult=tuple(_rules("adult", document.adult)),
         )
     except ValueError as error:
         raise ConfigurationError(f"The policy {path} cannot be used: {error}") from error

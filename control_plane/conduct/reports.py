@@ -6,6 +6,7 @@ uphold one quarantines what it is about, in the same transaction; to dismiss one
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -44,9 +45,16 @@ STATE = Query("reports.state", str)
 
 
 async def file(
-    database: Database, reporter_id: UUID, job_id: UUID, index: int | None, category: ReportCategory, text: str
+    database: Database,
+    reporter_id: UUID,
+    job_id: UUID,
+    index: int | None,
+    category: ReportCategory,
+    text: str,
+    providers: Collection[str] = (),
 ) -> ReportReceipt:
-    """Takes a complaint down; the first one of a person about a thing counts. Raises `NotFound`, `TooManyReports`."""
+    """Takes a complaint down; the first one of a person about a thing counts. `providers`: of a service that says that
+    it has shown the thing to them. Raises `NotFound`, `TooManyReports`."""
     added = await database.one(
         ADD,
         {
@@ -56,6 +64,7 @@ async def file(
             "category": category,
             "text": text,
             "open_max": OPEN_MAX,
+            "providers": list(providers),
         },
     )
     if added is None:

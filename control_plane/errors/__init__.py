@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from control_plane.errors.agents import ArtifactMismatch, ArtifactsMissing, LeaseLost, Unmarked, VersionTooOld
 from control_plane.errors.belongings import (
+    AlreadyCredited,
     AlreadyHandled,
     InputNeeded,
     InputsFull,
@@ -28,6 +29,7 @@ from control_plane.errors.belongings import (
 )
 from control_plane.errors.orders import (
     CapReached,
+    ChatForbids,
     ModeratedInput,
     NoSuchModel,
     NotFinished,
@@ -67,10 +69,12 @@ from control_plane.errors.requests import (
 from control_plane.errors.root import Rate, TesseraError
 
 __all__ = [
+    "AlreadyCredited",
     "AlreadyHandled",
     "ArtifactMismatch",
     "ArtifactsMissing",
     "CapReached",
+    "ChatForbids",
     "DeadlineExceeded",
     "DiskLow",
     "Forbidden",

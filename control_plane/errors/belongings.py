@@ -50,6 +50,15 @@ class AlreadyHandled(TesseraError):
     slug, status = "already-handled", 409
 
 
+class AlreadyCredited(TesseraError):
+    """The payment has been credited to another account.
+
+    Each payment is credited once.
+    """
+
+    slug, status = "already-credited", 409
+
+
 class TooManyWebhooks(TesseraError):
     """You have as many webhooks as are allowed.
 

@@ -51,6 +51,15 @@ class PlanForbids(TesseraError):
     slug, status = "plan-forbids", 403
 
 
+class ChatForbids(TesseraError):
+    """The rules of this chat do not allow the order.
+
+    Its administrators have made them: who may order there, which models, no adult content, so many tokens in a day.
+    """
+
+    slug, status = "chat-forbids", 403
+
+
 class QueueFull(TesseraError):
     """You have as many jobs waiting as your plan allows."""
 

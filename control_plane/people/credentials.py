@@ -42,7 +42,7 @@ TOKEN_LENGTH_MAX = 200
 ORIGINS_MAX = 10_000
 """Web sites remembered at once."""
 
-Scope = Literal["read", "submit", "keys", "admin", "metrics"]
+Scope = Literal["read", "submit", "keys", "admin", "metrics", "payments", "operate"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 LIVE, TEST = "tsk", "tsr_test"

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg.errors
+from msgspec import UNSET
 
 from control_plane import audit
 from control_plane.audit import Actor
 from control_plane.database import Database, Query
 from control_plane.errors import Invalid, Merged, NotFound
-from control_plane.wire.user import IdentityView, Preferences, UserView
+from control_plane.wire.user import Choices, IdentityView, Preferences, UserView
 
 NAME_LENGTH_MAX = 128
 
@@ -56,10 +58,16 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     """`provider:subject`, in order."""
 
 
+class ChoicesRow(msgspec.Struct, frozen=True, kw_only=True):
+    embed_metadata: bool
+    choices: dict[str, Any]
+
+
 BY_IDENTITY = Query("users.by_identity", Acting)
 ADD_SEEN = Query("users.add_seen", Acting)
-SET_EMBED_METADATA = Query("users.set_embed_metadata", bool)
-EMBED_METADATA = Query("users.embed_metadata", bool)
+CHOICES = Query("users.choices", ChoicesRow)
+SET_CHOICES = Query("users.set_choices", bool)
+IS_OPERATOR = Query("users.is_operator", bool)
 GET = Query("users.get", UserRow)
 BY_NAME = Query("users.by_name", UserRow)
 LIST = Query("users.list", UserRow)
@@ -144,14 +152,21 @@ async def set_plan(database: Database, user_id: UUID, plan: str, paid_until: dat
 
 async def preferences(database: Database, user_id: UUID) -> Preferences:
     """What a user has chosen. Raises `NotFound`."""
-    found = await database.one(EMBED_METADATA, {"user_id": user_id})
+    found = await database.one(CHOICES, {"user_id": user_id})
     if found is None:
         raise NotFound("There is no such user.")
-    return Preferences(embed_metadata=found)
+    return Preferences(embed_metadata=found.embed_metadata, choices=msgspec.convert(found.choices, Choices))
 
 
-async def set_preferences(database: Database, user_id: UUID, wanted: Preferences) -> None:
-    """Chooses; the caller announces it (`user <id>`). Raises `NotFound`."""
-    chosen = {"user_id": user_id, "embed_metadata": wanted.embed_metadata}
-    if await database.one(SET_EMBED_METADATA, chosen) is None:
+async def set_preferences(database: Database, user_id: UUID, wanted: Preferences) -> Preferences:
+    """Chooses, and tells what holds then; the caller announces it (`user <id>`). Raises `NotFound`."""
+    choices = None if wanted.choices is UNSET else msgspec.json.encode(wanted.choices).decode()
+    chosen = {"user_id": user_id, "embed_metadata": wanted.embed_metadata, "choices": choices}
+    if await database.one(SET_CHOICES, chosen) is None:
         raise NotFound("There is no such user.")
+    return await preferences(database, user_id)
+
+
+async def is_operator(database: Database, user_id: UUID) -> bool:
+    """Whether a user owns a live key with the scope `admin`."""
+    return await database.one(IS_OPERATOR, {"user_id": user_id}) or False

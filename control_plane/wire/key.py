@@ -10,7 +10,7 @@ from msgspec import Meta
 from control_plane.wire import Message, Request
 from control_plane.wire.job import Name
 
-KeyScope = Literal["read", "submit", "keys", "admin", "metrics"]
+KeyScope = Literal["read", "submit", "keys", "admin", "metrics", "payments", "operate"]
 
 OVERLAP_SECONDS_MAX = 7 * 86_400
 EXPIRES_SECONDS_MAX = 10 * 366 * 86_400

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Annotated
 from uuid import UUID
 
+from msgspec import UNSET, Meta, UnsetType
+
 from control_plane.wire import Message, Request
+from control_plane.wire.job import Count, Name, Side
 
 
 class IdentityView(Message, frozen=True):
@@ -76,12 +80,26 @@ class AccountView(UserView, frozen=True, kw_only=True):
     """Jobs that a worker has."""
 
 
+class Choices(Request, frozen=True, kw_only=True, omit_defaults=True):
+    """What programs that order for a person fill in where the order says nothing, and how they speak to them."""
+
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}\Z")] | None = None
+    """To be spoken to; absent: as their client says."""
+    image_model: Name | None = None
+    video_model: Name | None = None
+    width: Side | None = None
+    height: Side | None = None
+    count: Count | None = None
+
+
 class Preferences(Request, frozen=True, kw_only=True):
     """What holds for every order that does not say otherwise."""
 
     embed_metadata: bool
     """Whether files say how they were made (prompt, seed, model, workflow). That they were made by AI they say in any
     case."""
+    choices: Choices | UnsetType = UNSET
+    """Absent: they stay as they are."""
 
 
 class UsageDay(Message, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from control_plane.audit import Actor
 from control_plane.database import Database, Query
 from control_plane.errors import Invalid, NotFound, Unauthorized
 from control_plane.states import State
+from control_plane.wire.operator import Condition
 from control_plane.wire.worker import EnrollRequest
 
 TOKEN_HOURS_MAX = 24.0
@@ -213,6 +214,18 @@ async def list_all(database: Database, lease_seconds: float, *, with_revoked: bo
     for slot in await database.many(SLOTS):
         slots.setdefault(slot.worker_id, []).append(slot)
     return [Listed(worker=worker, slots=slots.get(worker.id, [])) for worker in workers]
+
+
+def condition(listed: Listed) -> Condition:
+    """How a worker is, in a word."""
+    worker, slots = listed.worker, listed.slots
+    if worker.revoked_at is not None:
+        return "revoked"
+    if slots and all(slot.quarantined_at for slot in slots):
+        return "quarantined"
+    if worker.draining:
+        return "draining" if worker.live else "drained"
+    return ("busy" if worker.leases else "idle") if worker.live else "away"
 
 
 async def find(database: Database, wanted: str) -> Worker:

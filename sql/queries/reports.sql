@@ -1,14 +1,16 @@
 -- Reports: what people complained about, and what became of it.
 
 -- add :one
--- One person's complaint about a file or (null) a job that they can see: their own, or a published file. A second one
--- about the same thing changes nothing. No row: there is no such thing for them.
+-- One person's complaint about a file or (null) a job that they can see: their own, a published file, or what was shown
+-- to them by a service that may act for its owner (`providers`). A second one about the same thing changes nothing. No
+-- row: there is no such thing for them.
 with seen as materialized (
     select j.id
     from jobs j
     left join artifacts a on a.job_id = j.id and a.attempt = j.attempt and a.index = %(index)s::smallint
         and j.state = 'succeeded'
-    where j.id = %(job_id)s::uuid and (j.user_id = %(reporter_id)s::uuid or a.visibility = 'published')
+    where j.id = %(job_id)s::uuid and (j.user_id = %(reporter_id)s::uuid or a.visibility = 'published'
+            or exists (select from identities i where i.user_id = j.user_id and i.provider = any (%(providers)s::text[])))
         and (%(index)s::smallint is null or a.index is not null)
 ),
 known as materialized (

@@ -58,13 +58,21 @@ on conflict (name) do nothing returning id;
 -- Whether a user has become part of another one.
 select u.status = 'merged' from users u where u.id = %(user_id)s::uuid;
 
--- set_embed_metadata :value
--- What orders of a user get that do not say whether files may tell how they were made.
-update users set embed_metadata = %(embed_metadata)s::boolean where id = %(user_id)s::uuid returning embed_metadata;
+-- choices :one
+-- What a user has chosen for orders that do not say otherwise.
+select u.embed_metadata, u.choices from users u where u.id = %(user_id)s::uuid;
 
--- embed_metadata :value
--- The same, to look at.
-select u.embed_metadata from users u where u.id = %(user_id)s::uuid;
+-- set_choices :value
+-- Chooses; what is null stays as it was.
+update users set embed_metadata = %(embed_metadata)s::boolean, choices = coalesce(%(choices)s::jsonb, choices)
+where id = %(user_id)s::uuid returning embed_metadata;
+
+-- is_operator :value
+-- Whether a user owns a live key with the scope `admin`.
+select exists (
+    select from api_keys k
+    where k.user_id = %(user_id)s::uuid and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
+        and 'admin' = any (k.scopes));
 
 -- set_plan :value
 -- Puts a user on a plan, for ever or until a moment.

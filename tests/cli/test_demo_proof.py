@@ -12,7 +12,7 @@ import pytest
 from control_plane.cli.demo import proof
 from control_plane.cli.demo.proof import NotAsTold
 from control_plane.cli.demo.story import Killed
-from control_plane.cli.queries import AttemptRow
+from control_plane.operator.tables import AttemptRow
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KILLED = Killed(agent="left", job_id=UUID(int=1), customer="ada", at=0.0, attempt=1)
@@ -29,6 +29,7 @@ def attempt(number: int, worker: str, outcome: str | None) -> AttemptRow:
         outcome=outcome,
         cause=None,
         message=None,
+        joules=None,
     )
 
 

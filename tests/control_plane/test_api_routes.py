@@ -102,6 +102,9 @@ PROBLEM_PAGES = {"get_problem"}
 CATALOGUE = {"get_openai_model"}
 """Operations that name what is the same for everybody."""
 
+CHATS = {"get_chat", "set_chat", "admit_order", "give_back_order"}
+"""Operations of a service on chats of its providers; `test_chats.py` tries each as a person and for a strange chat."""
+
 OWN = {"unlink_identity"}
 """Operations that name a thing of the caller by what it is called among theirs."""
 
@@ -110,6 +113,7 @@ KEYS = {"rotate_key", "end_key"}
 
 ADMINISTRATORS = {
     *("quarantine_artifact", "restore_artifact", "uphold_report", "dismiss_report", "suspend_user", "restore_user"),
+    *("drain_machine", "resume_machine", "grant_tokens", "explain_job"),
 }
 """Operations on anybody's things, for which a person without the scope is refused before anything is looked at."""
 
@@ -160,7 +164,7 @@ async def test_every_guarded_route_refuses_a_caller_without_credentials(control_
 
 
 def test_every_operation_with_an_id_is_tried_by_a_second_user() -> None:
-    tried = {*STRANGERS, *FENCED, *SIGNED, *ADMINISTRATORS, *PROBLEM_PAGES, *KEYS, *CATALOGUE, *OWN}
+    tried = {*STRANGERS, *FENCED, *SIGNED, *ADMINISTRATORS, *PROBLEM_PAGES, *KEYS, *CATALOGUE, *OWN, *CHATS}
     assert {op.name for op in _by_id()} == tried
 
 
@@ -200,7 +204,10 @@ def _filled(op: Operation, job_id: str) -> str:
     ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id", "batch_id", "input_id"), job_id) | {
         "delivery_id": within or job_id
     }
-    named = {"slug": "invalid", "provider": "telegram", "model": "testcard", "key_id": "0" * 12}
+    named = {"slug": "invalid", "provider": "telegram", "model": "testcard", "key_id": "0" * 12} | {
+        "chat": "1",
+        "worker": "den",
+    }
     values = {**ids, **named, "number": "1", "attempt": "1", "index": "0"}
     return plain_path(op.path).format(**values)
 

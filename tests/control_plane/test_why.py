@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from control_plane.cli import why
-from control_plane.cli.queries import JOB
+from control_plane.operator import why
+from control_plane.operator.tables import JOB
 from control_plane.queue.dispatch import Dispatcher
 from tests.fixtures.queue import Rows, Slot, add_lane, add_user, add_worker, lane_of_the_testcard, order, process
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from control_plane.cli.queries import ATTEMPTS, FILES, AttemptRow
+from control_plane.operator.tables import ATTEMPTS, FILES, AttemptRow
 from control_plane.wire.job import JobView
 from frontends.client import connect
 

@@ -12,8 +12,8 @@ import msgspec
 from control_plane.cli.demo import proof
 from control_plane.cli.demo.house import CUSTOMERS, House, short
 from control_plane.cli.demo.stage import Row, Stage
-from control_plane.cli.queries import JOBS, JobRow
 from control_plane.cli.stopping import Stopping
+from control_plane.operator.tables import JOBS, JobRow
 from control_plane.wire.job import JobView, SubmitRequest
 from frontends.client import Client, connect
 

@@ -18,8 +18,8 @@ from control_plane.queue.waiting import Lines, Queued, explain
 from control_plane.wire.job import Waiting
 
 if TYPE_CHECKING:
-    from control_plane.cli.queries import JobDetail
     from control_plane.database import Database
+    from control_plane.operator.tables import JobDetail
 
 
 NAMED_MAX = 5

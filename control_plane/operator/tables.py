@@ -1,4 +1,4 @@
-"""The operator's own statements (`sql/queries/operator.sql`) with their rows; everything else belongs to its module."""
+"""The statements of an operator (`sql/queries/operator.sql`) with their rows; everything else belongs to its module."""
 
 from __future__ import annotations
 

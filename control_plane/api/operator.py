@@ -1,0 +1,194 @@
+"""Operations of an operator: the service at a glance, its machines and switches, its people, why a job waits.
+
+An operator shows a key with the scope `admin`, or acts through a bot as the person who owns one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+from litestar.types import ASGIApp
+from msgspec import Meta
+
+from control_plane import audit
+from control_plane.api import answers, guards
+from control_plane.api.guards import Person
+from control_plane.api.operation import Call, Nothing, operation
+from control_plane.errors import Invalid, NotFound
+from control_plane.money import ledger
+from control_plane.operator import switches, why
+from control_plane.operator.tables import JOB, LANES, SUBMITS, LaneRow
+from control_plane.people import users
+from control_plane.wire import Request
+from control_plane.wire.operator import (
+    Condition,
+    GrantRequest,
+    GrantView,
+    LaneView,
+    ServiceView,
+    SwitchRequest,
+    UserFound,
+    WhyView,
+    WorkerList,
+    WorkerView,
+)
+from control_plane.workers import roster
+from control_plane.workers.roster import Listed, condition
+
+
+class UserQuery(Request, frozen=True, kw_only=True):
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    """A name, an id, or an identity such as `telegram:123`."""
+
+
+@operation("GET", "/api/v1/admin/status", guard=guards.OPERATOR, answers={200: ServiceView}, tag="Operator")
+async def get_status(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """The whole service at a glance: machines, lanes, switches."""
+    database, seconds = call.context.database, call.context.settings.lease_seconds
+    submits = await database.one(SUBMITS)
+    assert submits is not None, "a migration has made it"
+    lanes = await database.many(LANES, {"live_seconds": seconds})
+    workers: dict[Condition, int] = Counter(map(condition, await roster.list_all(database, seconds)))
+    paused = submits.paused_at is not None
+    shown = [_lane(row) for row in lanes]
+    return answers.json(ServiceView(submits_paused=paused, reason=submits.reason, workers=workers, lanes=shown))
+
+
+@operation("GET", "/api/v1/admin/workers", guard=guards.OPERATOR, answers={200: WorkerList}, tag="Operator")
+async def list_workers(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """The machines that do the work, and how each is."""
+    found = await roster.list_all(call.context.database, call.context.settings.lease_seconds)
+    return answers.json(WorkerList(data=[_worker(listed) for listed in found]))
+
+
+@operation(
+    "POST",
+    "/api/v1/admin/workers/{worker:str}/drain",
+    guard=guards.OPERATOR,
+    answers={204: None},
+    problems=(NotFound,),
+    tag="Operator",
+)
+async def drain_machine(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """Let a machine, by its name or id, finish what it holds and take no more. Repeating this changes nothing."""
+    worker = await roster.find(call.context.database, call.path("worker"))
+    await roster.drain(call.context.database, worker.id, _actor(call))
+    call.context.dispatcher.bus.announce("worker", worker.id)
+    return answers.nothing()
+
+
+@operation(
+    "POST",
+    "/api/v1/admin/workers/{worker:str}/resume",
+    guard=guards.OPERATOR,
+    answers={204: None},
+    problems=(NotFound,),
+    tag="Operator",
+)
+async def resume_machine(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """Take a drain or a quarantine of a machine back. Repeating this changes nothing."""
+    worker = await roster.find(call.context.database, call.path("worker"))
+    await roster.resume(call.context.database, worker.id, _actor(call))
+    call.context.dispatcher.bus.announce("worker", worker.id)
+    return answers.nothing()
+
+
+@operation(
+    "POST",
+    "/api/v1/admin/switches",
+    guard=guards.OPERATOR,
+    answers={204: None},
+    problems=(NotFound,),
+    tag="Operator",
+)
+async def set_switch(call: Call[Person, SwitchRequest, Nothing]) -> ASGIApp:
+    """Switch all submits, a model or a lane off or on. What runs is not touched. Repeating this changes nothing."""
+    database, body, actor = call.context.database, call.body, _actor(call)
+    if body.what == "submits":
+        await switches.set_submits(database, actor, paused=body.paused, reason=body.reason)
+    elif body.what == "model":
+        await switches.set_model(database, actor, body.name, paused=body.paused)
+        call.context.dispatcher.bus.announce("models")
+    else:
+        await switches.set_lane(database, actor, _lane_id(body.name), paused=body.paused)
+    return answers.nothing()
+
+
+@operation(
+    "GET",
+    "/api/v1/admin/users",
+    guard=guards.OPERATOR,
+    answers={200: UserFound},
+    problems=(NotFound,),
+    tag="Operator",
+)
+async def find_user(call: Call[Person, Nothing, UserQuery]) -> ASGIApp:
+    """Somebody by name, id or identity."""
+    return answers.json(UserFound(user=await users.find(call.context.database, call.query.name)))
+
+
+@operation(
+    "POST",
+    "/api/v1/admin/users/{user_id:uuid}/grant",
+    guard=guards.OPERATOR,
+    answers={201: GrantView},
+    problems=(NotFound,),
+    tag="Operator",
+)
+async def grant_tokens(call: Call[Person, GrantRequest, Nothing]) -> ASGIApp:
+    """Give somebody tokens that do not expire. Repeating this gives them again."""
+    user_id, body = call.path("user_id"), call.body
+    moved = await ledger.grant(call.context.database, user_id, body.tokens, body.reason, _actor(call))
+    return answers.json(GrantView(id=user_id, purchased=moved.purchased), status=201)
+
+
+@operation(
+    "GET",
+    "/api/v1/admin/jobs/{job_id:uuid}/why",
+    guard=guards.OPERATOR,
+    answers={200: WhyView},
+    problems=(NotFound,),
+    tag="Operator",
+)
+async def explain_job(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """What holds a job up, with the numbers behind it; of one that does not wait, how it is."""
+    database, job_id = call.context.database, call.path("job_id")
+    job = await database.one(JOB, {"job_id": job_id})
+    if job is None:
+        raise NotFound("There is no such job.")
+    if job.state != "queued" and (job.state != "running" or job.phase == "started"):
+        lines = [f"It does not wait: {job.state}{f' ({job.error_code})' if job.error_code else ''}."]
+        return answers.json(WhyView(job_id=job_id, state=job.state, lines=lines))
+    found = await why.answer(database, job, call.context.settings.lease_seconds)
+    lines = why.sentences(found, found.waiting.reason.replace("_", " "))
+    return answers.json(WhyView(job_id=job_id, state=job.state, lines=lines))
+
+
+def _lane(row: LaneRow) -> LaneView:
+    shown = {name: getattr(row, name) for name in LaneView.__struct_fields__}
+    return LaneView(**shown | {"paused": row.paused or row.model_paused})
+
+
+def _lane_id(name: str) -> int:
+    if not name.isascii() or not name.isdecimal() or len(name) > 9:
+        raise Invalid.at("/name", "A lane is named by its number, as in GET /api/v1/admin/status.", "bad_format")
+    return int(name)
+
+
+def _worker(listed: Listed) -> WorkerView:
+    worker = listed.worker
+    return WorkerView(
+        id=worker.id,
+        name=worker.name,
+        condition=condition(listed),
+        slots=len(listed.slots),
+        leases=worker.leases,
+        serves=sorted({lane for slot in listed.slots for lane in slot.lanes}),
+        last_seen_at=worker.last_seen_at,
+        agent_version=worker.agent_version,
+    )
+
+
+def _actor(call: Call[Person, Any, Any]) -> audit.Actor:
+    return audit.user(call.who.user_id)

@@ -1,0 +1,65 @@
+"""Operations on payments: what can be bought, what was bought elsewhere, and giving it back."""
+
+from __future__ import annotations
+
+from litestar.types import ASGIApp
+
+from control_plane import audit
+from control_plane.api import answers, guards
+from control_plane.api.guards import Person
+from control_plane.api.operation import Call, Nothing, operation
+from control_plane.errors import AlreadyCredited, NotFound
+from control_plane.money import payments
+from control_plane.wire.payment import PackList, PaymentList, PaymentRequest, PaymentView, RefundRequest
+
+CACHE = "public, max-age=5"
+
+
+@operation("GET", "/api/v1/packs", guard=guards.PUBLIC, answers={200: PackList}, tag="Payments")
+async def list_packs(call: Call[None, Nothing, Nothing]) -> ASGIApp:
+    """The packs of tokens that can be bought."""
+    return answers.json(PackList(data=await call.context.database.many(payments.PACKS)), cache=CACHE)
+
+
+@operation("GET", "/api/v1/payments", guard=guards.READ, answers={200: PaymentList}, tag="Payments")
+async def list_payments(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """What you have paid, the newest first."""
+    return answers.json(PaymentList(data=await payments.of_user(call.context.database, call.who.user_id)))
+
+
+@operation(
+    "POST",
+    "/api/v1/payments",
+    guard=guards.TELLER,
+    answers={201: PaymentView, 200: PaymentView},
+    problems=(AlreadyCredited,),
+    tag="Payments",
+)
+async def credit_payment(call: Call[Person, PaymentRequest, Nothing]) -> ASGIApp:
+    """Tell of a payment that a provider took from the person you act for; its tokens are credited once.
+
+    201 when they were credited just now, 200 when they had been already: repeating this is harmless.
+    """
+    identity, actor = guards.acted_for(call.request), audit.service(call.who.key.id)
+    payer = identity.subject if identity is not None else None
+    payment, fresh = await payments.credit(call.context.database, call.who.user_id, call.body, payer, actor)
+    return answers.json(payment, status=201 if fresh else 200)
+
+
+@operation(
+    "POST",
+    "/api/v1/admin/payments/refund",
+    guard=guards.OPERATOR,
+    answers={200: PaymentView},
+    problems=(NotFound,),
+    tag="Operator",
+)
+async def refund_payment(call: Call[Person, RefundRequest, Nothing]) -> ASGIApp:
+    """Take back what was credited for a payment; who took the money gives it back.
+
+    The account may fall below zero: then nothing new can be ordered until that is made up for. Repeating this changes
+    nothing.
+    """
+    body, actor = call.body, audit.user(call.who.user_id)
+    row = await payments.refund(call.context.database, body.provider, body.provider_id, body.reason, actor)
+    return answers.json(payments.shown(row))

@@ -1,0 +1,118 @@
+"""Payments that were made elsewhere: credited exactly once by the provider's id, and taken back by it.
+
+A payment and its grant are one transaction, and the provider's id is unique: told twice, by whichever process, it is
+credited once. What is credited follows from the pack at its price now, in proportion to what was paid, so a price that
+changed between the bill and the payment neither cheats anybody nor refuses money that was taken already. A refund is a
+correction of what the payer has now, below zero if need be.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+import structlog
+from psycopg import AsyncConnection
+
+from control_plane import audit
+from control_plane.audit import Actor
+from control_plane.database import Database, Query
+from control_plane.errors import AlreadyCredited, Invalid, NotFound
+from control_plane.money.ledger import ADJUST, GRANT
+from control_plane.wire.payment import PackView, PaymentRequest, PaymentView
+
+STARS = "XTR"
+PAGE_MAX = 100
+
+log = structlog.get_logger()
+
+
+class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    provider: str
+    provider_id: str
+    pack: str
+    amount: int
+    currency: str
+    tokens: int
+    state: Literal["credited", "refunded"]
+    place: str
+    payer: str | None
+    created_at: datetime
+    refunded_at: datetime | None
+    user_id: UUID
+
+
+PACKS = Query("payments.packs", PackView)
+PACK = Query("payments.pack", PackView)
+SET_PACK = Query("payments.set_pack", str)
+ADD = Query("payments.add", UUID)
+FIND = Query("payments.find", PaymentRow)
+REFUND = Query("payments.refund", UUID)
+OF_USER = Query("payments.of_user", PaymentRow)
+
+
+async def credit(
+    database: Database, user_id: UUID, paid: PaymentRequest, payer: str | None, actor: Actor
+) -> tuple[PaymentView, bool]:
+    """The payment as it stands, and whether it was credited just now.
+
+    Raises `Invalid` for a pack or a currency that is none, `AlreadyCredited` when somebody else has it."""
+    named = {"provider": paid.provider, "provider_id": paid.provider_id}
+    async with database.transaction() as connection:
+        tokens = _worth(await PACK.one(connection, {"name": paid.pack}), paid)
+        given = {"user_id": user_id, **named, "pack": paid.pack, "amount": paid.amount, "currency": paid.currency}
+        payment_id = await ADD.one(connection, given | {"tokens": tokens, "place": paid.place, "payer": payer})
+        if payment_id is not None and tokens:
+            reason = f"payment {paid.provider}"
+            await GRANT.one(connection, {"user_id": user_id, "amount": tokens, "reason": reason})
+        if payment_id is not None:
+            await audit.record(connection, actor, "credit", ("payment", payment_id), {"tokens": tokens})
+        found = await _found(connection, named)
+    if found.user_id != user_id:
+        raise AlreadyCredited("This payment has been credited to another account.")
+    if payment_id is not None:
+        log.info("payment.credited", user_id=user_id, payment_id=payment_id, provider=paid.provider, tokens=tokens)
+    return shown(found), payment_id is not None
+
+
+async def refund(database: Database, provider: str, provider_id: str, reason: str, actor: Actor) -> PaymentRow:
+    """Takes back what was credited, once; idempotent. Raises `NotFound`."""
+    named = {"provider": provider, "provider_id": provider_id}
+    async with database.transaction() as connection:
+        found = await _found(connection, named)
+        if await REFUND.one(connection, {"payment_id": found.id}) is not None:
+            why = f"refund {provider}"
+            if found.tokens:
+                await ADJUST.one(connection, {"user_id": found.user_id, "amount": -found.tokens, "reason": why})
+            await audit.record(connection, actor, "refund", ("payment", found.id), {"reason": reason})
+            log.info("payment.refunded", user_id=found.user_id, payment_id=found.id, tokens=found.tokens)
+        return await _found(connection, named)
+
+
+async def of_user(database: Database, user_id: UUID) -> list[PaymentView]:
+    """What a user has paid, the newest first."""
+    return [shown(row) for row in await database.many(OF_USER, {"user_id": user_id, "most": PAGE_MAX})]
+
+
+def shown(row: PaymentRow) -> PaymentView:
+    return PaymentView(**{name: getattr(row, name) for name in PaymentView.__struct_fields__})
+
+
+async def _found(connection: AsyncConnection[Any], named: dict[str, str]) -> PaymentRow:
+    found = await FIND.one(connection, named)
+    if found is None:
+        raise NotFound("There is no such payment.")
+    return found
+
+
+def _worth(pack: PackView | None, paid: PaymentRequest) -> int:
+    """Tokens for what was paid: those of the pack for its price, else in proportion, rounded down."""
+    if pack is None:
+        raise Invalid.at("/pack", "There is no such pack. GET /api/v1/packs lists those that are offered.", "unknown")
+    if paid.currency not in (STARS, pack.currency):
+        raise Invalid.at("/currency", f"This pack is paid in {STARS} or {pack.currency}.", "unknown")
+    price = pack.stars if paid.currency == STARS else pack.price_cents
+    return pack.tokens * paid.amount // price
