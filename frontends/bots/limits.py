@@ -2,8 +2,8 @@
 and their budgets (`pace.py`) keep to it, and both stand-ins enforce it.
 
 Sources: core.telegram.org/bots/faq and /bots/api, core.telegram.org/method (lengths are UTF-16 code units);
-discord.com/developers/docs (interactions, components, rate limits). Where a platform gives no figure ("about one message
-a second"), what stands here is on the safe side of what it was seen to allow.
+discord.com/developers/docs (interactions, components, rate limits). Where a platform gives no figure ("about one
+message a second"), what stands here is on the safe side of what it was seen to allow.
 """
 
 from __future__ import annotations

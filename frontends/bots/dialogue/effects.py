@@ -18,7 +18,9 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, tag="say"):
     key: str
     card: Card
     answers: str = ""
-    """The message of the person, or the press or command by its id, that this answers."""
+    """The id of the event that this answers; empty when it comes by itself."""
+    reply_to: str = ""
+    """The person's message that this answers, where there is one."""
     private: bool = False
     """Only the person sees it, where the platform can; elsewhere it is an ordinary answer."""
     through: str = ""
@@ -29,7 +31,8 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, tag="say"):
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True, tag="edit"):
     """A new face of a message of ours. Without a key it only shows progress: the newest counts, others may be left
-    out, nobody is told. With a key it is shown in any case and acknowledged."""
+    out, nobody is told. With a key it is shown in any case and acknowledged. Without media, those that are there
+    stay."""
 
     message: str
     card: Card

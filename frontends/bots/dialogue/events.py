@@ -122,8 +122,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, tag="sent"):
 
 
 Refusal = Literal["blocked", "bot_gone", "too_large", "refused", "gone", "expired"]
-"""The person has blocked the bot; the bot was revoked; a file is too large; the platform does not take this; the message
-or the chat is no more; the token of the answer is over."""
+"""The person has blocked the bot; the bot was revoked; a file is too large; the platform does not take this; the
+message or the chat is no more; the token of the answer is over."""
 
 
 class Unsent(msgspec.Struct, frozen=True, kw_only=True, tag="unsent"):

@@ -24,17 +24,14 @@ from control_plane.wire.operator import (
     WorkerList,
 )
 from control_plane.wire.payment import PackList, PaymentRequest, PaymentView
-from control_plane.wire.repeat import RepeatRequest
 from control_plane.wire.user import AccountView, PlanList, Preferences, UserView
 from frontends.bots.dialogue.screen import Artifact
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, tag="place"):
-    """An order → `JobView`. With `repeats` it is made like that job, but for the changes."""
+    """An order → `JobView`."""
 
-    order: SubmitRequest | None = None
-    repeats: UUID | None = None
-    changes: RepeatRequest = RepeatRequest()
+    order: SubmitRequest
     idempotency_key: str
 
 

@@ -1,0 +1,152 @@
+"""From words and pictures to an order that is placed: understood, asked about in its chat, placed once.
+
+Each order goes the same way: a picture is taken in first, then the chat is asked (its rules, its cap, adult content),
+then the order is placed under a key made of the event, so that neither a crash nor a platform that tells an event twice
+can place it twice. What was understood of the words comes along, to be shown under the answer.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from control_plane.wire.chat import Admission, AdmitRequest
+from control_plane.wire.input import InputView
+from control_plane.wire.job import JobView, SubmitRequest
+from control_plane.wire.model import ModelView
+from frontends.bots.dialogue import payload, troubles, waiting
+from frontends.bots.dialogue.events import Picture
+from frontends.bots.dialogue.requests import Admit, Answer, GiveBack, Place, Problem, TakeIn
+from frontends.bots.dialogue.screen import Artifact, Field, Form
+from frontends.bots.dialogue.state import Cause, Order
+from frontends.bots.dialogue.turn import Turn, said
+from frontends.bots.dialogue.wishing import Kind, Wish, wish
+
+ASKED_LENGTH_MAX = 1_000
+FORBIDDEN_BY_CHAT = "chat-forbids"
+
+
+def typed(turn: Turn, cause: Cause, text: str, picture: Picture | None, kind: Kind | None = None) -> None:
+    """What somebody typed, perhaps beside a picture, is an order."""
+    wanted = wish(turn, text, kind or turn.scene.makes)
+    if not wanted.order.prompt and picture is None:
+        turn.ask(cause, prompt_form(wanted.order.kind))
+        return
+    if picture is not None:
+        take_in(turn, cause, wanted, reference=picture.reference)
+        return
+    admit(turn, cause, wanted)
+
+
+def prompt_form(kind: str, value: str = "", form_id: str = "") -> Form:
+    """Asks what to make."""
+    field = Field(
+        name="prompt",
+        label=said("field.prompt"),
+        placeholder=said("placeholder.prompt"),
+        value=value[:ASKED_LENGTH_MAX],
+        length_max=ASKED_LENGTH_MAX,
+    )
+    return Form(id=form_id or payload.written("make", argument=kind), title=said(f"field.{kind}_title"), fields=[field])
+
+
+def take_in(turn: Turn, cause: Cause, wanted: Wish, *, reference: str = "", artifact: Artifact | None = None) -> None:
+    """An order that starts from a picture: it is uploaded first."""
+    asked = TakeIn(reference=reference, artifact=artifact)
+    turn.call(asked, "taken_in", cause, wish=written(wanted))
+
+
+def taken_in(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:
+    assert isinstance(answer, InputView)
+    wanted = read(about["wish"])
+    order = wanted.order
+    if order.kind == "image" and not order.prompt and order.upscale is None:
+        order = msgspec.structs.replace(order, upscale=2)  # a picture without a word: larger is all it can become
+    wanted = msgspec.structs.replace(wanted, order=msgspec.structs.replace(order, input_image=answer.id))
+    admit(turn, cause, wanted)
+
+
+def admit(turn: Turn, cause: Cause, wanted: Wish) -> None:
+    """Asks whether this may be ordered in this chat."""
+    asked = AdmitRequest(
+        order=wanted.order,
+        key=order_key(turn, cause),
+        is_admin=cause.is_admin or not turn.scene.group,
+        adult_allowed=turn.scene.adult,
+    )
+    turn.call(Admit(chat=turn.scene.chat, asked=asked), "admitted", cause, wish=written(wanted))
+
+
+def admitted(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:
+    assert isinstance(answer, Admission)
+    if answer.refusal is not None and answer.refusal.code == FORBIDDEN_BY_CHAT:
+        refusal = answer.refusal
+        troubles.tell(turn, cause, Problem(code=refusal.code, status=refusal.status, detail=refusal.detail))
+        return
+    wanted = read(about["wish"])
+    metadata = dict(wanted.order.metadata) | ({"adult": "yes"} if answer.adult else {})
+    order = msgspec.structs.replace(wanted.order, metadata=metadata)
+    turn.call(
+        Place(order=order, idempotency_key=order_key(turn, cause)),
+        "placed",
+        cause,
+        wish=written(msgspec.structs.replace(wanted, order=SubmitRequest())),
+        counted="yes" if answer.left is not None else "",
+    )
+
+
+def placed(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:
+    """It is in line: said at once, with what it costs, its place and when it should be ready."""
+    assert isinstance(answer, JobView)
+    job = answer
+    key = status_key(job)
+    if turn.order(job.id) is not None or job.id.hex in turn.state.told:
+        return
+    wanted = read(about["wish"])
+    adult = job.metadata.get("adult") == "yes"
+    order = Order(job=job, cause=cause, echo=wanted.echo, clipped=wanted.clipped, adult=adult)
+    card = waiting.card(turn, order)
+    turn.keep(msgspec.structs.replace(order, shown=waiting.face(card)))
+    turn.say(card, cause, key=key)
+    turn.follow(job.id)
+
+
+def not_placed(turn: Turn, problem: Problem, cause: Cause, about: dict[str, str]) -> None:
+    """What the chat's cap has counted is given back."""
+    if about.get("counted"):
+        asked = GiveBack(chat=turn.scene.chat, order_key=order_key(turn, cause))
+        turn.call(asked, "nothing", cause)
+    troubles.tell(turn, cause, problem)
+
+
+def order_key(turn: Turn, cause: Cause) -> str:
+    """The Idempotency-Key: of the event that caused the order, the same however often that is told."""
+    return f"{turn.scene.identity}:{turn.scene.bot}:{cause.id}"[:255]
+
+
+def status_key(job: JobView) -> str:
+    return f"status:{job.id.hex}"
+
+
+def again(job: JobView, **changes: object) -> SubmitRequest:
+    """The order that a job was, with a seed of its own and with changes."""
+    same = {
+        name: getattr(job, name)
+        for name in (
+            *("prompt", "kind", "model", "negative_prompt", "width", "height", "steps", "guidance", "sampler"),
+            *("count", "strength", "frames", "fps", "upscale", "input_image"),
+        )
+    }
+    fields = {name: value for name, value in {**same, **changes}.items() if value is not None}
+    return SubmitRequest(**fields)
+
+
+def model_named(turn: Turn, name: str, kind: str) -> ModelView | None:
+    return next((model for model in turn.house.models if model.name == name and model.kind == kind), None)
+
+
+def written(wanted: Wish) -> str:
+    return msgspec.json.encode(wanted).decode()
+
+
+def read(text: str) -> Wish:
+    return msgspec.json.decode(text, type=Wish)
