@@ -70,7 +70,7 @@ def _container(card: Card, slot: int, house: Path, port: int) -> tuple[list[str]
     command = [
         *("podman", "run", "--rm", "--replace", f"--name={name}", "--log-driver=none"),
         f"--device=nvidia.com/gpu={card.device or 'all'}",
-        *("--cap-drop=all", "--security-opt=no-new-privileges", "--security-opt=label=disable"),
+        *("--userns=keep-id", "--cap-drop=all", "--security-opt=no-new-privileges", "--security-opt=label=disable"),
         f"--publish=127.0.0.1:{port}:{IMAGE_PORT}",
         f"--volume={house}:{house}",
         *models,
