@@ -16,7 +16,9 @@ from agent.console import NotUnderstood, ask
 from agent.engine import Tenant
 from agent.hours import QuietHours, quiet_hours
 from tests.fixtures.agent import FakeEngine, Rig, rig
+from tests.fixtures.comfyui import driving, order, ran
 from tests.fixtures.machine import Programs
+from tests.standins.comfyui.server import standing_in
 
 PATIENCE_SECONDS = 15.0
 YIELD_SECONDS = 5.0
@@ -173,3 +175,23 @@ async def test_in_quiet_hours_no_work_is_taken_unless_the_owner_says_so(tmp_path
         await it.plane.until(lambda: it.plane.seen("asked"))
         await asyncio.sleep(1.2)  # the clock has been looked at once more
         assert not it.agent.duty.paused
+
+
+async def test_comfyui_says_what_it_holds_frees_it_and_runs_again(tmp_path: Path) -> None:
+    async with standing_in(tmp_path / "comfyui") as machine, driving(machine.url) as engine:
+        assert isinstance(engine, Tenant)
+        await ran(engine, order(seed=1), tmp_path / "first")
+        assert engine.loaded() is not None
+        assert await engine.held_mib() == 3 * 1_024
+        await engine.free()
+        assert engine.loaded() is None, "the next claim must not count on it"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await engine.held_mib() != 0:  # it is done after what is running
+                await asyncio.sleep(0.01)
+        told = await ran(engine, order(seed=2), tmp_path / "second")
+        assert len(told.outputs) == 1
+        machine.freeze()
+        begun = time.monotonic()
+        assert await engine.held_mib() is None, "unknown, and soon so"
+        assert time.monotonic() - begun < 3
+        machine.thaw()

@@ -8,6 +8,7 @@ by name, a client id belongs to the newest socket. Its oddities are kept; they a
 from __future__ import annotations
 
 import asyncio
+import copy
 import heapq
 import json
 import struct
@@ -26,6 +27,8 @@ from tests.standins.comfyui.validation import Validation
 
 UPLOAD_BYTES_MAX = 104_857_600
 GIB = 1024**3
+LOADED_BYTES = 3 * GIB
+"""What it holds of the GPU after a run, until it is told to free it."""
 
 
 class Process:
@@ -34,6 +37,7 @@ class Process:
     def __init__(self, machine: StandIn) -> None:
         self.machine = machine
         self.nodes = object_info(machine.models)
+        self._models = copy.deepcopy(machine.models)
         self.output, self.input = machine.folder / "output", machine.folder / "input"
         self.pending: list[Item] = []
         self.running: Item | None = None
@@ -204,7 +208,8 @@ class Process:
         return web.json_response({"name": target.name, "subfolder": folder, "type": "input"})
 
     async def get_object_info(self, request: web.Request) -> web.Response:
-        self.nodes = object_info(self.machine.models)  # files come and go
+        if self.machine.models != self._models:  # files come and go
+            self.nodes, self._models = object_info(self.machine.models), copy.deepcopy(self.machine.models)
         return web.json_response(self.nodes)
 
     async def get_models(self, request: web.Request) -> web.Response:
@@ -215,7 +220,9 @@ class Process:
         device = {"name": "cuda:0 Stand-in 3000 : native", "type": "cuda", "index": 0, "vram_total": total}
         argv = ["main.py", "--base-directory", str(self.machine.folder)]
         system = {"os": "posix", "comfyui_version": PINNED_VERSION, "pytorch_version": "2.9.0", "argv": argv}
-        return web.json_response({"system": system, "devices": [{**device, "vram_free": total}]})
+        held = LOADED_BYTES if self.executor.cache else 0
+        memory = {"vram_free": total - held, "torch_vram_total": held, "torch_vram_free": 0}
+        return web.json_response({"system": system, "devices": [{**device, **memory}]})
 
     async def get_folder_paths(self, request: web.Request) -> web.Response:
         folder = self.machine.folder
