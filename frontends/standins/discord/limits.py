@@ -1,0 +1,132 @@
+"""Discord's limits, with the platform's numbers, and the refusals for whoever breaks them.
+
+Routes have buckets (so many calls in so many seconds, told in every answer's headers), counted for each channel or
+interaction token apart; a bot has 50 calls a second over all routes but those of interactions
+(https://discord.com/developers/docs/topics/rate-limits). The documentation leaves the buckets' sizes to the headers;
+those here are what the platform answers, and their times are the machine's, as clients compare them with their own. A
+429 that the stand-in gives by itself is a violation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+ACKNOWLEDGE_SECONDS = 3.0
+TOKEN_SECONDS = 15 * 60.0
+IDENTIFY_SECONDS = 5.0
+SESSION_STARTS = 1000
+GATEWAY_SENDS, GATEWAY_SECONDS = 120, 60.0
+EVENTS_KEPT = 1000
+
+CONTENT_MAX = 2000
+EMBEDS_MAX, EMBED_TITLE_MAX, EMBED_DESCRIPTION_MAX, EMBEDS_CHARACTERS_MAX = 10, 256, 4096, 6000
+FILES_MAX = 10
+ATTACHMENT_BYTES_MAX = 10 * 1024**2
+REQUEST_BYTES_MAX = 25 * 1024**2
+FOLLOW_UPS_UNINVITED_MAX = 5
+"""Of an application that its user brought into a server where it has no member."""
+CHOICES_MAX = 25
+TEXT_DISPLAYS_CHARACTERS_MAX = 4000
+
+GLOBAL_CALLS, GLOBAL_SECONDS = 50, 1.0
+BUCKETS: list[tuple[str, str, int, float]] = [
+    ("POST", "/channels/{channel}/messages", 5, 5.0),
+    ("PATCH", "/channels/{channel}/messages/{message}", 5, 5.0),
+    ("DELETE", "/channels/{channel}/messages/{message}", 5, 1.0),
+    ("POST", "/channels/{channel}/typing", 5, 5.0),
+    ("POST", "/webhooks/{application}/{token}", 5, 2.0),
+    ("PATCH", "/webhooks/{application}/{token}/messages/{message}", 5, 2.0),
+    ("DELETE", "/webhooks/{application}/{token}/messages/{message}", 5, 2.0),
+    ("POST", "/users/@me/channels", 10, 10.0),
+    ("PUT", "/applications/{application}/commands", 10, 10.0),
+    ("PUT", "/applications/{application}/guilds/{guild}/commands", 10, 10.0),
+]
+EXEMPT_FROM_GLOBAL = ("/interactions/", "/webhooks/")
+
+
+class Refusal(Exception):
+    """An error answer. `violation`: the bot broke a limit that it could have known."""
+
+    def __init__(
+        self,
+        status: int,
+        code: int = 0,
+        said: str = "",
+        *,
+        violation: bool = False,
+        errors: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {code} {said}")
+        self.status, self.violation = status, violation
+        self.headers: dict[str, str] = {}
+        self.body: dict[str, Any] = {"code": code, "message": said} | ({"errors": errors} if errors else {})
+
+
+def malformed(field: str, rule: str, said: str) -> Refusal:
+    """A form error (50035): which field, by which rule. It is always the bot's mistake."""
+    errors = {field: {"_errors": [{"code": rule, "message": said}]}}
+    return Refusal(400, 50035, "Invalid Form Body", violation=True, errors=errors)
+
+
+@dataclass
+class Window:
+    """So many calls until `reset`."""
+
+    limit: int
+    seconds: float
+    left: int = 0
+    reset: float = 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether this call is within the limit."""
+        if now >= self.reset:
+            self.left, self.reset = self.limit, now + self.seconds
+        self.left -= 1
+        return self.left >= 0
+
+
+class Paces:
+    """The windows of one bot."""
+
+    def __init__(self, buckets: list[tuple[str, str, int, float]]) -> None:
+        self._buckets = buckets
+        self._windows: dict[str, Window] = {}
+        self._overall = Window(GLOBAL_CALLS, GLOBAL_SECONDS)
+
+    def spend(self, now: float, method: str, route: str, path: str) -> dict[str, str]:
+        """Count a call; the headers of its answer. Raises the 429 when there are too many."""
+        if not route.startswith(EXEMPT_FROM_GLOBAL) and not self._overall.take(now):
+            raise _too_many(self._overall.reset - now, {"X-RateLimit-Global": "true"}, "global")
+        for wanted, pattern, limit, seconds in self._buckets:
+            if (wanted, pattern) == (method, route):
+                return self._count(now, f"{method} {pattern}", _major(route, path), limit, seconds)
+        return {}
+
+    def _count(self, now: float, bucket: str, major: str, limit: int, seconds: float) -> dict[str, str]:
+        window = self._windows.setdefault(f"{bucket} {major}", Window(limit, seconds))
+        within = window.take(now)
+        headers = {
+            "X-RateLimit-Bucket": f"{hash(bucket) & 0xFFFFFFFFFFFF:x}",
+            "X-RateLimit-Limit": str(limit),
+            "X-RateLimit-Remaining": str(max(0, window.left)),
+            "X-RateLimit-Reset": f"{window.reset:.3f}",
+            "X-RateLimit-Reset-After": f"{window.reset - now:.3f}",
+        }
+        if not within:
+            raise _too_many(window.reset - now, headers, "user")
+        return headers
+
+
+def _major(route: str, path: str) -> str:
+    """What of a path has a window of its own: the channel, the server, or the interaction's token."""
+    count = 4 if route.startswith("/webhooks/") else 3
+    return "/".join(path.split("/")[:count])
+
+
+def _too_many(seconds: float, headers: dict[str, str], scope: str) -> Refusal:
+    refusal = Refusal(429, 0, "You are being rate limited.", violation=True)
+    refusal.body = {"message": "You are being rate limited.", "retry_after": seconds, "global": scope == "global"}
+    refusal.headers = {**headers, "X-RateLimit-Scope": scope, "Retry-After": str(math.ceil(seconds))}
+    return refusal

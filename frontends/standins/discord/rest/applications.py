@@ -1,0 +1,89 @@
+"""The bot about itself: where the gateway is, who it is, which commands it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frontends.standins.discord import commands
+from frontends.standins.discord.limits import SESSION_STARTS, Refusal
+from frontends.standins.discord.rest.calls import Call, Route
+
+
+async def gateway(call: Call) -> Any:
+    limit = {"total": SESSION_STARTS, "remaining": call.bot.starts_left, "reset_after": 0, "max_concurrency": 1}
+    return {"url": call.discord.gateway_url, "shards": call.discord.shards, "session_start_limit": limit}
+
+
+async def me(call: Call) -> Any:
+    return call.bot.to_json()
+
+
+async def application(call: Call) -> Any:
+    bot = call.bot
+    return {
+        "id": str(bot.id),
+        "name": bot.name,
+        "icon": None,
+        "description": "",
+        "summary": "",
+        "bot_public": True,
+        "bot_require_code_grant": False,
+        "verify_key": "00" * 32,
+        "flags": 0,
+        "team": None,
+        "owner": bot.to_json(),
+        "approximate_guild_count": len([group for group in call.discord.groups.values() if bot in group.bots]),
+        "approximate_user_install_count": len(bot.installed_by),
+        "integration_types_config": {"0": {}, "1": {}},
+    }
+
+
+async def guilds(call: Call) -> Any:
+    return [
+        {
+            "id": str(group.guild_id),
+            "name": group.title,
+            "icon": None,
+            "owner": False,
+            "permissions": "0",
+            "features": [],
+        }
+        for group in call.discord.groups.values()
+        if call.bot in group.bots
+    ]
+
+
+async def get_commands(call: Call) -> Any:
+    return call.bot.commands
+
+
+async def put_commands(call: Call) -> Any:
+    call.bot.commands = await _registered(call, None)
+    return call.bot.commands
+
+
+async def put_guild_commands(call: Call) -> Any:
+    guild = call.id("guild")
+    call.bot.guild_commands[guild] = await _registered(call, str(guild))
+    return call.bot.guild_commands[guild]
+
+
+async def _registered(call: Call, guild: str | None) -> list[dict[str, Any]]:
+    bot = call.bot
+    if call.id("application") != bot.id:
+        raise Refusal(403, 50001, "Missing Access")
+    wanted = await call.body()
+    commands.check(wanted)
+    return [commands.registered(call.discord.snowflake(), bot.id, command, guild) for command in wanted]
+
+
+ROUTES: list[Route] = [
+    ("GET", "/gateway/bot", gateway),
+    ("GET", "/users/@me", me),
+    ("GET", "/users/@me/guilds", guilds),
+    ("GET", "/applications/@me", application),
+    ("GET", "/oauth2/applications/@me", application),
+    ("GET", "/applications/{application}/commands", get_commands),
+    ("PUT", "/applications/{application}/commands", put_commands),
+    ("PUT", "/applications/{application}/guilds/{guild}/commands", put_guild_commands),
+]
