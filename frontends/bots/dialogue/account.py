@@ -71,7 +71,7 @@ def plans_known(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str])
 
 def _other(other: PlanView) -> Said:
     price = round(other.price_cents / 100, 2)
-    return said("plan.other", plan=other.name, tokens=other.tokens_per_day, price=price, currency=other.currency)
+    return said("plan.offer", plan=other.name, tokens=other.tokens_per_day, price=price, currency=other.currency)
 
 
 # ---------------------------------------------------------------------------------------------- jobs
@@ -101,10 +101,10 @@ def _in_line(number: int, job: JobView) -> Said:
         reason = said(f"waiting.{job.waiting.reason}")
         if job.waiting.position is not None:
             return said("status.queued", number=number, prompt=prompt, place=job.waiting.position, reason=reason)
-        return said("status.other", number=number, prompt=prompt, state=reason)
+        return said("status.standing", number=number, prompt=prompt, state=reason)
     percent = int(job.progress.value * 100) if job.progress is not None else 0
     state = said("order.canceling") if job.status == "canceling" else said("status.running", percent=percent)
-    return said("status.other", number=number, prompt=prompt, state=state)
+    return said("status.standing", number=number, prompt=prompt, state=state)
 
 
 def cancel(turn: Turn, cause: Cause, text: str) -> None:

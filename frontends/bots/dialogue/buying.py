@@ -8,7 +8,6 @@ both still hold, and a payment is credited once by the provider's id of it, howe
 from __future__ import annotations
 
 from control_plane.wire.payment import PackList, PaymentRequest, PaymentView
-from frontends.bots.dialogue import payload
 from frontends.bots.dialogue.effects import Approve
 from frontends.bots.dialogue.events import Checkout, Paid
 from frontends.bots.dialogue.requests import Answer, Credit, Packs

@@ -97,7 +97,7 @@ def failed(turn: Turn, job: JobView) -> Card:
 def _reason(job: JobView) -> Said:
     if job.status != "failed" or job.error is None:
         return said(f"ended.{job.status}")
-    known = {"oom", "engine_crash", "invalid_input", "missing_model", "timeout", "upload", "moderation", "lost"}
+    known = {"oom", "engine_crash", "invalid_input", "missing_model", "timeout", "upload", "moderation", "worker_lost"}
     return said(f"ended.{job.error.code}") if job.error.code in known else said("ended.failed")
 
 

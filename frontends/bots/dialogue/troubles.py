@@ -29,7 +29,7 @@ def sentence(problem: Problem) -> Said:
         slots["seconds"] = problem.retry_after
     known = tongue(FALLBACK).sentences
     if key not in known or _needs(known[key]) - set(slots):
-        return said("problem.other", detail=problem.detail[:DETAIL_LENGTH_MAX] or problem.code)
+        return said("problem.unknown", detail=problem.detail[:DETAIL_LENGTH_MAX] or problem.code)
     return Said(key, slots)
 
 
