@@ -37,7 +37,7 @@ from agent.gpu import in_words
 from agent.local import PortTaken, Status
 from agent.models.cli import add_parser as add_models_parser
 from agent.models.cli import models
-from agent.models.pull import PullFailed
+from agent.models.receive import PullFailed
 from agent.retry import Verdict, verdict
 from agent.settings import ConfigurationError, Settings
 from agent.settings import load as load_settings

@@ -10,7 +10,8 @@ from yarl import URL
 
 from agent.models import egress
 from agent.models.part import Busy, Part, kept_bytes, note_path, part_path
-from agent.models.pull import Patience, PullFailed, Wanted, pull
+from agent.models.pull import pull
+from agent.models.receive import Patience, PullFailed, Wanted
 from tests.standins.sources import Fault, sha256, sources, tensors
 
 SIZE = 3 * 1024 * 1024 + 17

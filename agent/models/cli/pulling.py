@@ -22,7 +22,8 @@ from agent.models.egress import authority, session
 from agent.models.part import Busy
 from agent.models.plan import Plan, Row, gib
 from agent.models.progress import Form, Progress
-from agent.models.pull import DiskFull, PullFailed, Wanted, pull
+from agent.models.pull import pull
+from agent.models.receive import DiskFull, PullFailed, Wanted
 from agent.models.safetensors import NotSafetensors, check_file
 from agent.settings import ConfigurationError
 from control_plane.wire.weights import WeightFile
