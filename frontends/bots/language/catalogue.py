@@ -101,7 +101,7 @@ def _said(speaker: Tongue, piece: Piece, slots: Mapping[str, Slot]) -> str:
 
 def _filled(speaker: Tongue, how: str, value: Slot) -> str:
     if how == "plain":
-        return str(value)
+        return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
     if how == "when" or isinstance(value, datetime):
         return _moment(speaker, value)
     if how == "duration" or isinstance(value, timedelta):

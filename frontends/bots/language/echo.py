@@ -27,7 +27,7 @@ def _told(wishes: Wishes, language: str, says: Says) -> Iterator[str]:
     for field in ("seed", "steps", "guidance", "strength", "seconds", "fps", "frames"):
         number = getattr(wishes, field)
         if number is not None:
-            yield say(f"echo.{field}", language, number=_exact(number))
+            yield say(f"echo.{field}", language, number=number)
     for unwanted in wishes.negatives:
         plainly = say("echo.without", language, what=unwanted)
         yield _or_flag(plainly, Wishes(negatives=(unwanted,)), "no", says)
@@ -54,10 +54,6 @@ def _shape(wishes: Wishes, language: str) -> Iterator[str]:
         yield say(f"echo.{wishes.aspect}", language) if wishes.aspect in ASPECTS else wishes.aspect
     if wishes.side:
         yield wishes.side
-
-
-def _exact(number: float) -> str:
-    return str(number).removesuffix(".0")
 
 
 def _or_flag(plainly: str, meant: Wishes, flag: str, says: Says) -> str:

@@ -27,7 +27,7 @@ ALONE = {"raw", "video", "image"}
 """Flags without a value."""
 
 _FLAG = re.compile(rf"(?<![^\s,;{HAN}])(?:--|——|—|–)([a-z][a-z-]*)(?![\w-])(?:\s*=\s*|[^\S\r\n]*)")
-_WORD = re.compile(r"[^\s,;]+")
+_WORD = re.compile(r"(?:[^\s,;]|(?<=[0-9]),(?=[0-9]))+")
 _LINE_END = re.compile(r"[\r\n]")
 
 

@@ -25,13 +25,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
-
-import msgspec
 
 from frontends.bots.language.echo import echo
 from frontends.bots.language.flags import Flag, flags
-from frontends.bots.language.phrases import Lexicon, Phrase, lexicon, longest, named
+from frontends.bots.language.phrases import ROLES, Lexicon, Phrase, lexicon, longest, named
 from frontends.bots.language.scanning import (
     HAN,
     MARKS,
@@ -55,7 +54,7 @@ NEGATIVE_TOKENS_MAX = 24
 COUNTED: dict[str, Kind | None] = {"pictures": "image", "videos": "video", "versions": None}
 KINDS: dict[str, Kind] = {"as_picture": "image", "as_video": "video"}
 FILM = frozenset({"seconds", "fps", "frames"})
-PASSED = frozenset({"filler", "request"})
+PASSED = frozenset({"filler", "courtesy", "request"})
 """They say nothing by themselves."""
 SCRIPTS = {"zh": re.compile(f"[{HAN}]"), "ru": re.compile(r"[\u0400-\u04ff]")}
 _SENTENCE_END = re.compile(r"[.!?…。！？]+")
@@ -81,6 +80,8 @@ class _Reading(NamedTuple):
     film: bool
     told: dict[str, Any]
     """The wishes so far, by field."""
+    negatives: list[tuple[int, str]]
+    """So far, with where each was said."""
     spans: list[Span]
     """What has been understood so far."""
 
@@ -107,14 +108,15 @@ def _read(text: str, language: str, film: bool, names: Names) -> tuple[Wishes, s
     view = plain(text)
     scripts = [code for code, script in SCRIPTS.items() if script.search(view)]
     words = lexicon(tuple(dict.fromkeys([language, FALLBACK, *scripts])), names)
-    reading = _Reading(text, view, sealed(view), words, film, {}, [])
+    reading = _Reading(text, view, sealed(view), words, film, {}, [], [])
     unknown = [(flag.start, flag.end) for flag in flags(view, reading.closed) if not _take_flag(reading, flag)]
     flagged = list(reading.spans)
     reading = reading._replace(closed=merged([*reading.closed, *unknown]))
     cut = list(parts(view, reading.closed, flagged))
     _take_parts(reading, cut)
     spans = merged(reading.spans)
-    wishes = msgspec.convert(reading.told, Wishes, strict=True)
+    negatives = tuple(unwanted for _, unwanted in sorted(reading.negatives, key=itemgetter(0)))
+    wishes = Wishes(**reading.told, negatives=negatives)
     return wishes, _left(reading, cut, spans, flagged), spans
 
 
@@ -152,7 +154,7 @@ def _hit(reading: _Reading, phrase: Phrase) -> _Hit | None:
 
 def _told(field: str, said: str) -> dict[str, Any] | None:
     """The wishes that a phrase makes; None: it cannot be meant that way."""
-    if field in PASSED or field in {"of", "without", "no", "idiom"}:
+    if field in ROLES.values():
         return {}
     if field in COUNTED:
         told, kind = value("count", said), COUNTED[field]
@@ -248,23 +250,26 @@ def _plain(token: Token) -> bool:
 
 
 def _take(reading: _Reading, run: list[_Hit], span: Span) -> bool:
-    """Add the wishes of a run, all or none; none as well if nothing is wished or a request has nothing to ask for."""
+    """Add the wishes of a run, all or none; none as well if nothing is wished, but for a courtesy beside a wish, or if
+    a request has nothing to ask for."""
     told = dict(reading.told)
     for hit in run:
         if _contradicts(told, hit.told):
             return False
-        told |= hit.told | {"negatives": (*told.get("negatives", ()), *hit.told.get("negatives", ()))}
+        told |= {field: wish for field, wish in hit.told.items() if field != "negatives"}
     fields = {hit.field for hit in run}
-    if fields <= PASSED or ("request" in fields and not fields & set(COUNTED)):
+    idle = fields <= PASSED and not (fields == {"courtesy"} and reading.spans)
+    if idle or ("request" in fields and not fields & set(COUNTED)):
         return False
     reading.told.update(told)
+    reading.negatives.extend((span[0], unwanted) for hit in run for unwanted in hit.told.get("negatives", ()))
     reading.spans.append(span)
     return True
 
 
 def _contradicts(told: dict[str, Any], new: dict[str, Any]) -> bool:
     """Whether something would be said twice, or a thing by more than determines it."""
-    if (told.keys() & new.keys()) - {"negatives"}:
+    if told.keys() & new.keys():
         return True
     both = told.keys() | new.keys()
     sides = both & {"width", "height"}

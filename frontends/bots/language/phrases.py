@@ -2,6 +2,7 @@
 
     numbers   words for whole numbers
     fillers   may stand between phrases and mean nothing there
+    courtesies  `please`: understood as nothing beside something that was understood
     requests  what an order begins with (`draw`); understood only before a count
     of        what joins a count to its subject (`3 pictures of`)
     without   what makes the rest of a part a negative; `no`: the same, where the part is not the first
@@ -31,6 +32,16 @@ TRIES_MAX = 64
 """Kept: languages times lists of names."""
 NUMBER, RATIO, SIZE, SIDE = " number", " ratio", " size", " side"
 """Steps of the trie that no word of a text can be."""
+ROLES = {
+    "fillers": "filler",
+    "courtesies": "courtesy",
+    "requests": "request",
+    "of": "of",
+    "without": "without",
+    "no": "no",
+    "idioms": "idiom",
+}
+"""Lists of patterns that tell nothing by themselves, and the field that they stand for."""
 NAMED = {"model": " model", "style": " style"}
 """Steps before a name that stands alone, as after a flag."""
 _PLACES = {"#": NUMBER, "@": RATIO, "~": SIZE}
@@ -159,11 +170,8 @@ def _numbers(numbers: Node, said: Sequence[Token], index: int) -> Iterator[tuple
 
 def _patterns(words: Mapping[str, Any]) -> Iterator[tuple[str, Ending]]:
     """Every pattern of a language with what it tells."""
-    for role, field in (("fillers", "filler"), ("requests", "request"), ("of", "of"), ("idioms", "idiom")):
+    for role, field in ROLES.items():
         for pattern in words[role]:
-            yield pattern, Ending(field)
-    for field in ("without", "no"):
-        for pattern in words[field]:
             yield pattern, Ending(field)
     for name, patterns in words["aspects"].items():
         for pattern in patterns:
