@@ -16,8 +16,9 @@ select w.name, w.manifest, w.graph, w.licences from workflows w where w.withdraw
 -- Every workflow there ever was, with how many slots could run it, how many of them are there now, and what waits for it.
 select w.name, w.manifest, w.version, w.licences, w.published_at, w.withdrawn_at, m.paused_at is not null as paused,
     able.slots as able_slots, able.live_slots,
-    (select count(*) from lanes l join jobs j on j.lane_id = l.id and j.state = 'queued'
-        where l.kind = w.kind and l.model = w.model and l.task = w.task and not l.sandbox)::integer as queued
+    coalesce((select sum((select count(*) from jobs j where j.lane_id = l.id and j.state = 'queued' and j.tag is not null))
+        from lanes l
+        where l.kind = w.kind and l.model = w.model and l.task = w.task and not l.sandbox), 0)::integer as queued
 from workflows w
 join models m on m.name = w.model and m.kind = w.kind
 cross join lateral (
