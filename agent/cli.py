@@ -32,6 +32,7 @@ from agent.credential import CredentialError, load, save
 from agent.doctor import examine
 from agent.engine import EngineError
 from agent.engine.choice import EngineMissing, choose
+from agent.engine.repertory import known
 from agent.enrolment import enroll, is_exposed
 from agent.gpu import in_words
 from agent.local import PortTaken, Status
@@ -164,7 +165,7 @@ async def _workflows(settings: Settings, as_json: bool) -> Exit:
     from control_plane.wire.workflow import WorkflowError
 
     try:
-        rows = await survey(settings.comfyui_url, settings.workflows)
+        rows = await survey(settings.comfyui_url, known(settings.workflows_file, settings.workflows))
     except WorkflowError as error:
         raise ConfigurationError(str(error)) from error
     silent = f"No ComfyUI answers at {settings.comfyui_url}, so only the files of the workflows are looked at."

@@ -10,6 +10,7 @@ import msgspec
 from agent.checkup import Check
 from agent.engine.comfyui.server import Gone, Refused, Server, Silent
 from agent.engine.comfyui.survey import Row, survey
+from agent.engine.repertory import known
 from agent.models.depot import depot
 from agent.models.plan import telling
 from agent.settings import ConfigurationError, Settings
@@ -32,7 +33,7 @@ async def _of(url: str, settings: Settings) -> list[Check]:
     try:
         async with aiohttp.ClientSession(trust_env=False) as session:
             stats = await Server(url, session).stats()
-        rows = await survey(url, settings.workflows)
+        rows = await survey(url, known(settings.workflows_file, settings.workflows))
     except (Gone, Silent, Refused, msgspec.ValidationError):
         return []
     except WorkflowError as error:

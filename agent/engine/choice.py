@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from agent.engine import Engine
-from agent.engine.repertory import kept, understood
+from agent.engine.repertory import known
 from agent.hashes import Hashes
 from agent.settings import Settings
 
@@ -70,14 +70,13 @@ def _comfyui(settings: Settings, slot: int) -> Engine:
         from agent.engine.comfyui.launch import launch
         from agent.engine.comfyui.restarts import Wear
         from agent.engine.comfyui.ward import Ward
-        from control_plane.wire.workflow import SHIPPED, WorkflowError, load
+        from control_plane.wire.workflow import WorkflowError
     except ImportError as error:
         raise EngineMissing(f"ComfyUI cannot be driven ({error}). Run: pip install pillow") from error
     try:
-        shipped = load(SHIPPED, *([settings.workflows] if settings.workflows else []))
+        workflows = known(settings.workflows_file, settings.workflows)
     except WorkflowError as error:
         raise EngineMissing(str(error)) from error
-    workflows = understood(kept(settings.workflows_file)) or shipped
     card, house = settings.cards[slot], settings.comfyui_folder / str(slot)
     hashes = Hashes(settings.hashes_file)
     if not card.is_supervised:

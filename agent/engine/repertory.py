@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from control_plane.wire.workflow import Workflow, WorkflowError, WorkflowSet, received
+from control_plane.wire.workflow import SHIPPED, Workflow, WorkflowError, WorkflowSet, load, received
 
 NOTHING = WorkflowSet(revision="", data=[])
 
@@ -33,6 +33,12 @@ def kept(path: Path) -> WorkflowSet:
         return msgspec.json.decode(path.read_bytes(), type=WorkflowSet)
     except (OSError, msgspec.DecodeError):
         return NOTHING
+
+
+def known(path: Path, own: Path | None) -> list[Workflow]:
+    """What the control plane has in force, as far as it was heard of; else what is shipped and what lies in a folder of
+    one's own. Raises `WorkflowError`."""
+    return understood(kept(path)) or load(SHIPPED, *([own] if own else []))
 
 
 def understood(found: WorkflowSet) -> list[Workflow]:

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import psycopg
 import structlog
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, IntegrityError
 
 from control_plane.database import Database, Query, columns
 from control_plane.errors import Unavailable
@@ -108,7 +108,10 @@ class Shelf:
             found = await asyncio.to_thread(manifests.examine, self._folders)
             for name, reasons in found.faults.items():
                 log.error("workflow.refused", workflow=name, reasons=reasons)
-            await publish(self._database, found)
+            try:
+                await publish(self._database, found)
+            except IntegrityError as error:  # what is there but unsound stands in the way of what is new
+                log.error("workflows.not_published", reason=str(error).splitlines()[0])
             self._stamps = seen
         versions = await self._database.many(VERSIONS)
         if versions != self._versions:

@@ -303,3 +303,28 @@ def test_half_a_workflow_and_a_second_one_for_the_same_task_are_told(
     assert "widow.json: No such file or directory" in told
     assert "The model sd15 has a workflow for text-to-image already" in told
     assert json.loads(_say(tmp_path, capsys, "--json")[1])["wrong"].keys() == {"lonely", "widow", "twin"}
+
+
+async def test_every_task_for_pictures_is_made_as_it_was_ordered(service: Service, tmp_path: Path) -> None:
+    async with working(service, tmp_path):
+        await until_sold(service, "upscale-4x")
+        hole = Image.new("RGBA", (200, 136), "navy")
+        hole.paste((0, 0, 0, 0), (50, 40, 120, 90))
+        picture = (await uploaded(service, encoded(drawn((80, 64)))))["id"]
+        holed = (await uploaded(service, encoded(hole)))["id"]
+        orders: dict[str, tuple[Json, tuple[int, int]]] = {
+            "sd15-image": ({"model": "sd15", "input_image": picture, **SMALL}, (256, 256)),
+            "sd2-inpaint": ({"model": "sd2-inpaint", "input_image": holed, "steps": 2}, (200, 136)),
+            "upscale-4x": ({"model": "upscale-4x", "input_image": picture, "upscale": 4}, (320, 256)),
+            "sdxl-pixel-art": ({"model": "sdxl-pixel-art", "loras": {"pixel-art": 0.4}, "steps": 2}, (1024, 1024)),
+        }
+        for name, (order, size) in orders.items():
+            sides = {"width": None, "height": None, "steps": None}
+            job = await ended(service, await service.order(**{**sides, **order}))
+            assert job["status"] == "succeeded", (name, job["error"])
+            assert job["provenance"]["workflow"] == name
+            assert (job["width"], job["height"]) == size
+        inpainting = (await models(service))["sd2-inpaint"]
+        assert inpainting["tasks"] == ["inpaint"]
+        problem = await refused(service, model="sd2-inpaint", input_image=holed, width=256)
+        assert problem["errors"][0]["pointer"] == "/width"

@@ -5,7 +5,7 @@ Without a ComfyUI that answers only the two files of each workflow are looked at
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import aiohttp
 import msgspec
@@ -15,7 +15,7 @@ from agent.engine.comfyui.nodes import node_classes
 from agent.engine.comfyui.server import Gone, Refused, Server, Silent
 from control_plane.wire.job import JobKind
 from control_plane.wire.soundness import structure_faults
-from control_plane.wire.workflow import SHIPPED, Proof, load
+from control_plane.wire.workflow import Proof, Workflow
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,9 +31,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What this worker lacks; None: there is no ComfyUI to ask."""
 
 
-async def survey(url: str, folder: Path | None) -> list[Row]:
-    """Raises `WorkflowError`."""
-    workflows = load(SHIPPED, *([folder] if folder else []))
+async def survey(url: str, workflows: Sequence[Workflow]) -> list[Row]:
+    """Of these workflows, at the ComfyUI of this address."""
     async with aiohttp.ClientSession() as session:
         try:
             classes = node_classes(await Server(url, session).object_info())
