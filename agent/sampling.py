@@ -34,17 +34,14 @@ log = structlog.get_logger()
 async def watch(duty: Duty) -> None:
     """Keeps looking until cancelled."""
     eye, looks = Eye(), [Look(duty, slot) for slot in duty.slots]
-    try:
-        while True:
-            begun = clock.now()
-            cards = await eye.read()
-            seen = [(look, card_of(cards, look.device, look.slot.number)) for look in looks]
-            runs = Counter(card.uuid for look, card in seen if card is not None for _ in _running(look.slot))
-            for look, card in seen:
-                await look.take(card, begun, runs[card.uuid] if card is not None else 0)
-            await asyncio.sleep(max(0.0, begun + (LOOK_SECONDS if cards else BLIND_SECONDS) - clock.now()))
-    finally:
-        eye.close()
+    while True:
+        begun = clock.now()
+        cards = await eye.read()
+        seen = [(look, card_of(cards, look.device, look.slot.number)) for look in looks]
+        runs = Counter(card.uuid for look, card in seen if card is not None for _ in _running(look.slot))
+        for look, card in seen:
+            await look.take(card, begun, runs[card.uuid] if card is not None else 0)
+        await asyncio.sleep(max(0.0, begun + (LOOK_SECONDS if cards else BLIND_SECONDS) - clock.now()))
 
 
 class Eye:
@@ -52,6 +49,8 @@ class Eye:
 
     def __init__(self) -> None:
         self._nvml: Nvml | None = None
+        with suppress(NoCards):
+            self._nvml = Nvml()
         self._sees = False
         self._complaint = ""
 
@@ -71,14 +70,13 @@ class Eye:
         return cards
 
     async def _read(self) -> list[Reading]:
-        if self._nvml is None and not self._sees:
-            with suppress(NoCards):
-                self._nvml = await asyncio.to_thread(Nvml)
-        return await (smi.read() if self._nvml is None else self._nvml.read())
-
-    def close(self) -> None:
-        if self._nvml is not None:
-            self._nvml.close()
+        """A library that is there but does not find the driver may have to do without it, as in WSL2."""
+        if self._nvml is None:
+            return await smi.read()
+        try:
+            return await self._nvml.read()
+        except NoCards:
+            return await smi.read()
 
 
 class Look:
@@ -103,18 +101,17 @@ class Look:
             if work.meter is not None:
                 work.meter.add(at, None if watts is None else watts / max(1, sharing))
         engine = self.slot.engine
-        if card is not None and isinstance(engine, Tenant) and self._duty.settings.yield_gpu != "off":
+        if isinstance(engine, Tenant) and self._duty.settings.yield_gpu != "off":
             await self._judge(card, engine, at)
         self._last_at = at
 
-    async def _judge(self, card: Reading, engine: Tenant, at: float) -> None:
+    async def _judge(self, card: Reading | None, engine: Tenant, at: float) -> None:
         works = self.slot.worked_since(self._last_at - SETTLE_SECONDS)
-        ours_mib = await engine.held_mib()
         seen = Seen(
             at=at,
-            utilisation_percent=card.utilisation_percent,
-            memory_used_mib=card.memory_used_mib,
-            ours_mib=ours_mib,
+            utilisation_percent=card.utilisation_percent if card is not None else None,
+            memory_used_mib=card.memory_used_mib if card is not None else None,
+            ours_mib=await engine.held_mib() if card is not None else None,
             engine_works=works or self.slot.worked_since(at),
         )
         self._watch = follow(self._watch, seen, self._limits)

@@ -7,7 +7,7 @@ a moment apart from what the engine says of itself; `LOOKS` in a row do.
 
 When the card was given up it is taken back after `quiet_seconds` in which nothing spoke for somebody else. Memory that
 stays taken while the card rests counts for `HOARD_FACTOR` times as long: a game that was put aside is likely to go on.
-What cannot be seen changes nothing.
+What cannot be seen speaks for nobody: a GPU that is never seen again is taken back, too.
 """
 
 from __future__ import annotations

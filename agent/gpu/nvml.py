@@ -1,15 +1,16 @@
 """The cards by NVML, the library behind nvidia-smi: a thousandth of a second instead of a process.
 
 It is used where `nvidia-ml-py` is installed (`import pynvml`). A question that a driver does not answer raises, and is
-then not known. Calls block and may hang with the driver, so they are made in a thread of their own that is never waited
-for longer than `ANSWER_SECONDS`; while one hangs no other is made.
+then not known. Calls block and may hang with the driver, so they are made in a thread that is never waited for longer
+than `ANSWER_SECONDS` and does not hold up the program's end; while one hangs no other is made.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from threading import Thread
 from typing import Any, TypeVar
 
 from agent.gpu import NoCards, Reading
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 class Nvml:
-    """One open library. Raises `NoCards` when it cannot be opened."""
+    """The library. Raises `NoCards` when it is not installed."""
 
     def __init__(self) -> None:
         try:
@@ -29,29 +30,32 @@ class Nvml:
         except ImportError as error:
             raise NoCards("The package nvidia-ml-py is not installed.") from error
         self._nvml: Any = pynvml
-        self._thread = ThreadPoolExecutor(1, "nvml")
         self._asked: Future[list[Reading]] | None = None
-        try:
-            pynvml.nvmlInit()
-        except pynvml.NVMLError as error:
-            raise NoCards(f"NVML does not start: {error}.") from error
+        self._open = False
 
-    async def read(self) -> list[Reading]:
+    async def read(self, *, seconds: float = ANSWER_SECONDS) -> list[Reading]:
         """Every card at this moment. Raises `NoCards`."""
         if self._asked is None or self._asked.done():
-            self._asked = self._thread.submit(self._cards)
+            self._asked = Future()
+            Thread(target=self._answer, args=(self._asked,), name="nvml", daemon=True).start()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await asyncio.shield(asyncio.wrap_future(self._asked))
         except TimeoutError:
-            raise NoCards(f"NVML did not answer in {ANSWER_SECONDS:g} s: the driver hangs.") from None
+            raise NoCards(f"NVML did not answer in {seconds:g} s: the driver hangs.") from None
         except self._nvml.NVMLError as error:
             raise NoCards(f"NVML failed: {error}.") from error
 
-    def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    def _answer(self, asked: Future[list[Reading]]) -> None:
+        try:
+            asked.set_result(self._cards())
+        except Exception as error:  # it is whoever asked that is to know
+            asked.set_exception(error)
 
     def _cards(self) -> list[Reading]:
+        if not self._open:
+            self._nvml.nvmlInit()
+            self._open = True
         driver = str(self._nvml.nvmlSystemGetDriverVersion())
         return [self._card(index, driver) for index in range(self._nvml.nvmlDeviceGetCount())]
 

@@ -117,6 +117,15 @@ def test_a_game_that_was_put_aside_holds_the_gpu_longer_but_not_for_ever() -> No
     assert watch.usual_mib == 7_000, "from now on that is the desktop"
 
 
+def test_a_gpu_that_cannot_be_seen_any_more_is_taken_back() -> None:
+    watch, began = given_up(usual()[1], usual()[0])
+    at = began
+    while watch.busy:
+        at += 1
+        watch = follow(watch, look(at, use=None, used=None, ours=None), LIMITS)
+    assert at - began == LIMITS.quiet_seconds
+
+
 def test_it_is_not_taken_back_under_a_run_that_hides_the_others_use() -> None:
     watch, at = given_up(usual()[1], usual()[0])
     for _ in range(2_000):

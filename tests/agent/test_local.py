@@ -130,6 +130,6 @@ async def test_health_capabilities_and_metrics_are_told(tmp_path: Path) -> None:
         status, body = await _call(it, "GET", "/health")
         assert (status, msgspec.json.decode(body)["healthy"]) == (200, True)
         status, body = await _call(it, "GET", "/capabilities")
-        assert msgspec.json.decode(body)[0]["capabilities"] == [{"kind": "image", "model": "fake"}]
+        assert msgspec.json.decode(body)[0]["capabilities"] == [{"kind": "image", "model": "fake", "tasks": []}]
         status, body = await _call(it, "GET", "/metrics")
         assert b"tessera_agent_idle_gap_seconds_count 0" in body
