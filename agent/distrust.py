@@ -12,7 +12,8 @@ CAP_SECONDS = 3_600.0
 
 
 class Distrust:
-    def __init__(self) -> None:
+    def __init__(self, first_seconds: float = FIRST_SECONDS) -> None:
+        self._first_seconds = first_seconds
         self.is_on = False
         """The slot is quarantined and has not proven itself."""
         self.is_proven = False
@@ -23,7 +24,7 @@ class Distrust:
     def begin(self, now: float) -> None:
         """The control plane says that the slot is quarantined."""
         if not self.is_on:
-            self._due_at = now + min(CAP_SECONDS, FIRST_SECONDS * 2.0 ** min(self._times, 30))
+            self._due_at = now + min(CAP_SECONDS, self._first_seconds * 2.0 ** min(self._times, 30))
             self.is_on, self.is_proven = True, False
             self._times += 1
 
@@ -32,7 +33,7 @@ class Distrust:
 
     def failed(self, now: float) -> None:
         """The picture did not succeed."""
-        self._due_at = now + FIRST_SECONDS
+        self._due_at = now + self._first_seconds
 
     def proven(self) -> None:
         self.is_on, self.is_proven = False, True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from control_plane.errors import LeaseLost
 from control_plane.queue.claims import OWNER_MESSAGES
 from control_plane.states import BACKOFF_MAX_SECONDS, FAILURES_MAX, LOSSES_MAX
-from control_plane.workers.slots import QUARANTINE_AFTER
+from control_plane.wire.worker import HeartbeatRequest, SlotReport
+from control_plane.workers.slots import PROOF_AFTER_SECONDS, QUARANTINE_AFTER
 from tests.fixtures.queue import (
     Rows,
     Slot,
@@ -50,6 +52,29 @@ async def test_a_slot_that_fails_three_different_jobs_is_quarantined_when_others
         assert asked.messages == [OWNER_MESSAGES["quarantined"]]
         assert await good.claim() is not None
         await dispatcher.resume(bad.worker_id)
+        assert await bad.claim() is not None
+
+
+async def test_a_slot_that_has_proven_itself_is_on_probation_until_it_completes_a_job(
+    database_url: str, sql: Rows
+) -> None:
+    async with process(database_url) as dispatcher:
+        bad, good = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
+        assert await good.claim() is None
+        await ordered(dispatcher, sql, QUARANTINE_AFTER + 4)
+        for _ in range(QUARANTINE_AFTER):
+            await fail(bad)
+        proven = HeartbeatRequest(leases=[], slots=[SlotReport(slot=0, proven=True)])
+        await dispatcher.heartbeat(bad.worker_id, proven, asyncio.Event())
+        assert (await bad.ask()).skipped == {"quarantined": 1}, "so soon it is not believed"
+        sql.execute("update slots set quarantined_at = quarantined_at - %s * interval '1 s'", [PROOF_AFTER_SECONDS])
+        await dispatcher.heartbeat(bad.worker_id, proven, asyncio.Event())
+        await fail(bad)
+        assert (await bad.ask()).skipped == {"quarantined": 1}
+        sql.execute("update slots set quarantined_at = quarantined_at - %s * interval '1 s'", [PROOF_AFTER_SECONDS])
+        await dispatcher.heartbeat(bad.worker_id, proven, asyncio.Event())
+        await bad.serve(sql)
+        await fail(bad)
         assert await bad.claim() is not None
 
 
