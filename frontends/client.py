@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
@@ -43,15 +44,23 @@ Answer = TypeVar("Answer")
 
 
 class Client:
-    """Speaks for one API key. `patience_seconds` is how long a call is repeated before it gives up."""
+    """Speaks for one API key. `patience_seconds` is how long a call is repeated before it gives up. A service says for
+    whom it speaks by `acting`."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, key: str, *, patience_seconds: float = 30.0) -> None:
         self._session = session
         self._url = url.rstrip("/")
         self._key = key
+        self._identity: str | None = None
         self._keep_off = False
         """Files come through the service, because their store cannot be reached from here."""
         self.patience_seconds = patience_seconds
+
+    def acting(self, identity: str) -> Client:
+        """A service's client for one of its people: `telegram:123`."""
+        client = Client(self._session, self._url, self._key, patience_seconds=self.patience_seconds)
+        client._identity, client._keep_off = identity, self._keep_off
+        return client
 
     async def submit(self, order: SubmitRequest, *, idempotency_key: str | None = None) -> JobView:
         """Place an order, once. Pass a key of your own when the caller itself may be started again."""
@@ -60,10 +69,10 @@ class Client:
             "Content-Type": "application/json",
         }
         body = msgspec.json.encode(order)
-        return await self._call("POST", "/api/v1/jobs", JobView, body=body, headers=headers)
+        return await self.call("POST", "/api/v1/jobs", JobView, body=body, headers=headers)
 
     async def job(self, job_id: UUID) -> JobView:
-        return await self._call("GET", f"/api/v1/jobs/{job_id}", JobView)
+        return await self.call("GET", f"/api/v1/jobs/{job_id}", JobView)
 
     async def follow(self, job: JobView) -> AsyncIterator[JobView]:
         """The job at each news, until it is over: by its stream, or by looking where there is none. Raises
@@ -73,7 +82,7 @@ class Client:
 
     @asynccontextmanager
     async def _stream(self, job_id: UUID, last: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Authorization": f"Bearer {self._key}", "Accept": "text/event-stream"}
+        headers = {**self._credentials(), "Accept": "text/event-stream"}
         if last:
             headers["Last-Event-ID"] = last
         url, query = f"{self._url}/api/v1/jobs/{job_id}/events", {"previews": "false"}
@@ -83,15 +92,15 @@ class Client:
     async def jobs(self, *, limit: int = 20, cursor: str | None = None) -> JobList:
         """The newest first."""
         query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
-        return await self._call("GET", "/api/v1/jobs", JobList, query=query)
+        return await self.call("GET", "/api/v1/jobs", JobList, query=query)
 
     async def models(self) -> ModelList:
         """What can be ordered, and what it costs."""
-        return await self._call("GET", "/api/v1/models", ModelList)
+        return await self.call("GET", "/api/v1/models", ModelList)
 
     async def cancel(self, job_id: UUID) -> JobView:
         """The job as it is now: a finished one stays what it is."""
-        return await self._call("DELETE", f"/api/v1/jobs/{job_id}", JobView)
+        return await self.call("DELETE", f"/api/v1/jobs/{job_id}", JobView)
 
     async def upload(self, file: Path, sent: Callable[[int, int], None] = lambda count, size: None) -> InputView:
         """A picture to start from; the same file again is the same input. `sent` is told how many
@@ -135,7 +144,14 @@ class Client:
 
         return await self._repeated(once)
 
-    async def _call(
+    async def preview(self, job_id: UUID) -> bytes:
+        """The last preview of a running job, a small picture. Refused while there is none."""
+        url = f"{self._url}/api/v1/jobs/{job_id}/preview"
+        async with self._answered("GET", url, headers=self._credentials()) as response:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await _whole(response)
+
+    async def call(
         self,
         method: str,
         path: str,
@@ -145,6 +161,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Answer:
+        """Any operation of the API, repeated while that can help. With `answer` NoneType nothing is expected."""
         return await self._repeated(lambda: self._ask(method, path, answer, body, headers or {}, query))
 
     async def _ask(
@@ -157,10 +174,14 @@ class Client:
         query: Mapping[str, str] | None = None,
     ) -> Answer:
         """Once."""
-        sent = {"Authorization": f"Bearer {self._key}", "Accept": "application/json", **headers}
+        sent = {**self._credentials(), "Accept": "application/json", **headers}
         async with self._answered(method, self._url + path, data=body, headers=sent, params=query) as response:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return _decoded(await _whole(response), answer)
+
+    def _credentials(self) -> dict[str, str]:
+        spoken_for = {} if self._identity is None else {"Tessera-On-Behalf-Of": self._identity}
+        return {"Authorization": f"Bearer {self._key}", **spoken_for}
 
     async def _repeated(self, once: Callable[[], Awaitable[Answer]]) -> Answer:
         give_up_at = time.monotonic() + self.patience_seconds
@@ -264,6 +285,8 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
 
 def _decoded(body: bytes, answer: type[Answer]) -> Answer:
     try:
+        if answer is NoneType:
+            return answer()
         return msgspec.json.decode(body, type=answer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Unreachable(

@@ -23,6 +23,12 @@ class ProblemDocument(msgspec.Struct, frozen=True):
     code: str = ""
     request_id: str = ""
     errors: list[ProblemFault] = []
+    needed: int | None = None
+    """Of an order that is too dear, in tokens."""
+    available: int | None = None
+    resets_at: str | None = None
+    category: str | None = None
+    """Of an order that is against the rules of conduct."""
 
 
 class ClientError(Exception):

@@ -23,6 +23,7 @@ from frontends.bots.dialogue.wishing import Kind, Wish, wish
 
 ASKED_LENGTH_MAX = 1_000
 FORBIDDEN_BY_CHAT = "chat-forbids"
+ADULT = "adult-content"
 
 
 def typed(turn: Turn, cause: Cause, text: str, picture: Picture | None, kind: Kind | None = None) -> None:
@@ -73,14 +74,15 @@ def admit(turn: Turn, cause: Cause, wanted: Wish) -> None:
         is_admin=cause.is_admin or not turn.scene.group,
         adult_allowed=turn.scene.adult,
     )
-    turn.call(Admit(chat=turn.scene.chat, asked=asked), "admitted", cause, wish=written(wanted))
+    turn.call(Admit(chat=turn.scene.place, asked=asked), "admitted", cause, wish=written(wanted))
 
 
 def admitted(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:
     assert isinstance(answer, Admission)
     if answer.refusal is not None and answer.refusal.code == FORBIDDEN_BY_CHAT:
         refusal = answer.refusal
-        troubles.tell(turn, cause, Problem(code=refusal.code, status=refusal.status, detail=refusal.detail))
+        code = ADULT if answer.adult else refusal.code
+        troubles.tell(turn, cause, Problem(code=code, status=refusal.status, detail=refusal.detail))
         return
     wanted = read(about["wish"])
     metadata = dict(wanted.order.metadata) | ({"adult": "yes"} if answer.adult else {})
@@ -113,7 +115,7 @@ def placed(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> N
 def not_placed(turn: Turn, problem: Problem, cause: Cause, about: dict[str, str]) -> None:
     """What the chat's cap has counted is given back."""
     if about.get("counted"):
-        asked = GiveBack(chat=turn.scene.chat, order_key=order_key(turn, cause))
+        asked = GiveBack(chat=turn.scene.place, order_key=order_key(turn, cause))
         turn.call(asked, "nothing", cause)
     troubles.tell(turn, cause, problem)
 

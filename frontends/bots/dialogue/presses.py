@@ -49,7 +49,7 @@ def act(turn: Turn, cause: Cause, carried: str) -> None:
     elif meant.owner in ("", turn.scene.subject):
         _look(turn, cause, meant)
     elif meant.action in SHAREABLE and turn.scene.group:
-        turn.call(LookAtChat(chat=turn.scene.chat), "shared", cause, payload=carried)
+        turn.call(LookAtChat(chat=turn.scene.place), "shared", cause, payload=carried)
     else:
         turn.toast(cause, said("toast.not_yours"))
 
@@ -287,7 +287,7 @@ def filled(turn: Turn, event: Filled) -> None:
         turn.call(Report(asked=asked), "reported", cause)
     elif meant.action == "edited" and meant.job_id is not None:
         if _stranger(turn, meant):
-            turn.call(LookAtChat(chat=turn.scene.chat), "shared_words", cause, payload=event.form, text=text)
+            turn.call(LookAtChat(chat=turn.scene.place), "shared_words", cause, payload=event.form, text=text)
         else:
             turn.call(Look(job_id=meant.job_id), "reworded", cause, text=text, owner="")
     elif meant.job_id is None and meant.action in menus.FORMS:

@@ -22,7 +22,7 @@ def open_settings(turn: Turn, cause: Cause, argument: str = "") -> None:
         settings.settings(turn, cause)
         return
     turn.toast(cause)
-    turn.call(LookAtChat(chat=turn.scene.chat), "rules_known", cause)
+    turn.call(LookAtChat(chat=turn.scene.place), "rules_known", cause)
 
 
 def rules_known(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:
@@ -68,14 +68,14 @@ def rule(turn: Turn, cause: Cause, argument: str) -> None:
         turn.toast(cause, said("toast.admins_only"))
         return
     turn.toast(cause, said("toast.chosen"))
-    turn.call(LookAtChat(chat=turn.scene.chat), "to_rule", cause, argument=argument)
+    turn.call(LookAtChat(chat=turn.scene.place), "to_rule", cause, argument=argument)
 
 
 def to_rule(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:
     assert isinstance(answer, ChatView)
     changed = _changed(turn, answer.rules, about["argument"])
     if changed is not None:
-        turn.call(RuleChat(chat=turn.scene.chat, rules=changed), "ruled", cause)
+        turn.call(RuleChat(chat=turn.scene.place, rules=changed), "ruled", cause)
 
 
 def ruled(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:

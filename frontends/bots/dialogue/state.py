@@ -50,6 +50,11 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.platform_name}:{self.subject}"
 
     @property
+    def place(self) -> str:
+        """The chat, as the API is told; a chat with one person is named after them."""
+        return f"{self.platform_name}:{self.chat if self.group else self.subject}"
+
+    @property
     def id(self) -> str:
         """Of the conversation."""
         return f"{self.bot}/{self.chat}/{self.subject}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from frontends.bots.dialogue.requests import Problem
-from frontends.bots.dialogue.screen import Button, Card, Said, Slot
+from frontends.bots.dialogue.screen import Button, Card, Moment, Said, Slot
 from frontends.bots.dialogue.state import Cause
 from frontends.bots.dialogue.turn import Turn, said
+from frontends.bots.language.catalogue import slots_of
 from frontends.bots.language.tongue import FALLBACK, tongue
 
 DETAIL_LENGTH_MAX = 300
@@ -18,25 +21,19 @@ def tell(turn: Turn, cause: Cause, problem: Problem) -> None:
 
 def card(turn: Turn, problem: Problem) -> Card:
     """A refusal, with the buttons that help."""
-    return Card(lines=[sentence(problem)], buttons=turn.rows(_ways_out(turn, problem)))
+    return Card(lines=[sentence(problem, turn.at)], buttons=turn.rows(_ways_out(turn, problem)))
 
 
-def sentence(problem: Problem) -> Said:
+def sentence(problem: Problem, now: float) -> Said:
     """A problem of the API in the catalogue's words; one that has none there says its own."""
     key = f"problem.{problem.code}"
     slots: dict[str, Slot] = {**problem.fields, "detail": problem.detail[:DETAIL_LENGTH_MAX]}
-    if problem.retry_after is not None:
-        slots["seconds"] = problem.retry_after
+    if (resets_at := problem.fields.get("resets_at")) is not None:
+        slots["resets_at"] = Moment(at=datetime.fromisoformat(str(resets_at)).timestamp(), now=now)
     known = tongue(FALLBACK).sentences
-    if key not in known or _needs(known[key]) - set(slots):
+    if key not in known or slots_of(known[key]) - set(slots):
         return said("problem.unknown", detail=problem.detail[:DETAIL_LENGTH_MAX] or problem.code)
     return Said(key, slots)
-
-
-def _needs(sentence_of: str | dict[str, str]) -> frozenset[str]:
-    from frontends.bots.language.catalogue import slots_of
-
-    return slots_of(sentence_of)
 
 
 def _ways_out(turn: Turn, problem: Problem) -> list[Button]:
