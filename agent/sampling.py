@@ -106,6 +106,11 @@ class Look:
         self._last_at = at
 
     async def _judge(self, card: Reading | None, engine: Tenant, at: float) -> None:
+        """An engine that starts takes memory that it never speaks of (a context, kernels): what is usual is learnt
+        when it is ready, having drawn its canary."""
+        if not (self.slot.ready or self._watch.busy):
+            self._watch = Watch()
+            return
         works = self.slot.worked_since(self._last_at - SETTLE_SECONDS)
         seen = Seen(
             at=at,

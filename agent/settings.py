@@ -103,7 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How much of the pictures that orders start from is kept, in case they come again."""
     yield_gpu: Literal["off", "finish", "now"] = "now"
     """When another program uses the GPU: nothing, finish what runs, or give the job back at once; then free the GPU."""
-    yield_memory_gib: Annotated[float, Meta(gt=0, le=1_000)] = 0.75
+    yield_memory_gib: Annotated[float, Meta(gt=0, le=1_000)] = 1.0
     """More GPU memory than this above the usual, which our engine does not explain, is another program's."""
     yield_quiet_seconds: Annotated[float, Meta(ge=5, le=86_400)] = 120.0
     """The GPU is taken back when nobody else has used it for so long."""
