@@ -2,7 +2,7 @@
 
 Everything that a person could notice (a message, an edit, an answer to a press) is told to `Changes`. Waiting is a
 predicate that is asked again after each change, up to a deadline; whoever shows a chat (the page) listens to the
-messages themselves, each in the order of its changes.
+messages themselves, in the order of their changes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from frontends.standins.person import Message
 
 Found = TypeVar("Found")
 
-LISTENER_MESSAGES_MAX = 10_000
-"""A listener that reads nothing is let go at this many unread messages."""
-
 
 class NotSeen(AssertionError):
     """What a person waited for did not come in time; says what there was instead."""
@@ -27,28 +24,24 @@ class NotSeen(AssertionError):
 class Changes:
     def __init__(self) -> None:
         self._waiting: set[asyncio.Event] = set()
-        self._listening: set[asyncio.Queue[Message]] = set()
+        self._listening: list[Callable[[Message], None]] = []
 
     def tell(self, message: Message | None = None) -> None:
         """Something changed; `message` when it was one."""
         for event in self._waiting:
             event.set()
         if message is not None:
-            for queue in [*self._listening]:
-                if queue.full():
-                    self._listening.discard(queue)
-                else:
-                    queue.put_nowait(message)
+            for hear in [*self._listening]:
+                hear(message)
 
     @contextmanager
-    def listen(self) -> Iterator[asyncio.Queue[Message]]:
-        """Messages as they change, from now on."""
-        queue: asyncio.Queue[Message] = asyncio.Queue(LISTENER_MESSAGES_MAX)
-        self._listening.add(queue)
+    def listen(self, hear: Callable[[Message], None]) -> Iterator[None]:
+        """Be told messages as they change, from now on."""
+        self._listening.append(hear)
         try:
-            yield queue
+            yield
         finally:
-            self._listening.discard(queue)
+            self._listening.remove(hear)
 
     async def until(
         self, look: Callable[[], Found | None], within: float, describe: Callable[[], str] = lambda: ""

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from frontends.standins.changes import Changes
 
 WITHIN_SECONDS = 5.0
 """How long a person waits when nothing else is said."""
@@ -194,12 +197,12 @@ class Message(Protocol):
 
 
 class Person(Protocol):
+    name: str
+    language: str
+    """What their client speaks, as a two-letter code."""
+
     @property
     def id(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def language(self) -> str: ...
 
     async def says(
         self, text: str, *, to: Bot, where: Place | None = None, reply_to: Message | None = None
@@ -239,6 +242,9 @@ class Person(Protocol):
         """The newest message of a bot that contains this text, or for which this is true, as soon as there is one.
         Raises `NotSeen` with the chat as it is."""
 
+    def may_see(self, message: Message) -> bool:
+        """Whether it is in one of this person's chats, and not hidden from them. Deleted ones were."""
+
     def messages(self, *, by: Bot | None = None, where: Place | None = None) -> list[Message]:
         """What this person's chats show, oldest first: everybody's messages, those of one bot alone with `by`."""
 
@@ -257,7 +263,12 @@ class Platform(Protocol):
     """What the page needs of a stand-in."""
 
     @property
+    def changes(self) -> Changes: ...
+    @property
     def violations(self) -> list[Violation]: ...
     def roster(self) -> Sequence[Bot]: ...
     def person(self, id: int, name: str = "Ann", language: str = "en") -> Person: ...
     def chat(self, person: Person, bot: Bot) -> Place: ...
+    def message(self, id: int) -> Message | None: ...
+    def places(self, person: Person) -> Sequence[Place]:
+        """The groups that this person is in."""

@@ -48,6 +48,7 @@ class Discord:
         self.people: dict[int, Person] = {}
         self.groups: dict[int, Group] = {}
         """By the id of the server."""
+        self.messages: dict[int, Message] = {}
         self.interactions: dict[str, Interaction] = {}
         """By token."""
         self.modals: dict[tuple[str, int, int], Any] = {}
@@ -133,6 +134,12 @@ class Discord:
     def roster(self) -> list[Bot]:
         return list(self.bots.values())
 
+    def message(self, id: int) -> Message | None:
+        return self.messages.get(id)
+
+    def places(self, person: words.Person) -> list[Group]:
+        return [group for group in self.groups.values() if person in group.people]
+
     @property
     def unanswered(self) -> list[Interaction]:
         """What people asked and was not acknowledged in three seconds."""
@@ -194,8 +201,8 @@ class Discord:
 
     def post(self, message: Message) -> None:
         """It is in the channel now."""
-        if message not in message.place.messages:
-            message.place.messages.append(message)
+        self.messages[message.id] = message
+        message.place.messages.append(message)
         self.changes.tell(message)
 
     async def said(self, message: Message) -> None:

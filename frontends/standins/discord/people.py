@@ -168,19 +168,21 @@ class Person:
         assert isinstance(found, Message)
         return found
 
+    def may_see(self, message: words.Message) -> bool:
+        if not isinstance(message, Message) or message.viewer not in (None, self):
+            return False
+        place = message.place
+        return place.person is self if isinstance(place, Direct) else self in place.people
+
     def messages(self, *, by: words.Bot | None = None, where: words.Place | None = None) -> list[words.Message]:
-        places: list[Place] = [bot.chats[self.id] for bot in self.discord.bots.values() if self.id in bot.chats]
-        places += [group for group in self.discord.groups.values() if self in group.people]
-        shown: list[words.Message] = [
+        return [
             message
-            for place in places
-            for message in place.messages
-            if where in (None, place)
+            for message in self.discord.messages.values()
+            if self.may_see(message)
+            and where in (None, message.place)
             and by in (None, message.bot)
-            and message.viewer in (None, self)
             and not message.deleted
         ]
-        return sorted(shown, key=lambda message: message.id)
 
     async def blocks(self, bot: words.Bot) -> None:
         self.discord.chat(self, bot).blocked = True

@@ -166,16 +166,19 @@ class Person:
         assert isinstance(found, Message)
         return found
 
+    def may_see(self, message: words.Message) -> bool:
+        place = message.place
+        return self in place.people if isinstance(place, Group) else isinstance(place, Private) and place.person is self
+
     def messages(self, *, by: words.Bot | None = None, where: words.Place | None = None) -> list[words.Message]:
-        places: list[Place] = [bot.chats[self.id] for bot in self.telegram.bots.values() if self.id in bot.chats]
-        places += [group for group in self.telegram.groups.values() if self in group.people]
-        shown: list[words.Message] = [
+        return [
             message
-            for place in places
-            for message in place.messages
-            if where in (None, place) and by in (None, message.bot) and not message.deleted
+            for message in self.telegram.messages.values()
+            if self.may_see(message)
+            and where in (None, message.place)
+            and by in (None, message.bot)
+            and not message.deleted
         ]
-        return sorted(shown, key=lambda message: message.id)
 
     def to_tl(self) -> Any:
         return only_known(

@@ -102,6 +102,12 @@ class Telegram:
     def roster(self) -> list[Bot]:
         return list(self.bots.values())
 
+    def message(self, id: int) -> Message | None:
+        return self.messages.get(id)
+
+    def places(self, person: words.Person) -> list[Group]:
+        return [group for group in self.groups.values() if person in group.people]
+
     def drops(self, bot: Bot | None = None) -> int:
         """Break the connections of a bot, or of all; how many there were."""
         return self.wire.drop(lambda session: bot is None or session.auth_key in bot.auth_keys)
