@@ -19,6 +19,7 @@ from pyrogram.types import BotCommand, InlineKeyboardButton, InlineKeyboardMarku
 from frontends.standins.discord import Discord
 from frontends.standins.page import serve
 from frontends.standins.telegram import Telegram
+from tests.fixtures.chromium import tab
 
 ANN = {"id": 1001, "name": "Ann", "language": "de"}
 
@@ -141,8 +142,8 @@ async def test_a_form_is_filled_and_what_is_impossible_is_said(browser: Browser,
 
     async def filled(event: hikari.ModalInteractionCreateEvent) -> None:
         [[typed]] = event.interaction.components
-        answer = hikari.ResponseType.MESSAGE_CREATE
-        await event.interaction.create_initial_response(answer, f"now {typed.value}", flags=64)
+        said = f"now {typed.value}"
+        await event.interaction.create_initial_response(hikari.ResponseType.MESSAGE_CREATE, said, flags=64)
 
     bot.subscribe(hikari.CommandInteractionCreateEvent, card)
     bot.subscribe(hikari.ComponentInteractionCreateEvent, form)
@@ -184,3 +185,40 @@ async def test_other_sites_are_kept_out(browser: Browser) -> None:
         assert response.status == 422
     async with session.get(f"{url}/media/telegram/77/0") as response:
         assert response.status == 404
+
+
+TYPE = """(() => {
+  const column = document.querySelector("[data-platform=telegram]")
+  const text = column.querySelector("textarea")
+  text.value = TEXT
+  text.dispatchEvent(new Event("input"))
+  return column.querySelector(".suggestions").textContent
+})()"""
+SEND = 'document.querySelector("[data-platform=telegram] form").requestSubmit()'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1200, 400])
+async def test_a_person_chats_in_a_real_browser(url: str, drawing: str, telegram: Telegram, width: int) -> None:
+    async with tab(url, width) as page:
+        await page.until("document.querySelector('[data-platform=telegram] .chats')?.value")
+        await page.evaluate(
+            "who.elements.language.value = 'de'; who.dispatchEvent(new Event('change'))".replace(
+                "who", "document.querySelector('#who')"
+            )
+        )
+        await page.until("document.querySelector('[data-platform=telegram] .chats')?.value")
+        async with asyncio.timeout(10):
+            while "Macht ein Bild" not in await page.evaluate(TYPE.replace("TEXT", "'/gen'")):
+                await asyncio.sleep(0.1)
+        await page.evaluate(TYPE.replace("TEXT", "'/generate a cat'"))
+        await page.evaluate(SEND)
+        await page.until("document.querySelector('.message img')?.naturalWidth === 64")
+        await page.evaluate("document.querySelector('.message .buttons button').click()")
+        await page.until("document.querySelector('#toasts')?.textContent.includes('drawing again')")
+        await page.until("[...document.querySelectorAll('.message .text')].some(t => t.textContent === 'drawn again')")
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        columns = "[...document.querySelectorAll('.column')].filter(c => c.offsetWidth > 0).length"
+        assert await page.evaluate(columns) == (2 if width > 800 else 1)
+        assert page.complaints == []
+    assert telegram.violations == []
