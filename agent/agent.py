@@ -117,8 +117,8 @@ class Agent:
 
     async def _ready_engines(self) -> None:
         """All at once. One that does not start keeps only its own slot out of work; raises `EngineError` if all do."""
-        async with asyncio.TaskGroup() as starts:
-            attempts = [starts.create_task(_try_to_ready(slot)) for slot in self.duty.slots]
+        async with asyncio.TaskGroup() as group:
+            attempts = [group.create_task(_try_to_ready(slot)) for slot in self.duty.slots]
         errors = [error for attempt in attempts if (error := attempt.result()) is not None]
         if len(errors) == len(self.duty.slots):
             raise errors[0]

@@ -120,6 +120,7 @@ async def _engine_ready(slot: Slot, duty: Duty) -> bool:
     try:
         async with slot.turn:
             await (slot.prove_engine() if slot.distrust.is_on else slot.ready_engine())
+        duty.tell()
     except EngineError as error:
         log.error("engine.not_ready", slot=slot.number, problem=error.message)
         slot.distrust.failed(clock.now())

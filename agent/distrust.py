@@ -22,10 +22,10 @@ class Distrust:
         self._due_at = 0.0
 
     def begin(self, now: float) -> None:
-        """The control plane says that the slot is quarantined."""
-        if not self.is_on:
+        """The control plane says that the slot is quarantined, and that not for want of news from us."""
+        if not self.is_on and not self.is_proven:
             self._due_at = now + min(CAP_SECONDS, self._first_seconds * 2.0 ** min(self._times, 30))
-            self.is_on, self.is_proven = True, False
+            self.is_on = True
             self._times += 1
 
     def wait_seconds(self, now: float) -> float:

@@ -26,7 +26,14 @@ STATEMENT = re.compile(
 )
 
 TALKS_TO_A_PERSON = ("control_plane/cli/", "agent/cli", "agent/models/cli/", "frontends/command_line/", "ops/")
-READS_THE_ENVIRONMENT = ("control_plane/settings.py", "control_plane/cli/", "agent/cli", "agent/__main__.py", "ops/")
+READS_THE_ENVIRONMENT = (
+    "control_plane/settings.py",
+    "control_plane/cli/",
+    "agent/cli",
+    "agent/__main__.py",
+    "agent/engine/choice.py",  # hands it on to ComfyUI, less what is ours
+    "ops/",
+)
 READS_THE_CLOCK = (
     "control_plane/store/folder.py",  # ages of files, which only the file system's clock knows
     "control_plane/store/objects.py",  # likewise of objects: hours matter there, not seconds

@@ -20,6 +20,8 @@ PYTHONS = ("venv/bin/python", ".venv/bin/python", "python_embeded/python", "venv
 IMAGE_MODELS = "/opt/comfyui/models"
 """Where a container finds its models."""
 IMAGE_PORT = 8188
+IMAGE_USER = 10001
+"""Who ComfyUI is inside; outside it is whoever runs the agent, whose folders it writes to."""
 FOLDERS = ("output", "input", "temp", "user")
 OPTIONAL = {"--database-url": "sqlite:///:memory:"}
 """Arguments that only newer versions know. Two processes must not share one file as their database."""
@@ -66,9 +68,11 @@ def _installed(card: Card, house: Path, port: int) -> list[str]:
 def _container(card: Card, slot: int, house: Path, port: int) -> tuple[list[str], list[str]]:
     """The folders have the same names inside, so that what ComfyUI says of its files is true here too."""
     name = f"tessera-comfyui-{os.getuid()}-{slot}"
+    rootless = [f"--userns=keep-id:uid={IMAGE_USER},gid={IMAGE_USER}"] if os.getuid() else []
     models = [f"--volume={card.comfyui_models}:{IMAGE_MODELS}:ro"] if card.comfyui_models else []
     command = [
         *("podman", "run", "--rm", "--replace", f"--name={name}", "--log-driver=none"),
+        *rootless,
         f"--device=nvidia.com/gpu={card.device or 'all'}",
         *("--userns=keep-id", "--cap-drop=all", "--security-opt=no-new-privileges", "--security-opt=label=disable"),
         f"--publish=127.0.0.1:{port}:{IMAGE_PORT}",
