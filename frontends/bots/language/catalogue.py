@@ -69,19 +69,6 @@ def say(key: str, language: str, /, **slots: Slot) -> str:
     return "".join(_said(speaker, piece, slots) for piece in pieces(sentence))
 
 
-def problem(code: str, language: str, detail: str, fields: Mapping[str, object], /) -> str:
-    """A problem of the API in the person's language; its own English detail where there is no sentence for it, or a
-    sentence that needs what this problem did not bring (`fields`: the members of the problem beside the usual ones)."""
-    key = f"problem.{code}"
-    if key not in tongue(language).sentences:
-        return detail
-    slots = {name: value for name, value in fields.items() if isinstance(value, str | int | float | list)}
-    try:
-        return say(key, language, **slots)
-    except (KeyError, ValueError, TypeError):
-        return detail
-
-
 @cache
 def pieces(sentence: str) -> tuple[Piece, ...]:
     """A sentence taken apart."""
