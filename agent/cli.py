@@ -68,7 +68,8 @@ EPILOG = """examples:
   tessera-agent doctor                                 is everything as it must be?
   tessera-agent models plan                            which files are missing for what
   tessera-agent run                                    work until Ctrl-C
-  tessera-agent pause                                  in another terminal: the GPU is mine for now
+  tessera-agent pause --until 23:00                    in another terminal: the GPU is mine for now
+  tessera-agent install-service                        start by itself from now on
 
 exit codes: 0 clean, 1 fatal, 2 try again later, 5 another agent runs with this state folder,
 7 the agent is too old for the control plane, 64 not understood, 78 something in the configuration is wrong.

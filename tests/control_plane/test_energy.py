@@ -9,6 +9,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from control_plane.cli.job import _energy
 from control_plane.cli.worker import _gpu
 from control_plane.workers import roster
 from tests.fixtures.worker import Answered, Json, Service, attempt, picture
@@ -98,3 +99,13 @@ async def test_gauges_of_gpus_are_in_the_metrics_by_known_names_only_and_in_the_
         if each.worker.id == service.hands.worker_id
     ]
     assert _gpu(listed.slots[0].gpu) == "61 °C 212 W 8.1/24 GiB busy elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("joules", "told"),
+    [([], ""), ([None, None], ""), ([0.4], "0 J"), ([1_200.0, None], "1200 J"), ([5_400.0, 1_800.0], "2.0 Wh")],
+)
+async def test_energy_is_told_in_a_unit_that_fits_and_not_at_all_when_it_is_unknown(
+    joules: list[float | None], told: str
+) -> None:
+    assert _energy(joules) == told
