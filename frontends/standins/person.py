@@ -179,6 +179,10 @@ class Message(Protocol):
         """Only the person who caused it sees it."""
 
     @property
+    def caused_by(self) -> str:
+        """What it answers, where the platform shows that ("Ann used /generate")."""
+
+    @property
     def asks(self) -> bool:
         """Wants a reply."""
 

@@ -166,9 +166,9 @@ async def test_files_go_both_ways_unharmed(telegram: Telegram) -> None:
         await client.send_video(42, film, duration=4, width=640, height=360, caption="film", has_spoiler=True)
         video = (await ann.sees("film")).media[0]
         assert (video.kind, video.width, video.data, video.spoiler) == ("video", 640, film.getvalue(), True)
-        await client.send_document(42, picture(3000, 2000, "original.png"), caption="original")
+        await client.send_document(42, picture(2600, 200, "original.png"), caption="original")
         assert (await ann.sees("original")).media[0].kind == "document"
-        await client.send_photo(42, picture(3000, 2000), caption="as a photo")
+        await client.send_photo(42, picture(2600, 200), caption="as a photo")
         photo = (await ann.sees("as a photo")).media[0]
         assert (photo.width, photo.mime_type) == (2560, "image/jpeg")
         album = await client.send_media_group(
@@ -208,7 +208,7 @@ async def test_what_is_too_much_is_refused_and_counted(telegram: Telegram) -> No
         await refused(lambda: client.send_message(42, "x" * 4095 + "🐈"), MessageTooLong)
         await refused(lambda: client.send_photo(42, picture(), caption="x" * 1025), MediaCaptionTooLong)
         await refused(lambda: client.edit_message_text(42, message.id, message.text), MessageNotModified)
-        await refused(lambda: client.send_photo(42, picture(7000, 5000)), RPCError)
+        await refused(lambda: client.send_photo(42, picture(2100, 100)), RPCError)
         await refused(lambda: client.send_message(42, "x", reply_markup=keyboard(Long="x" * 65)), RPCError)
         telegram.person(43)
         await refused(lambda: client.send_message(43, "you do not know me"), PeerIdInvalid)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from frontends.standins.discord.bots import Bot
+from frontends.standins.discord.commands import CHAT
 from frontends.standins.discord.components import fields
 from frontends.standins.discord.limits import ACKNOWLEDGE_SECONDS, TOKEN_SECONDS, Refusal
 from frontends.standins.discord.messages import Message
@@ -54,6 +55,12 @@ class Interaction:
         """What the person got at once."""
         said = self.response if self.response is not self.source else None
         return Answer(said.text if said and not said.thinking else None, form=self.form, message=self.response)
+
+    @property
+    def shown(self) -> str:
+        """As the client shows above the answer what it answers."""
+        slash = "/" if self.data.get("type") == CHAT else ""
+        return f"{self.person.name} used {slash}{self.data['name']}" if self.kind == COMMAND else ""
 
     @property
     def form(self) -> Form | None:

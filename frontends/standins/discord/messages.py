@@ -103,6 +103,7 @@ class Message:
     edits: list[str] = field(default_factory=list)
     edited_at: float | None = None
     reply_to: int | None = None
+    caused_by: str = ""
     interaction: Any = None
     """What it answers, as the API tells it."""
 

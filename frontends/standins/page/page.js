@@ -143,7 +143,7 @@ function drawButton(message, button, row, column) {
 
 function drawMeta(message, column) {
   const at = new Date(message.at * 1000).toLocaleTimeString(person().language, { timeStyle: "short" });
-  const bits = [message.author, at, message.edited ? "edited" : "", message.hidden ? "only you see this" : ""];
+  const bits = [message.caused_by, message.author, at, message.edited ? "edited" : "", message.hidden ? "only you see this" : ""];
   const reply = element("button", { type: "button", textContent: "reply", onclick: () => column.replyTo(message) });
   const menu = (column.bots.find((bot) => bot.id === column.botOf(message))?.menu ?? [])
     .filter((command) => command.on === "message")
@@ -156,7 +156,7 @@ function drawMeta(message, column) {
 
 function drawInvoice(message) {
   const { title, description, amount, paid } = message.invoice;
-  const pay = element("button", { type: "button", textContent: paid ? "Paid" : `Pay ${amount} ⭐ (play money)`, disabled: paid });
+  const pay = element("button", { type: "button", textContent: paid ? "Paid" : `Pay ${amount} Stars (play money)`, disabled: paid });
   pay.onclick = () => act("pays", { platform: message.platform, message: message.id });
   return element("div", { className: "buttons" }, element("strong", { textContent: title }), description, pay);
 }
@@ -326,10 +326,12 @@ function keyOf(chat) {
 
 function connect() {
   stream?.close();
-  for (const column of Object.values(columns)) { column.messages.clear(); column.drawAll(); }
   stream = new EventSource(`/events?${new URLSearchParams(person())}`);
   const state = document.querySelector("#state");
-  stream.onopen = () => { state.textContent = ""; };
+  stream.onopen = () => { // everything is told anew, also after a break
+    state.textContent = "";
+    for (const column of Object.values(columns)) { column.messages.clear(); column.drawAll(); }
+  };
   stream.onerror = () => { state.textContent = "The connection is lost; trying again."; };
   stream.addEventListener("overview", (event) => {
     overview = JSON.parse(event.data);

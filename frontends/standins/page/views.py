@@ -51,6 +51,7 @@ def message(platform: str, one: Message) -> dict[str, Any]:
         "chat": place_key(one.place),
         "bot": str(one.bot.id) if one.bot else None,
         "author": one.author,
+        "caused_by": one.caused_by,
         "runs": [run(part) for part in one.runs],
         "buttons": [[button(pressed) for pressed in row] for row in one.buttons],
         "media": [

@@ -51,6 +51,7 @@ class Message:
     """Of bots."""
 
     thinking = hidden = False
+    caused_by = ""
 
     @property
     def author(self) -> str:

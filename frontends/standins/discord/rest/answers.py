@@ -94,6 +94,7 @@ def _told(asked: Interaction, kind: int) -> dict[str, Any]:
 
 def _message(call: Call, asked: Interaction, data: Any) -> Message:
     message = Message(call.discord.snowflake(), asked.place, call.now, bot=asked.bot, interaction=asked.metadata)
+    message.caused_by = asked.shown
     message.flags = (data.get("flags") or 0) & HIDDEN
     message.viewer = asked.person if message.hidden else None
     return message
