@@ -84,6 +84,7 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
         async with work.working:
             outputs = work.outputs or await _make(work, slot, duty)
             await asyncio.sleep(0)  # the engine's next run begins before this one's upload
+            duty.journal.made(work.lease, outputs)
             work.stage = "uploading"
             slot.fall_idle()
             for output in outputs:
@@ -108,9 +109,7 @@ async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:
 
 async def _make(work: Work, slot: Slot, duty: Duty) -> list[Output]:
     await duty.inputs.bring(duty.client, work.lease, work.folder)
-    outputs = await _run(work, slot, duty)
-    duty.journal.made(work.lease, outputs)
-    return outputs
+    return await _run(work, slot, duty)
 
 
 async def _run(work: Work, slot: Slot, duty: Duty) -> list[Output]:

@@ -9,12 +9,12 @@ Each lease becomes a task of its own in `labour`, which ends when its report is 
 from __future__ import annotations
 
 import asyncio
-import shutil
 
 import msgspec
 import structlog
 
 from agent import attempt, clock
+from agent.capabilities import machine
 from agent.client import NoAnswer, Problem
 from agent.duty import Duty
 from agent.engine import EngineError
@@ -30,7 +30,6 @@ LAST_ASK_SECONDS = 5.0
 """For the question what became of a claim that is no longer wanted; an unacknowledged lease goes back by itself."""
 RECHECK_SECONDS = 30.0
 """After the disk was low or the engine did not start."""
-GIB = 1024**3
 NOTHING = Claimed(leases=[])
 
 log = structlog.get_logger()
@@ -130,7 +129,7 @@ async def _engine_ready(slot: Slot, duty: Duty) -> bool:
 
 
 async def _disk_free(slot: Slot, duty: Duty) -> bool:
-    free_gib = min(shutil.disk_usage(disk).free for disk in (duty.settings.dir, *slot.offer.disks)) / GIB
+    free_gib = min(machine(disk).disk_free_gib for disk in (duty.settings.dir, *slot.offer.disks))
     if free_gib >= duty.settings.disk_free_gib_min:
         return True
     log.error("disk.low", free_gib=round(free_gib, 2), needed_gib=duty.settings.disk_free_gib_min)

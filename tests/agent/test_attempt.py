@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from agent.engine import EngineError
+from agent.local import status
 from tests.fixtures.agent import rig
 from tests.standins.control_plane import Fault
 
@@ -59,6 +61,24 @@ async def test_an_engine_that_does_not_let_go_is_torn_out_and_started_again(tmp_
         await it.order("next")
         await it.running("next")
         assert it.engine.starts == 2
+
+
+async def test_an_engine_that_does_not_come_back_gives_its_order_back_and_takes_none(tmp_path: Path) -> None:
+    async with rig(tmp_path) as it:
+        await it.plane.until(lambda: it.plane.seen("asked"))
+        it.engine.start_error = EngineError("engine_crash", "Restart ComfyUI.")
+        it.engine.why_worn = "it has ended"
+        job_id = await it.order("comes too late")
+        await it.plane.until(lambda: it.plane.seen("release", job_id))
+        assert it.plane.seen("release", job_id)[0].detail.reason == "not_started"
+        assert it.plane.seen("fail") == []
+        await it.plane.until(lambda: not it.plane.seen("heartbeat")[-1].detail.slots[0].healthy)
+        [facts] = status(it.agent.duty).slots
+        assert (facts.ready, facts.trouble) == (False, "Restart ComfyUI.")
+        asked = len(it.plane.seen("asked"))
+        await it.order("stays there")
+        await asyncio.sleep(0.2)
+        assert len(it.plane.seen("asked")) == asked
 
 
 @pytest.mark.parametrize("fault", ["lose_answer", "unavailable", "garble", "mismatch"])

@@ -97,6 +97,7 @@ async def test_it_is_started_with_our_arguments_and_ended_with_everything_it_has
     assert [kept.laddr.ip for kept in comfyui.net_connections() if kept.status == psutil.CONN_LISTEN] == ["127.0.0.1"]
     await still_works(_comfyui(slot), tmp_path / "a")
     assert list((tmp_path / "house" / "output").rglob("*.png")) == []
+    assert slot.offer.disks == [tmp_path / "house" / "output", tmp_path / "house" / "input"]
     await slot.stop_engine()
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
     log = tmp_path / "house" / "comfyui.log"

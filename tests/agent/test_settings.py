@@ -42,3 +42,54 @@ def test_other_programs_variables_are_none_of_our_business() -> None:
 def test_a_home_folder_is_understood(tmp_path: Path) -> None:
     assert load({"TESSERA_AGENT_DIR": str(tmp_path)}).credential_file == tmp_path / "credential.json"
     assert load({"TESSERA_AGENT_DIR": "~/somewhere"}).dir == Path.home() / "somewhere"
+
+
+def _file(folder: Path, text: str) -> dict[str, str]:
+    file = folder / "agent.toml"
+    file.write_text(text)
+    return {"TESSERA_AGENT_CONFIG": str(file)}
+
+
+def test_every_card_has_a_table_and_what_it_leaves_out_is_as_set_for_all(tmp_path: Path) -> None:
+    text = """
+        comfyui_dir = "~/ComfyUI"
+        comfyui_args = ["--lowvram"]
+        [[engine]]
+        device = "0"
+        [[engine]]
+        device = "GPU-5b1c"
+        comfyui_args = []
+        [[engine]]
+        engine = "comfyui"
+        comfyui_url = "http://127.0.0.1:8200"
+        [[engine]]
+        comfyui_image = "localhost/tessera-comfyui:1"
+    """
+    first, second, driven, contained = load(_file(tmp_path, text)).cards
+    assert (first.comfyui_dir, first.device, first.comfyui_args) == (Path.home() / "ComfyUI", "0", ["--lowvram"])
+    assert (second.device, second.comfyui_args, second.is_supervised) == ("GPU-5b1c", [], True)
+    assert (driven.comfyui_dir, driven.comfyui_url, driven.is_supervised) == (None, "http://127.0.0.1:8200", False)
+    assert (contained.comfyui_dir, contained.comfyui_image) == (None, "localhost/tessera-comfyui:1")
+
+
+def test_several_slots_of_one_comfyui_folder_get_a_gpu_each() -> None:
+    environ = {"TESSERA_AGENT_COMFYUI_DIR": "/opt/comfyui", "TESSERA_AGENT_COMFYUI_ARGS": "--fast '--x=a b'"}
+    assert [card.device for card in load(environ, {"slots": 2}).cards] == ["0", "1"]
+    assert load(environ, {"device": "3"}).cards[0].device == "3"
+    assert load(environ).cards[0].comfyui_args == ["--fast", "--x=a b"]
+    assert [card.device for card in load({}, {"slots": 2}).cards] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("gpu = 1", r"\[\[engine\]\] 1: there is no setting 'gpu'"),
+        ("slots = 2", "there is no setting 'slots'"),
+        ("device = '$(rm)'", r"\[\[engine\]\] 1: "),
+        ("comfyui_dir = '/a'\ncomfyui_image = 'b'", "one of them is enough"),
+        ("\n[[engine]]" * 16, "at most 16"),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_said_with_its_number(tmp_path: Path, table: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        load(_file(tmp_path, f"[[engine]]\n{table}"))
