@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent import credential
 from agent.credential import Credential
 from agent.installing import logon
 from agent.installing.steps import Place, Step, install, remove
@@ -20,6 +23,7 @@ from agent.installing.unit import quoted, unit
 from agent.settings import Settings
 from tests.fixtures.machine import Programs
 
+ROOT = Path(__file__).parents[2]
 TASKS = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 CREDENTIAL = Credential(url="https://tessera.example", secret="tsw_" + "0" * 64, worker_id=uuid4(), name="den")
 BOOLEANS = {"true", "false"}
@@ -230,6 +234,25 @@ async def test_it_is_taken_away_again_and_twice_is_no_error(tmp_path: Path, prog
     assert not (it.settings.dir / "keep-alive.xml").exists()
     assert ["--user", "disable", "--now", "tessera-agent.service"] in programs.calls("systemctl")
     assert programs.calls("schtasks.exe")[-1] == ["/Delete", "/F", "/TN", "Tessera agent (Ubuntu-24.04)"]
+
+
+def test_the_command_tells_what_it_would_do_and_wants_a_machine_that_is_enrolled(tmp_path: Path) -> None:
+    def command(*options: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "agent", "install-service", "--dir", str(tmp_path), *options]
+        home = {"HOME": str(tmp_path), "PATH": str(tmp_path)}
+        return subprocess.run(words, cwd=ROOT, env=home, capture_output=True, text=True)
+
+    refused = command("--dry-run")
+    assert (refused.returncode, "tessera-agent enroll" in refused.stderr) == (78, True)
+    credential.save(CREDENTIAL, tmp_path / "credential.json")
+    told = command("--dry-run", "--json")
+    assert told.returncode == 0, told.stderr
+    assert {step["result"] for step in json.loads(told.stdout)} == {"would"}
+    assert f"write {tmp_path}/.config/systemd/user/tessera-agent.service" in json.loads(told.stdout)[0]["what"]
+    failed = command()
+    assert (failed.returncode, "there is no systemctl" in failed.stdout) == (1, True)
+    (tmp_path / "credential.json").chmod(0o644)
+    assert "can be read by others" in command("--dry-run").stderr
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=40)

@@ -41,8 +41,8 @@ class TenantEngine(FakeEngine):
         self.freed_at.append(time.monotonic())
 
 
-def card(use: int, used_mib: int) -> str:
-    return f"GPU-1, 0, NVIDIA GeForce RTX 4090, 560.94, {used_mib}, 24564, {use}, 61, 212.50"
+def card(use: int, used_mib: int, index: int = 0) -> str:
+    return f"GPU-{index}, {index}, NVIDIA GeForce RTX 4090, 560.94, {used_mib}, 24564, {use}, 61, {212.5 + index}"
 
 
 async def until(condition: Callable[[], object], what: str) -> float:
@@ -105,6 +105,23 @@ async def test_a_game_gets_the_gpu_within_seconds_and_the_gpu_comes_back_when_it
         it.engine.finish("later")
         await it.plane.until(lambda: it.plane.seen("complete", waiting))
         assert "yielded" not in gauges(it)
+
+
+async def test_of_several_cards_only_the_one_that_is_wanted_is_given_up(tmp_path: Path, programs: Programs) -> None:
+    programs.nvidia_smi("\n".join(card(0, HELD_MIB + 500, index) for index in (1, 0)))
+    async with rig(tmp_path, slots=2, engine=TenantEngine, intervals={"poll": 0.1}) as it:
+        first, second = it.agent.duty.slots
+        await until(lambda: first.gauges and second.gauges, "both are looked at")
+        assert (first.gauges["power_watts"], second.gauges["power_watts"]) == (212.5, 213.5)
+        programs.say("\n".join([card(0, HELD_MIB + 500, 0), card(97, HELD_MIB + 500, 1)]))
+        assert await until(lambda: second.yielded, "the game is noticed by its use") < YIELD_SECONDS
+        assert not first.yielded
+        await it.plane.until(lambda: it.plane.seen("heartbeat")[-1].detail.slots[1].gpu.get("yielded"))
+        job_id = await it.order("ours")
+        await it.plane.until(lambda: it.plane.seen("complete", job_id))
+        assert not it.plane.seen("heartbeat")[-1].detail.draining, "there is a slot that works"
+        status = await ask(it.agent.duty.settings, "status")
+        assert (status.paused_why, [slot.paused for slot in status.slots]) == (None, [None, "gpu busy"])
 
 
 async def test_a_run_is_charged_with_the_energy_that_it_took(tmp_path: Path, programs: Programs) -> None:
