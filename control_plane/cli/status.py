@@ -51,14 +51,24 @@ async def _status(arguments: argparse.Namespace, database: Database) -> int:
     )
     print()
     printing.table(
-        ("lane", "kind", "model", "vram", "queued", "retrying", "leased", "live slots", "state"),
+        ("lane", "kind", "model", "task", "vram", "queued", "retrying", "leased", "live slots", "state"),
         [
-            (r.id, r.kind, r.model, f"{r.vram_gib} GiB", r.queued, r.backoff, r.leased, r.live_slots, _condition(r))
+            (
+                *(r.id, r.kind, r.model, r.task or "all", f"{r.vram_gib} GiB", r.queued, r.backoff, r.leased),
+                *(r.live_slots, _condition(r)),
+            )
             for r in found
+            if _matters(r)
         ],
         empty="There is no lane yet.",
     )
     return 0
+
+
+def _matters(lane: LaneRow) -> bool:
+    """Workflows that come with Tessera and that nobody can run or wants are no news; `workflow list` has them."""
+    busy = lane.queued or lane.backoff or lane.leased or lane.live_slots
+    return bool(not lane.task or busy or lane.paused or lane.model_paused)
 
 
 def _condition(lane: LaneRow) -> str:

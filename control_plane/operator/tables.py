@@ -66,6 +66,8 @@ class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     kind: str
     model: str
+    task: str
+    """Empty: all tasks of the model."""
     vram_gib: int
     paused: bool
     model_paused: bool

@@ -41,7 +41,7 @@ order by f.index;
 
 -- lanes :many
 -- Every lane but the sandbox's, with what waits and runs in it, and how many live slots serve it.
-select l.id, l.kind, l.model, l.vram_gib,
+select l.id, l.kind, l.model, l.task, l.vram_gib,
     l.paused_at is not null as paused, m.paused_at is not null as model_paused,
     (select count(*) from jobs j where j.lane_id = l.id and j.state = 'queued' and j.tag is not null)::integer as queued,
     (select count(*) from jobs j where j.lane_id = l.id and j.state = 'queued' and j.due_at is not null)::integer as backoff,
@@ -51,7 +51,7 @@ select l.id, l.kind, l.model, l.vram_gib,
             and w.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8))::integer as live_slots
 from lanes l join models m on m.name = l.model and m.kind = l.kind
 where not l.sandbox
-order by l.kind, l.model, l.vram_gib;
+order by l.kind, l.model, l.task, l.vram_gib;
 
 -- submits :one
 -- Whether new orders are taken.

@@ -43,7 +43,8 @@ order by w.id;
 -- slots :many
 -- Every slot of the live workers: what it serves, what it has loaded, how it is.
 select s.worker_id, s.slot,
-    array(select l.kind || '/' || l.model from lanes l where l.id = any (s.lane_ids) order by l.id) as lanes,
+    array(select l.kind || '/' || l.model from lanes l where l.id = any (s.lane_ids)
+        group by l.kind, l.model order by min(l.id)) as lanes,
     loaded.model as loaded, s.vram_gib, s.healthy, s.gpu, s.quarantined_at, s.last_seen_at,
     (select count(*)::integer from jobs j
         where j.worker_id = s.worker_id and j.slot = s.slot and j.state = 'running') as leases

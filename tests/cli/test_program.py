@@ -42,6 +42,7 @@ def test_the_command_line_has_every_word_that_others_rely_on() -> None:
         *("webhook list", "webhook deliveries", "webhook redeliver"),
         *("artifact quarantine", "artifact restore", "report list", "report uphold", "report dismiss", "audit list"),
         *("worker enroll-token", "worker list", "worker drain", "worker resume", "worker revoke"),
+        *("workflow check", "workflow list"),
         *("job list", "job show", "job cancel", "job why"),
         *("pause submits", "pause model", "pause lane", "resume submits", "resume model", "resume lane"),
     }
