@@ -15,7 +15,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -77,7 +77,7 @@ class Agent:
         slots = [Slot(number, engine, metrics.idle_gap) for number, engine in enumerate(engines)]
         self.duty = Duty(client, settings, slots, metrics)
         self._contact = Scope()
-        """Reaching the control plane for the first time."""
+        """Reaching the control plane for the first time, and getting the engines ready."""
         self._patience: asyncio.Timeout | None = None
         self._systemd = systemd or Notify(None, None)
 
@@ -105,7 +105,9 @@ class Agent:
             try:
                 async with asyncio.timeout(None) as self._patience, asyncio.TaskGroup() as labour:
                     resume(duty, labour)
-                    await self._ready_engines()
+                    with suppress(Interrupted):
+                        async with self._contact:
+                            await self._ready_engines()
                     for slot in duty.slots:
                         labour.create_task(supply(slot, duty, labour))
             except TimeoutError:

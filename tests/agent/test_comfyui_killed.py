@@ -113,8 +113,33 @@ async def test_a_comfyui_of_its_own_outlives_a_killed_agent_until_the_next_one_a
         await owner.start()
         await plane.until(lambda: plane.seen("complete", job_id))
         assert len(plane.seen("offered", job_id)) == 1
+        examined = await _doctor(tmp_path / "agent")
+        assert "comfyui on Stand-in 3000, in the care of the running agent" in examined
         assert len(installed.lives()) == 2  # with its child
     assert not [pid for pid in installed.lives() if psutil.pid_exists(pid)]
+
+
+async def _doctor(folder: Path) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "agent", "doctor", "--dir", str(folder)),
+        cwd=ROOT,
+        env={**os.environ, "TESSERA_AGENT_COMFYUI_DIR": "/not/looked/at"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(2 * PATIENCE_SECONDS):
+        said, _ = await process.communicate()
+    return said.decode()
+
+
+async def test_an_agent_that_is_to_end_does_not_wait_for_a_comfyui_that_starts(tmp_path: Path) -> None:
+    installed = install(tmp_path / "comfyui")
+    installed.next_life(Whims(start_seconds=60.0))
+    async with _owning(tmp_path / "agent", "--comfyui-dir", str(installed.folder)) as (_plane, owner):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not installed.lives():
+                await asyncio.sleep(0.01)
+        await owner.end()
+        assert not psutil.pid_exists(installed.lives()[0])
 
 
 async def test_a_comfyui_that_dies_with_its_agent_costs_the_picture_and_not_the_order(tmp_path: Path) -> None:
