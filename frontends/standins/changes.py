@@ -1,8 +1,9 @@
 """Who waits for something to be seen is woken when it may have come, and never sleeps for luck.
 
 Everything that a person could notice (a message, an edit, an answer to a press) is told to `Changes`. Waiting is a
-predicate that is asked again after each change, up to a deadline; whoever shows a chat (the page) listens to the
-messages themselves, in the order of their changes.
+predicate that is asked again after each change, up to a deadline; who says which messages it is about is not woken by
+others, so that hundreds may wait at once. Whoever shows a chat (the page) listens to the messages themselves, in the
+order of their changes.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ class NotSeen(AssertionError):
 
 class Changes:
     def __init__(self) -> None:
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[asyncio.Event, Callable[[Message], bool] | None] = {}
+        """Who waits, and for which messages; None for any change."""
         self._listening: list[Callable[[Message], None]] = []
 
     def tell(self, message: Message | None = None) -> None:
         """Something changed; `message` when it was one."""
-        for event in self._waiting:
-            event.set()
+        for event, about in self._waiting.items():
+            if about is None or (message is not None and about(message)):
+                event.set()
         if message is not None:
             for hear in [*self._listening]:
                 hear(message)
@@ -44,11 +47,16 @@ class Changes:
             self._listening.remove(hear)
 
     async def until(
-        self, look: Callable[[], Found | None], within: float, describe: Callable[[], str] = lambda: ""
+        self,
+        look: Callable[[], Found | None],
+        within: float,
+        describe: Callable[[], str] = lambda: "",
+        about: Callable[[Message], bool] | None = None,
     ) -> Found:
-        """What `look` returns as soon as it is truthy. Raises `NotSeen` after `within` seconds."""
+        """What `look` returns as soon as it is truthy; it is asked again when a message changed that this is `about`,
+        or after any change. Raises `NotSeen` after `within` seconds."""
         event = asyncio.Event()
-        self._waiting.add(event)
+        self._waiting[event] = about
         try:
             async with asyncio.timeout(within):
                 while not (found := look()):
@@ -58,4 +66,4 @@ class Changes:
         except TimeoutError:
             raise NotSeen(f"not seen within {within:g} s; {describe()}") from None
         finally:
-            self._waiting.discard(event)
+            del self._waiting[event]

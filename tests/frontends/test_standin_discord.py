@@ -248,7 +248,7 @@ async def test_the_library_keeps_to_the_limits_that_the_headers_tell(discord: Di
         began = asyncio.get_running_loop().time()
         for number in range(11):
             await bot.rest.create_message(chat.id, f"{number}")
-        assert asyncio.get_running_loop().time() - began > 0.5
+        assert asyncio.get_running_loop().time() - began > 0.3
         assert discord.violations == []
 
 
@@ -266,9 +266,12 @@ async def test_a_client_that_does_not_keep_to_them_is_told_to_wait(discord: Disc
         async with session.post(url, json={"content": "hi"}) as response:
             said = await response.json()
             assert (response.status, said["global"], response.headers["X-RateLimit-Scope"]) == (429, False, "user")
-            assert 4 < said["retry_after"] <= 5
-        answers = [await session.get(f"{discord.rest_url}/users/@me") for _ in range(60)]
-        assert (answers[-1].status, answers[-1].headers["X-RateLimit-Global"]) == (429, "true")
+            assert 0 < said["retry_after"] <= 1
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(session.get(f"{discord.rest_url}/users/@me")) for _ in range(150)]
+        answers = [one.result() for one in asked]
+        assert {one.headers.get("X-RateLimit-Global") for one in answers if one.status == 429} == {"true"}
+        assert sum(one.status == 200 for one in answers) >= 50
     assert {one.bot for one in discord.violations} == {"Tessera"}
 
 

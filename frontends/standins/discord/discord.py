@@ -63,6 +63,8 @@ class Discord:
         self.buckets = list(BUCKETS)
         """Of bots that are made from now on."""
         self.port = port
+        self._places: dict[int, Place] = {}
+        """Channels by their ids."""
         self._files: dict[int, Attachment] = {}
         self._last_id = 0
         self._runner: web.AppRunner | None = None
@@ -121,14 +123,15 @@ class Discord:
     ) -> Group:
         """A server with one channel. Make it before its bots start when they want to hear of it."""
         guild = Group(self.snowflake(), self.snowflake(), title, people, bots, {one.id for one in admins or []}, adult)
-        self.groups[guild.guild_id] = guild
+        self.groups[guild.guild_id] = self._places[guild.id] = guild
         return guild
 
     def chat(self, person: words.Person, bot: words.Bot) -> Direct:
         assert isinstance(bot, Bot)
         assert isinstance(person, Person)
         if person.id not in bot.chats:
-            bot.chats[person.id] = Direct(self.snowflake(), bot, person)
+            bot.chats[person.id] = chat = Direct(self.snowflake(), bot, person)
+            self._places[chat.id] = chat
         return bot.chats[person.id]
 
     def roster(self) -> list[Bot]:
@@ -180,9 +183,7 @@ class Discord:
 
     def place(self, id: int) -> Place | None:
         """The channel with this id."""
-        places: list[Place] = [*self.groups.values()]
-        places += [chat for bot in self.bots.values() for chat in bot.chats.values()]
-        return next((place for place in places if place.id == id), None)
+        return self._places.get(id)
 
     def guild_json(self, group: Group) -> dict[str, Any]:
         return guilds.to_json(group)

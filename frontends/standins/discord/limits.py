@@ -3,14 +3,14 @@
 Routes have buckets (so many calls in so many seconds, told in every answer's headers), counted for each channel or
 interaction token apart; a bot has 50 calls a second over all routes but those of interactions
 (https://discord.com/developers/docs/topics/rate-limits). The documentation leaves the buckets' sizes to the headers;
-those here are what the platform answers, and their times are the machine's, as clients compare them with their own. A
-429 that the stand-in gives by itself is a violation.
+those here are what the platform answers. A bucket does not fill at once but call by call, as the platform's do since
+2022, and its times are the machine's, as clients compare them with their own. A 429 that the stand-in gives by itself
+is a violation.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 ACKNOWLEDGE_SECONDS = 3.0
@@ -43,6 +43,8 @@ BUCKETS: list[tuple[str, str, int, float]] = [
     ("PUT", "/applications/{application}/commands", 10, 10.0),
     ("PUT", "/applications/{application}/guilds/{guild}/commands", 10, 10.0),
 ]
+TOLERANCE_SECONDS = 0.01
+"""By which a call may come too early: headers tell milliseconds, and clocks are read one after the other."""
 EXEMPT_FROM_GLOBAL = ("/interactions/", "/webhooks/")
 
 
@@ -70,21 +72,32 @@ def malformed(field: str, rule: str, said: str) -> Refusal:
     return Refusal(400, 50035, "Invalid Form Body", violation=True, errors=errors)
 
 
-@dataclass
 class Window:
-    """So many calls until `reset`."""
+    """So many calls in so many seconds, filling call by call."""
 
-    limit: int
-    seconds: float
-    left: int = 0
-    reset: float = 0.0
+    def __init__(self, limit: int, seconds: float) -> None:
+        self.limit = limit
+        self._call_seconds = seconds / limit
+        self._full_at = 0.0
 
     def take(self, now: float) -> bool:
-        """Whether this call is within the limit."""
-        if now >= self.reset:
-            self.left, self.reset = self.limit, now + self.seconds
-        self.left -= 1
-        return self.left >= 0
+        """Whether this call is within the limit; it counts when it is."""
+        full_at = max(now, self._full_at) + self._call_seconds
+        within = full_at - now <= self.limit * self._call_seconds + TOLERANCE_SECONDS
+        if within:
+            self._full_at = full_at
+        return within
+
+    def left(self, now: float) -> int:
+        return max(0, int(self.limit - (self._full_at - now) / self._call_seconds + 1e-6))
+
+    def full_seconds(self, now: float) -> float:
+        """Until it is full again."""
+        return max(0.0, self._full_at - now)
+
+    def wait_seconds(self, now: float) -> float:
+        """Until the next call is within the limit."""
+        return max(0.0, self._full_at - now - (self.limit - 1) * self._call_seconds)
 
 
 class Paces:
@@ -98,7 +111,7 @@ class Paces:
     def spend(self, now: float, method: str, route: str, path: str) -> dict[str, str]:
         """Count a call; the headers of its answer. Raises the 429 when there are too many."""
         if not route.startswith(EXEMPT_FROM_GLOBAL) and not self._overall.take(now):
-            raise _too_many(self._overall.reset - now, {"X-RateLimit-Global": "true"}, "global")
+            raise _too_many(self._overall.wait_seconds(now), {"X-RateLimit-Global": "true"}, "global")
         for wanted, pattern, limit, seconds in self._buckets:
             if (wanted, pattern) == (method, route):
                 return self._count(now, f"{method} {pattern}", _major(route, path), limit, seconds)
@@ -110,12 +123,12 @@ class Paces:
         headers = {
             "X-RateLimit-Bucket": f"{hash(bucket) & 0xFFFFFFFFFFFF:x}",
             "X-RateLimit-Limit": str(limit),
-            "X-RateLimit-Remaining": str(max(0, window.left)),
-            "X-RateLimit-Reset": f"{window.reset:.3f}",
-            "X-RateLimit-Reset-After": f"{window.reset - now:.3f}",
+            "X-RateLimit-Remaining": str(window.left(now)),
+            "X-RateLimit-Reset": f"{now + window.full_seconds(now):.3f}",
+            "X-RateLimit-Reset-After": f"{window.full_seconds(now):.3f}",
         }
         if not within:
-            raise _too_many(window.reset - now, headers, "user")
+            raise _too_many(window.wait_seconds(now), headers, "user")
         return headers
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from frontends.standins import pictures, seeing
@@ -52,8 +53,13 @@ class Attachment:
     def mime_type(self) -> str:
         return MIME_TYPES.get(self.name.rpartition(".")[2].lower(), "application/octet-stream")
 
+    @cached_property
+    def size(self) -> tuple[int, int] | None:
+        """Of a picture."""
+        return pictures.size(self.data) if self.mime_type.startswith("image/") else None
+
     def media(self) -> Media:
-        width, height = pictures.size(self.data) or (0, 0)
+        width, height = self.size or (0, 0)
         kind = self.mime_type.partition("/")[0]
         shown = {"image": "photo", "video": "video"}.get(kind, "document")
         spoiler = self.name.startswith(SPOILER)
@@ -70,8 +76,7 @@ class Attachment:
         )
 
     def to_json(self) -> dict[str, Any]:
-        size = pictures.size(self.data) if self.mime_type.startswith("image/") else None
-        sides = {"width": size[0], "height": size[1]} if size else {}
+        sides = {"width": self.size[0], "height": self.size[1]} if self.size else {}
         return {
             "id": str(self.id),
             "filename": self.name,

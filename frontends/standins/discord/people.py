@@ -164,6 +164,7 @@ class Person:
             lambda: seeing.newest(self._finished(), what, by, where, after),
             within,
             lambda: seeing.transcript(self.messages()),
+            self.may_see,
         )
         assert isinstance(found, Message)
         return found
@@ -175,14 +176,16 @@ class Person:
         return place.person is self if isinstance(place, Direct) else self in place.people
 
     def messages(self, *, by: words.Bot | None = None, where: words.Place | None = None) -> list[words.Message]:
-        return [
+        places: list[Place] = [bot.chats[self.id] for bot in self.discord.bots.values() if self.id in bot.chats]
+        places += self.discord.places(self)
+        shown: list[words.Message] = [
             message
-            for message in self.discord.messages.values()
-            if self.may_see(message)
-            and where in (None, message.place)
-            and by in (None, message.bot)
-            and not message.deleted
+            for place in places
+            if where in (None, place)
+            for message in place.messages
+            if self.may_see(message) and by in (None, message.bot) and not message.deleted
         ]
+        return sorted(shown, key=lambda message: message.id)
 
     async def blocks(self, bot: words.Bot) -> None:
         self.discord.chat(self, bot).blocked = True

@@ -162,6 +162,7 @@ class Person:
             lambda: seeing.newest(self.messages(), what, by, where, after),
             within,
             lambda: seeing.transcript(self.messages()),
+            self.may_see,
         )
         assert isinstance(found, Message)
         return found
@@ -171,14 +172,16 @@ class Person:
         return self in place.people if isinstance(place, Group) else isinstance(place, Private) and place.person is self
 
     def messages(self, *, by: words.Bot | None = None, where: words.Place | None = None) -> list[words.Message]:
-        return [
+        places: list[Place] = [bot.chats[self.id] for bot in self.telegram.bots.values() if self.id in bot.chats]
+        places += self.telegram.places(self)
+        shown: list[words.Message] = [
             message
-            for message in self.telegram.messages.values()
-            if self.may_see(message)
-            and where in (None, message.place)
-            and by in (None, message.bot)
-            and not message.deleted
+            for place in places
+            if where in (None, place)
+            for message in place.messages
+            if by in (None, message.bot) and not message.deleted
         ]
+        return sorted(shown, key=lambda message: message.id)
 
     def to_tl(self) -> Any:
         return only_known(
