@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 Span = tuple[int, int]
@@ -92,7 +92,7 @@ def fold(word: str) -> str:
     return word if word.isascii() else unicodedata.normalize("NFC", word).casefold().replace("ё", "е")
 
 
-def sealed(view: str) -> list[Span]:
+def sealed(view: str, brackets: Mapping[str, str] = BRACKETS) -> list[Span]:
     """What stands in quotes or brackets, outermost, in order. What is opened and never closed seals nothing."""
     spans: list[Span] = []
     opened: list[tuple[str, int]] = []
@@ -109,7 +109,7 @@ def sealed(view: str) -> list[Span]:
                 spans.append((start, past))
             else:
                 lacking.add(QUOTES[mark])
-        elif mark in BRACKETS:
+        elif mark in brackets:
             opened.append((mark, start))
             waiting[mark] = waiting.get(mark, 0) + 1
         elif waiting.get(_OPENS.get(mark, "")):
