@@ -37,6 +37,7 @@ from control_plane.people.credentials import ApiKey
 from control_plane.people.twins import is_test
 from control_plane.queue import admission, waiting
 from control_plane.queue.admission import URGENT_TOKENS, Order
+from control_plane.queue.looks import JobRow, Look
 from control_plane.queue.waiting import Queued
 from control_plane.sandbox import simulate
 from control_plane.sandbox.simulate import Outcome
@@ -288,9 +289,17 @@ def _size(spec: JobSpec) -> plans.Size:
 
 async def view(context: Context, user_id: UUID, job_id: UUID) -> JobView:
     """A user's job as it is now. Raises `NotFound`."""
-    row = await views.row(context, user_id, job_id)
+    return await _watched(context, await views.row(context, user_id, job_id))
+
+
+async def views_of(context: Context, looks: Sequence[Look]) -> list[JobView | None]:
+    """Jobs as they are now, each for its user; None for what is not theirs."""
+    return [await _watched(context, row) if row is not None else None for row in await context.looks.several(looks)]
+
+
+async def _watched(context: Context, row: JobRow) -> JobView:
     if row.state not in TERMINAL:
-        context.dispatcher.watch(job_id)
+        context.dispatcher.watch(row.id)
     return await views.viewed(context, row)
 
 

@@ -8,7 +8,6 @@ when the database does not answer, and with the process; whoever reads it comes 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
@@ -26,6 +25,7 @@ from control_plane.events.feed import Listener, Report
 from control_plane.events.tail import Event, Position
 from control_plane.jobs import desk
 from control_plane.media.probe import image_type
+from control_plane.queue.looks import Look
 from control_plane.states import TERMINAL
 from control_plane.wire.event import EventView, Opened, Preview
 from control_plane.wire.job import JobView, Progress
@@ -264,9 +264,8 @@ async def _wanted(context: Context, audience: Audience, found: list[Event], epoc
     named = [event for event in found if audience.names is None or event.name in audience.names]
     identities = await _identities(context, audience, named)
     wanted = [event for event in named if event.user_id in identities]
-    owners = {event.job_id: event.user_id for event in wanted}
-    looks = [_seen(context, user_id, job_id) for job_id, user_id in owners.items()]
-    seen = dict(zip(owners, await asyncio.gather(*looks), strict=True))
+    looks = {event.job_id: Look(event.user_id, event.job_id) for event in wanted}
+    seen = dict(zip(looks, await desk.views_of(context, list(looks.values())), strict=True))
     return [
         Frame(event.name, _encode(_told(event, seen[event.job_id], identities[event.user_id])), _place(event, epoch))
         for event in wanted
@@ -284,13 +283,6 @@ async def _identities(context: Context, audience: Audience, found: list[Event]) 
     for one in await context.database.many(KNOWN, {"user_id": users, "providers": list(audience.providers)}):
         known.setdefault(one.user_id, []).append(one.identity)
     return known
-
-
-async def _seen(context: Context, user_id: UUID, job_id: UUID) -> JobView | None:
-    try:
-        return await desk.view(context, user_id, job_id)
-    except NotFound:  # it has become another user's just now
-        return None
 
 
 # ---------------------------------------------------------------------------------------------- waiting

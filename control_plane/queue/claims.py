@@ -42,8 +42,8 @@ CONTENDED_TRIES = 4
 """How often a claim that others outran looks again before it waits like any other."""
 
 OWNER_MESSAGES = {
-    "quarantined": "A slot of yours failed several different jobs in a row and gets no more work until its engine, started "
-    "anew, has drawn a test picture. The agent sees to that. If it comes again: tessera-agent doctor.",
+    "quarantined": "A slot of yours failed several different jobs in a row and gets no more work until its engine,"
+    " started anew, has drawn a test picture. The agent sees to that. If it comes again: tessera-agent doctor.",
     "draining": "The operator drains this worker: it finishes what it holds and gets no more work.",
     "lane_unknown": "A slot of yours offers no model that this service sells, so it gets no work.",
 }

@@ -69,12 +69,16 @@ class Coalescer(Generic[Call, Answer]):
         self.batches = 0
 
     async def __call__(self, call: Call) -> Answer:
+        return await self.ask(call)
+
+    def ask(self, call: Call) -> asyncio.Future[Answer]:
+        """What will be the answer; must be awaited."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(self._key(call), deque()).append((call, future))
         self._queued += 1
         self.calls += 1
         self._go()
-        return await future
+        return future
 
     def _go(self) -> None:
         """Let a batch depart when it should, and let nobody wait long for that."""

@@ -66,6 +66,13 @@ class Looks:
         """This job, if it is the user's."""
         return await self._together(Look(user_id, job_id))
 
+    async def several(self, looks: Sequence[Look]) -> list[JobRow | None]:
+        """These jobs, each if it is its user's."""
+        asked = [self._together.ask(look) for look in looks]
+        if asked:
+            await asyncio.wait(asked)
+        return [answer.result() for answer in asked]
+
     async def many(self, user_id: UUID, job_ids: Sequence[UUID]) -> list[JobRow]:
         """These jobs of the user, in this order; what is not there or not theirs is left out."""
         rows = await self._batch([Look(user_id, job_id) for job_id in job_ids])
