@@ -60,29 +60,47 @@ async def an_idle_connection_that_is_cut_off_costs_nothing_and_says_so(mine: Con
     assert mine.closed
 
 
-async def a_busy_connection_that_is_cut_off_says_so(mine: Connection, other: Connection) -> None:
-    busy = asyncio.create_task(value(mine, "select pg_sleep(60)"))
-    while not await value(
-        other, "select count(*) from pg_stat_activity where pid = %s and state = 'active'", mine.info.backend_pid
-    ):
+async def busy(mine: Connection, other: Connection) -> asyncio.Task[Any]:
+    """A statement that the server is at."""
+    task = asyncio.create_task(value(mine, "select 'theirs' from pg_sleep(60)"))
+    while not await is_busy(mine, other):
         await asyncio.sleep(0.01)
+    return task
+
+
+async def is_busy(mine: Connection, other: Connection) -> bool:
+    statement = (
+        "select exists (select from pg_stat_activity where pid = %s and state = 'active' and wait_event = 'PgSleep')"
+    )
+    return bool(await value(other, statement, mine.info.backend_pid))
+
+
+async def a_busy_connection_that_is_cut_off_says_so(mine: Connection, other: Connection) -> None:
+    task = await busy(mine, other)
     await other.execute("select pg_terminate_backend(%s, 5000)", [mine.info.backend_pid])
     with pytest.raises(psycopg.OperationalError):
-        await busy
+        await task
 
 
-async def a_statement_whose_caller_goes_is_stopped_and_the_next_one_gets_its_own_answer(
-    mine: Connection, other: Connection
-) -> None:
-    for delay in (0.0, 0.001, 0.01, 0.05):
-        busy = asyncio.create_task(value(mine, "select 'theirs' from pg_sleep(60)"))
-        await asyncio.sleep(delay)
-        busy.cancel()
+async def a_statement_whose_caller_goes_is_stopped(mine: Connection, other: Connection) -> None:
+    for _ in range(3):
+        task = await busy(mine, other)
+        task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await busy
+            await task
+        assert not await is_busy(mine, other)
         assert await value(mine, "select 'ours'") == "ours"
-    running = "select count(*) from pg_stat_activity where query like '%%pg_sleep(60)%%' and state = 'active'"
-    assert await value(other, running + " and pid <> pg_backend_pid() and pid = %s", mine.info.backend_pid) == 0
+
+
+async def an_answer_that_nobody_waited_for_is_nobodys(mine: Connection, other: Connection) -> None:
+    """Whenever the caller goes: the next statement gets its own answer."""
+    for turns in range(40):
+        task = asyncio.create_task(value(mine, "select 'theirs'"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert await value(mine, "select 'ours'") == "ours"
 
 
 CHECKS: list[Check] = [
@@ -91,7 +109,8 @@ CHECKS: list[Check] = [
     notifications_are_heard_between_statements,
     an_idle_connection_that_is_cut_off_costs_nothing_and_says_so,
     a_busy_connection_that_is_cut_off_says_so,
-    a_statement_whose_caller_goes_is_stopped_and_the_next_one_gets_its_own_answer,
+    a_statement_whose_caller_goes_is_stopped,
+    an_answer_that_nobody_waited_for_is_nobodys,
 ]
 
 
