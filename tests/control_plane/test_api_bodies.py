@@ -20,11 +20,11 @@ from tests.fixtures.worker import Answered
 Json = dict[str, Any]
 HUGE = 10**400
 WITH_BODY = [op for op in api.operations() if op.body is not Nothing]
-ABLE = {"kind": "image", "model": "testcard"}
+ABLE = {"kind": "image", "model": "testcard", "tasks": ["text-to-image"]}
 CLAIM = {
     "claim_id": str(uuid4()),
     "protocol": 1,
-    "slots": [{"slot": 0, "capabilities": [ABLE], "vram_gib": 8, "loaded": ABLE}],
+    "slots": [{"slot": 0, "capabilities": [ABLE], "vram_gib": 8, "loaded": ABLE, "capabilities_sha256": "0" * 64}],
 }
 LEASE = {"job_id": str(uuid4()), "attempt": 1, "token": str(uuid4()), "phase": "held", "progress": {"value": 0.5}}
 FILE = {"bytes": 482_113, "sha256": "0" * 64}
