@@ -192,7 +192,7 @@ def changes_by_arrival(orders: Sequence[Told], slots: int, seconds: float, loade
     return changes
 
 
-@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("slots", [1, pytest.param(3, marks=pytest.mark.torture)])
 async def test_affinity_cuts_changes_of_the_model_fourfold_within_the_bound(
     database_url: str, owner_url: str, slots: int
 ) -> None:
@@ -341,7 +341,7 @@ def counted(name: str) -> float:
     return metrics.registry.get_sample_value(f"tessera_eta_{name}_total") or 0.0
 
 
-@pytest.mark.parametrize("demand", [0.7, 0.95])
+@pytest.mark.parametrize("demand", [pytest.param(0.7, marks=pytest.mark.torture), 0.95])
 async def test_nine_of_ten_jobs_are_done_before_the_p90_that_was_told_at_their_order(
     database_url: str, owner_url: str, demand: float
 ) -> None:

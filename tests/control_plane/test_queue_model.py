@@ -233,7 +233,8 @@ LONE: dict[str, tuple[str, str, str]] = {
     ),
     "lone claim in the wrong lane": (
         "claim_one",
-        "order by line.place - head.head_start + shift.lift + shift.back, line.place, head.tag, head.id",
+        "order by line.place - head.head_start + shift.lift + shift.back,"
+        " line.place - head.head_start, head.tag, head.id",
         "order by head.id desc",
     ),
     "lone claim for a full slot": ("claim_one", "when is_full then 'slot_full'", "when false then ''"),
@@ -242,8 +243,9 @@ LONE: dict[str, tuple[str, str, str]] = {
 }
 """The same for what goes step by step when it comes alone."""
 
-QUICK = ("complete without the fence", "heartbeat without the fence")
+QUICK = ("heartbeat without the fence",)
 SLOW = (
+    "complete without the fence",
     "fail without the fence",
     "release without the fence",
     "complete by the name of the worker",
