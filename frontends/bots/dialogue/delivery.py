@@ -53,7 +53,7 @@ def _end_arrived(turn: Turn, order: Order, key: str) -> None:
     turn.keep(order)
     if order.ending:
         return
-    edited = turn.platform.ends_by == "edit" or order.job.status != "succeeded"
+    edited = "+" not in key and (turn.platform.ends_by == "edit" or order.job.status != "succeeded")
     if order.message and not edited:
         turn.delete(order.message)
     if order.message or order.lost:
@@ -136,7 +136,7 @@ def expiring(turn: Turn, event: Expiring) -> None:
         if order.message == event.message and not order.told:
             turn.keep(msgspec.structs.replace(order, message="", old_message=event.message))
             card = waiting.card(turn, order)
-            turn.say(card, Cause(), key=f"moved:{order.job.id.hex}", lasting=True)
+            turn.say(card, Cause(), key=f"moved:{order.job.id.hex}+{event.message}", lasting=True)
 
 
 def _about(turn: Turn, key: str) -> tuple[str, Order | None]:
