@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import hikari
 import pytest
 from PIL import Image
@@ -253,8 +254,6 @@ async def test_the_library_keeps_to_the_limits_that_the_headers_tell(discord: Di
 
 
 async def test_a_client_that_does_not_keep_to_them_is_told_to_wait(discord: Discord) -> None:
-    import aiohttp
-
     account = discord.bot("Tessera")
     ann = discord.person(42)
     await ann.says("hi", to=account)
@@ -362,3 +361,36 @@ async def test_a_late_answer_is_refused_and_a_revoked_token_ends_a_bot(discord: 
     with pytest.raises(hikari.UnauthorizedError):
         async with running(discord, account):
             pass
+
+
+READY, INVALID, HELLO = 0, 9, 10
+
+
+async def identified(discord: Discord, session: aiohttp.ClientSession, **said: Any) -> Any:
+    """What the gateway answers to an IDENTIFY: its first payload, or the code that it closes with."""
+    async with session.ws_connect(discord.gateway_url) as socket:
+        assert (await socket.receive_json())["op"] == HELLO
+        await socket.send_json({"op": 2, "d": {"intents": 0, **said}})
+        answer = await socket.receive()
+        return socket.close_code if answer.type is not aiohttp.WSMsgType.TEXT else answer.json()
+
+
+async def test_the_gateway_keeps_its_own_limits(discord: Discord) -> None:
+    account = discord.bot("Tessera")
+    async with aiohttp.ClientSession() as session:
+        token = account.token
+        assert await identified(discord, session, token="nonsense") == 4004
+        assert await identified(discord, session, token=token, shard=[2, 2]) == 4010
+        assert await identified(discord, session, token=token, intents=1 << 40) == 4013
+        assert await identified(discord, session, token=token, intents=1 << 15) == 4014
+        ready = await identified(discord, session, token=token, shard=[0, 2])
+        assert (ready["op"], ready["t"], account.starts_left) == (READY, "READY", 999)
+        assert (await identified(discord, session, token=token, shard=[1, 2]))["op"] == INVALID
+        assert [one.call for one in discord.violations] == ["IDENTIFY"]
+        discord.clock.advance(5)
+        assert (await identified(discord, session, token=token, shard=[1, 2]))["t"] == "READY"
+        discord.heartbeat_ms = 100
+        async with session.ws_connect(discord.gateway_url) as socket:
+            await socket.receive()
+            await socket.receive()
+            assert socket.close_code == 4009

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from pyrogram import Client, filters
+from pyrogram.connection.transport import TCPAbridgedO, TCPIntermediate, TCPIntermediateO
 from pyrogram.errors import (
     AccessTokenExpired,
     AccessTokenInvalid,
@@ -384,6 +385,56 @@ async def test_a_revoked_token_ends_a_bot(telegram: Telegram) -> None:
     with pytest.raises(AccessTokenInvalid):
         async with running(telegram, stranger):
             pass
+
+
+@pytest.mark.parametrize("protocol", [TCPIntermediate, TCPIntermediateO, TCPAbridgedO])
+async def test_every_transport_of_the_protocol_is_spoken(telegram: Telegram, protocol: Any) -> None:
+    bot = telegram.bot("tessera_bot")
+    async with running(telegram, bot, protocol_factory=protocol):
+        ann = telegram.person(42)
+        await ann.says("/start", to=bot)
+        await ann.sees("Hello")
+
+
+async def test_a_bot_that_is_brought_into_a_group_hears_of_it(telegram: Telegram) -> None:
+    bot = telegram.bot("tessera_bot")
+    ann = telegram.person(42)
+    group = telegram.group("Friends", bots=[], people=[ann])
+
+    async def greet(_: Any, message: Any) -> None:
+        await message.reply_text(f"hello {message.chat.title}")
+
+    async with running(telegram, bot) as client:
+        client.add_handler(MessageHandler(greet, filters.new_chat_members), group=-1)
+        await telegram.adds(bot, group, ann)
+        message = await ann.sees("hello Friends", where=group)
+        await ann.reacts(message, "🔥")
+        await client.send_reaction(-1_000_000_000_000 - group.id, message.id, emoji="👍")
+        assert message.reactions == ["👍"]
+
+
+async def test_a_call_may_be_late(telegram: Telegram) -> None:
+    bot = telegram.bot("tessera_bot")
+    async with running(telegram, bot) as client:
+        ann = telegram.person(42)
+        await ann.says("hi", to=bot)
+        slow = telegram.faults.delay("messages.SendMessage", 0.3, bot=bot)
+        began = asyncio.get_running_loop().time()
+        await client.send_message(42, "late")
+        assert asyncio.get_running_loop().time() - began >= 0.3
+        assert slow.hits == 1
+
+
+@pytest.mark.slow
+async def test_a_call_that_was_cut_off_is_repeated_by_the_library_and_done_once(telegram: Telegram) -> None:
+    bot = telegram.bot("tessera_bot")
+    async with running(telegram, bot) as client:
+        ann = telegram.person(42)
+        await ann.says("hi", to=bot)
+        cut = telegram.faults.cut("messages.SendMessage", done=False)
+        await client.send_message(42, "sent again")
+        assert [message.text for message in ann.messages(by=bot)] == ["sent again"]
+        assert cut.hits == 1
 
 
 @pytest.mark.slow

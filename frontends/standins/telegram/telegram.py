@@ -94,6 +94,11 @@ class Telegram:
         self.groups[id] = Group(id, title, people, bots, {one.id for one in admins or []}, supergroup, at)
         return self.groups[id]
 
+    async def adds(self, bot: Bot, group: Group, by: Person) -> Message:
+        """Somebody brings a bot into a group; everybody there hears of it."""
+        group.bots.append(bot)
+        return await self.post(self.draft(group, person=by, action=tl.MessageActionChatAddUser(users=[bot.id])))
+
     def chat(self, person: words.Person, bot: words.Bot) -> Private:
         assert isinstance(bot, Bot)
         assert isinstance(person, Person)
@@ -126,7 +131,7 @@ class Telegram:
         """A message that is not yet said."""
         return Message(0, place, self.clock.now(), **fields)
 
-    async def post(self, message: Message) -> None:
+    async def post(self, message: Message) -> Message:
         """Say it: it is in the chat, and the bots that may hear it do."""
         message.id = self.next_id()
         self.messages[message.id] = message
@@ -136,6 +141,7 @@ class Telegram:
         kind = tl.UpdateNewChannelMessage if supergroup else tl.UpdateNewMessage
         for bot in message.place.hearers(message):
             await bot.push([bot.note(message, kind)], self.present(message.place), message.place)
+        return message
 
     def present(self, place: Place) -> list[Person]:
         return place.people if isinstance(place, Group) else [place.person]
