@@ -26,7 +26,7 @@ FIELDS = {
 ALONE = {"raw", "video", "image"}
 """Flags without a value."""
 
-_FLAG = re.compile(rf"(?<![^\s,;{HAN}])(?:--|——|—|–)([a-z][a-z-]*)(?![\w-])(?:\s*=\s*|[^\S\r\n]*)")
+_FLAG = re.compile(rf"(?<![^\s,;{HAN}])(?:--|——|—|–)([a-z][a-z-]*)(?![\w\u0300-\u036f-])(?:\s*=\s*|[^\S\r\n]*)")
 _WORD = re.compile(r"(?:[^\s,;]|(?<=[0-9]),(?=[0-9]))+")
 _LINE_END = re.compile(r"[\r\n]")
 

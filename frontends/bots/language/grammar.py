@@ -9,8 +9,8 @@ prompt. No word is ever lost, none is invented, and the order of what stays is k
     a whole: `wide`, `in 16:9 and 3 pictures, please`. 'A portrait of a wide river' has other words and is a prompt.
  4. Phrases that can mean nothing else are also understood at the end of a longer part, with everything after the first
     of them: `a lighthouse in 16:9 seed 42`. Which, stands in the language files (`!`).
- 5. A part that begins with a word for *without*, after phrases or none, is a negative up to its end, or up to such
-    an ending: `no people`, `wide and without text`.
+ 5. A word for *without*, at the beginning of a part or after phrases, makes a negative of what follows, up to the end
+    of the part or such an ending: `no people`, `wide and without text`. In the middle of a sentence it does not.
  6. At the very beginning, a count joined to its subject is understood: `draw three pictures of a fox`.
  7. A first part that is only a doubtful shape (`portrait`, `square`) or begins with `no` is understood only if nothing
     else would be left as a prompt.
@@ -56,6 +56,7 @@ KINDS: dict[str, Kind] = {"as_picture": "image", "as_video": "video"}
 FILM = frozenset({"seconds", "fps", "frames"})
 PASSED = frozenset({"filler", "courtesy", "request"})
 """They say nothing by themselves."""
+WITHOUT = frozenset({"without", "no"})
 SCRIPTS = {"zh": re.compile(f"[{HAN}]"), "ru": re.compile(r"[\u0400-\u04ff]")}
 _SENTENCE_END = re.compile(r"[.!?…。！？]+")
 
@@ -172,48 +173,71 @@ def _doubtful(said: list[Token], hits: list[_Hit | None]) -> bool:
     fields = [hit.field for hit in run if hit.field not in PASSED]
     if fields == ["doubtful"]:
         return run[-1].end == len(said)
-    after = hits[run[-1].end if run else 0] if (run[-1].end if run else 0) < len(said) else None
+    end = run[-1].end if run else 0
+    after = hits[end] if end < len(said) else None
     return not fields and after is not None and after.field == "no"
 
 
 def _take_part(reading: _Reading, said: list[Token], hits: list[_Hit | None], *, first: bool) -> bool:
     """Understand what can be of a part; whether that is all of it."""
-    ending = _ending(hits)
-    run = _run(hits, 0)
-    end = run[-1].end if run else 0
-    if end == len(said):
-        return _take(reading, run, (said[0].start, said[-1].end))
-    opening = hits[end]
-    if opening and opening.field in {"without", "no"}:
-        return _take_negative(reading, said, hits, (opening.end, max(ending, opening.end)))
+    nearest = _endings(said, hits)
+    whole = _settings(reading, said, hits, nearest, 0)
+    if whole is not None:
+        return _take(reading, whole, (said[0].start, said[-1].end))
     if first and (begun := _counted(said, hits)):
         _take(reading, _run(hits, 0)[: begun[0]], (said[0].start, said[begun[1] - 1].end))
-    if ending < len(said):
-        _take(reading, _run(hits, ending), (said[ending].start, said[-1].end))
+    ending = nearest[0]
+    if ending < len(said) and (found := _settings(reading, said, hits, nearest, ending)):
+        _take(reading, found, (said[ending].start, said[-1].end))
     return False
+
+
+def _settings(
+    reading: _Reading, said: list[Token], hits: list[_Hit | None], nearest: list[int], start: int
+) -> list[_Hit] | None:
+    """Everything from a token on, if it is nothing but phrases, fillers and negatives."""
+    found: list[_Hit] = []
+    while True:
+        found += _run(hits, start)
+        end = found[-1].end if found else start
+        if end == len(said):
+            return found
+        opening = hits[end]
+        if not opening or opening.field not in WITHOUT:
+            return None
+        start = nearest[opening.end]
+        negative = _negative(reading, said[opening.end : start], start)
+        if not negative:
+            return None
+        found.append(negative)
 
 
 def _run(hits: Sequence[_Hit | None], start: int) -> list[_Hit]:
     """Phrases and fillers, one after the other."""
     run: list[_Hit] = []
-    while start < len(hits) and (hit := hits[start]) and (hit.told or hit.field in PASSED):
+    while start < len(hits) and (hit := hits[start]) and _speaks(hit):
         run.append(hit)
         start = hit.end
     return run
 
 
-def _ending(hits: Sequence[_Hit | None]) -> int:
-    """Where an ending begins that is understood after other words, with the fillers before it; else the end."""
-    reaches = [False] * len(hits) + [True]
-    ending = len(hits)
-    for index in range(len(hits) - 1, -1, -1):
-        hit = hits[index]
-        reaches[index] = hit is not None and bool(hit.told or hit.field in PASSED) and reaches[hit.end]
-        if hit and reaches[index] and hit.certain:
-            ending = index
-    while ending < len(hits) and ending > 0 and (before := hits[ending - 1]) and before.field == "filler":
-        ending -= 1
-    return ending
+def _endings(said: list[Token], hits: list[_Hit | None]) -> list[int]:
+    """For each token, and for the end, where the next ending begins that is understood after other words."""
+    size = len(hits)
+    plainly, reaches, begins, nearest = (
+        [True] * (size + 1),
+        [False] * size + [True],
+        [False] * (size + 1),
+        [size] * (size + 1),
+    )
+    for index in range(size - 1, -1, -1):
+        plainly[index] = plainly[index + 1] and _plain(said[index])
+        if hit := hits[index]:
+            negates = hit.field in WITHOUT and hit.end < size and plainly[hit.end]
+            reaches[index] = negates or (_speaks(hit) and reaches[hit.end])
+            begins[index] = reaches[index] and (hit.certain or (hit.field == "filler" and begins[hit.end]))
+        nearest[index] = index if begins[index] else nearest[index + 1]
+    return nearest
 
 
 def _counted(said: list[Token], hits: Sequence[_Hit | None]) -> tuple[int, int] | None:
@@ -233,16 +257,19 @@ def _colons(said: list[Token], index: int) -> int:
     return 1 if index < len(said) and said[index].text == ":" else 0
 
 
-def _take_negative(reading: _Reading, said: list[Token], hits: list[_Hit | None], at: Span) -> bool:
-    """A negative between two tokens, phrases before it, an ending after it."""
-    begin, ending = at
-    unwanted = said[begin:ending]
-    plainly = unwanted and len(unwanted) <= NEGATIVE_TOKENS_MAX and all(_plain(token) for token in unwanted)
-    if not plainly or all(token.kind == "mark" for token in unwanted):
-        return False
+def _negative(reading: _Reading, unwanted: list[Token], end: int) -> _Hit | None:
+    """What is not wanted, in the person's words."""
+    if len(unwanted) > NEGATIVE_TOKENS_MAX or not all(map(_plain, unwanted)):
+        return None
+    if all(token.kind == "mark" for token in unwanted):
+        return None
     words = " ".join(reading.text[unwanted[0].start : unwanted[-1].end].split())
-    negative = _Hit("negative", {"negatives": (words,)}, False, ending)
-    return _take(reading, [*_run(hits, 0), negative, *_run(hits, ending)], (said[0].start, said[-1].end))
+    return _Hit("negative", {"negatives": (words,)}, False, end)
+
+
+def _speaks(hit: _Hit) -> bool:
+    """Whether it is a phrase or a filler."""
+    return bool(hit.told) or hit.field in PASSED
 
 
 def _plain(token: Token) -> bool:

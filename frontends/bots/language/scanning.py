@@ -177,5 +177,8 @@ def _between(view: str, start: int, end: int) -> Iterator[Token]:
 
 def glued(first: Token, second: Token) -> bool:
     """Whether two tokens are one word to the eye."""
+    if first.end != second.start:
+        return False
     letters = {"size", "ratio", "side", "number", "word"}
-    return first.end == second.start and first.kind in letters and second.kind in letters
+    accent = second.kind == "mark" and unicodedata.combining(second.text[0]) > 0
+    return accent or (first.kind in letters and second.kind in letters)

@@ -25,6 +25,7 @@ NAMES = Names.of(
 WORD = re.compile(rf"[{HAN}]|(?:[^\W_{HAN}][\u0300-\u036f]*)+")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 LENGTH = 10_000
+FUZZED = 10_000
 NASTY = [
     "👩‍👩‍👧 seed 42, wide",
     "\u202eediw ,24 dees\u202c, wide",
@@ -169,7 +170,7 @@ def test_nasty_text_loses_nothing(text: str) -> None:
 @pytest.mark.torture
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_fuzzer_finds_nothing(language: str) -> None:
-    @settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=FUZZED, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.one_of(texts(language), st.text(max_size=300)), st.sampled_from([None, "image", "video"]))
     def check(text: str, kind: Kind | None) -> None:
         holds(text, language, kind)
