@@ -70,10 +70,12 @@ def _usual(chosen: Choices, model: ModelView | None) -> dict[str, Any]:
 
 
 def _model(named: str | None, chosen: Choices, kind: Kind, models: tuple[ModelView, ...]) -> ModelView | None:
-    """The one that was named, else the one of choice, else the first of the kind."""
+    """The one that was named, else the one of choice, else the first of the kind that some worker has now."""
     fitting = [model for model in models if model.kind == kind]
     wanted = named or (chosen.video_model if kind == "video" else chosen.image_model)
-    return next((model for model in fitting if model.name == wanted), fitting[0] if fitting else None)
+    named_one = [model for model in fitting if model.name == wanted]
+    ready = [model for model in fitting if model.feasible_now and not model.paused]
+    return next(iter([*named_one, *ready, *fitting]), None)
 
 
 def _bounds(model: ModelView | None) -> Bounds:
