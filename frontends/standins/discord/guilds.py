@@ -58,5 +58,8 @@ def to_json(group: Group) -> dict[str, Any]:
         "large": False,
         "unavailable": False,
         "max_members": 500_000,
+        "max_presences": None,
+        "approximate_member_count": len(group.people) + len(group.bots),
+        "approximate_presence_count": len(group.people) + len(group.bots),
         "max_video_channel_users": 25,
     }

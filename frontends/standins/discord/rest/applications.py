@@ -18,6 +18,15 @@ async def me(call: Call) -> Any:
     return call.bot.to_json()
 
 
+async def user(call: Call) -> Any:
+    """A person or a bot, by id."""
+    id = call.id("user")
+    found = call.discord.people.get(id) or call.discord.bots.get(id)
+    if call.caller is None or found is None:
+        raise Refusal(404, 10013, "Unknown User")
+    return found.to_json()
+
+
 async def application(call: Call) -> Any:
     bot = call.bot
     return {
@@ -47,6 +56,8 @@ async def guilds(call: Call) -> Any:
             "owner": False,
             "permissions": "0",
             "features": [],
+            "approximate_member_count": len(group.people) + len(group.bots),
+            "approximate_presence_count": len(group.people) + len(group.bots),
         }
         for group in call.discord.groups.values()
         if call.bot in group.bots
@@ -58,21 +69,29 @@ async def get_commands(call: Call) -> Any:
 
 
 async def put_commands(call: Call) -> Any:
-    call.bot.commands = await _registered(call, None)
+    call.bot.commands = _registered(call, await call.body(), None)
     return call.bot.commands
+
+
+async def post_command(call: Call) -> Any:
+    """One more; one of the same name and type is replaced."""
+    wanted = await call.body()
+    [new] = _registered(call, [wanted], None)
+    kept = [one for one in call.bot.commands if (one["name"], one["type"]) != (new["name"], new["type"])]
+    call.bot.commands = [*kept, new]
+    return new
 
 
 async def put_guild_commands(call: Call) -> Any:
     guild = call.id("guild")
-    call.bot.guild_commands[guild] = await _registered(call, str(guild))
+    call.bot.guild_commands[guild] = _registered(call, await call.body(), str(guild))
     return call.bot.guild_commands[guild]
 
 
-async def _registered(call: Call, guild: str | None) -> list[dict[str, Any]]:
+def _registered(call: Call, wanted: list[Any], guild: str | None) -> list[dict[str, Any]]:
     bot = call.bot
     if call.id("application") != bot.id:
         raise Refusal(403, 50001, "Missing Access")
-    wanted = await call.body()
     commands.check(wanted)
     return [commands.registered(call.discord.snowflake(), bot.id, command, guild) for command in wanted]
 
@@ -81,9 +100,11 @@ ROUTES: list[Route] = [
     ("GET", "/gateway/bot", gateway),
     ("GET", "/users/@me", me),
     ("GET", "/users/@me/guilds", guilds),
+    ("GET", "/users/{user}", user),
     ("GET", "/applications/@me", application),
     ("GET", "/oauth2/applications/@me", application),
     ("GET", "/applications/{application}/commands", get_commands),
     ("PUT", "/applications/{application}/commands", put_commands),
+    ("POST", "/applications/{application}/commands", post_command),
     ("PUT", "/applications/{application}/guilds/{guild}/commands", put_guild_commands),
 ]

@@ -66,11 +66,12 @@ async def members(call: Call) -> Any:
     group = call.group(call.request.channel.channel_id)
     admins_only = isinstance(call.request.filter, tl.ChannelParticipantsAdmins)
     found = [one for one in _members(group) if not admins_only or one.id in group.admins]
+    page = found[call.request.offset :][: call.request.limit]
     return tl.channels.ChannelParticipants(
         count=len(found),
-        participants=[_channel_member(group, one) for one in found],
+        participants=[_channel_member(group, one) for one in page],
         chats=[group.to_tl()],
-        users=[one.to_tl() for one in found],
+        users=[one.to_tl() for one in page],
     )
 
 
