@@ -60,7 +60,7 @@ async def guilds(call: Call) -> Any:
             "approximate_presence_count": len(group.people) + len(group.bots),
         }
         for group in call.discord.groups.values()
-        if call.bot in group.bots
+        if call.bot in group.bots and group.guild_id > int(call.request.query.get("after", 0))
     ]
 
 
