@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RUNTIME_EXTRAS = ("control-plane", "embedded", "agent", "video", "object-store", "clone")
-LOCKS = {"requirements.lock": RUNTIME_EXTRAS, "requirements-dev.lock": (*RUNTIME_EXTRAS, "mcp", "bench", "dev")}
+LOCKS = {"requirements.lock": RUNTIME_EXTRAS, "requirements-dev.lock": (*RUNTIME_EXTRAS, "mcp", "bots", "bench", "dev")}
 OPTIONS = ("--universal", "--python-version=3.11", "--fork-strategy=fewest", "--generate-hashes", "--quiet")
 SILENCE = ("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
 
