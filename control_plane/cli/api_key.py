@@ -30,17 +30,15 @@ def add(commands: Any) -> None:
         help="make a key for an account, or for a service",
         description=(
             "Make an API key; it is shown once. A key of an account acts for that account. A key of a service, such as "
-            "a bot, has no account: it acts for the people of its providers, and is never an administrator by itself. "
-            "With the scope `payments` it may credit what people have paid, with `operate` it may act for those who "
-            "are operators themselves (who own a key with the scope `admin`). What a test key orders is drawn by the "
-            "sandbox for play tokens, apart from everything real."
+            "a bot, has no account: it acts for the people of its providers. The scope `payments` lets it credit what "
+            "they have paid, `operate` lets it act for those who own a key with the scope `admin`. What a test key "
+            "orders is drawn by the sandbox for play tokens, apart from everything real."
         ),
         examples=(
             "  tessera key create ada\n"
             "  tessera key create ada --scope read --days 30 --name dashboard\n"
             "  tessera key create ada --test\n"
-            "  tessera key create --service bots --provider telegram --provider discord\n"
-            "  tessera key create --service bots --provider telegram --scope read --scope submit --scope payments"
+            "  tessera key create --service bots --provider telegram --provider discord"
         ),
     )
     create.add_argument("user", metavar="USER", nargs="?", help="whose key: name or id")

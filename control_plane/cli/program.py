@@ -19,6 +19,7 @@ from control_plane.cli import (
     mcp,
     migrate,
     openapi,
+    pack,
     pause,
     plan,
     report,
@@ -42,7 +43,7 @@ Start here:
 """
 
 NOUNS = (
-    *(up, generate, mcp, status, user, api_key, webhook, invite, plan, ledger, worker, workflow),
+    *(up, generate, mcp, status, user, api_key, webhook, invite, plan, pack, ledger, worker, workflow),
     *(job, artifact, report, pause, audit, serve, migrate, check, openapi),
 )
 """In the order of the help."""

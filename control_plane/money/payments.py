@@ -54,6 +54,24 @@ REFUND = Query("payments.refund", UUID)
 OF_USER = Query("payments.of_user", PaymentRow)
 
 
+async def set_pack(
+    database: Database,
+    name: str,
+    *,
+    tokens: int,
+    stars: int,
+    price_cents: int,
+    currency: str,
+    hidden: bool,
+    actor: Actor,
+) -> None:
+    """Offers a pack, changes it, or (`hidden`) takes it off; what was paid for it is still credited."""
+    detail = {"tokens": tokens, "stars": stars, "price_cents": price_cents, "currency": currency, "hidden": hidden}
+    async with database.transaction() as connection:
+        await SET_PACK.one(connection, {"name": name, **detail})
+        await audit.record(connection, actor, "set", ("pack", name), detail)
+
+
 async def credit(
     database: Database, user_id: UUID, paid: PaymentRequest, payer: str | None, actor: Actor
 ) -> tuple[PaymentView, bool]:

@@ -137,3 +137,15 @@ def test_a_key_can_be_bound_to_models(say: Say, tell: Tell, data_dir: Path) -> N
         return (await Credentials(database).api_key(made["key"])).models
 
     assert on_database(data_dir, bound) == ["testcard"]
+
+
+def test_packs_are_offered_changed_and_taken_off(say: Say, tell: Tell) -> None:
+    assert [pack["name"] for pack in tell("pack", "list")] == ["small", "medium", "large"]
+    price = ("--tokens", "700", "--stars", "200", "--cents", "400")
+    assert say("pack", "set", "small", *price) == "small is offered.\n"
+    assert "4.00 EUR" in say("pack", "list")
+    assert tell("pack", "set", "small", *price, "--off") == {"pack": "small", "offered": False}
+    assert [pack["name"] for pack in tell("pack", "list")] == ["medium", "large"]
+    assert "three capital letters" in say("pack", "set", "small", *price, "--currency", "euro", code=64)
+    assert "whole number" in say("pack", "set", "small", "--tokens", "0", "--stars", "1", "--cents", "1", code=64)
+    say("pack", "set", "small", "--tokens", "500", "--stars", "150", "--cents", "300")

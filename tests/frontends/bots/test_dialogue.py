@@ -12,11 +12,11 @@ from control_plane.wire.model import Refusal
 from frontends.bots.dialogue import payload
 from frontends.bots.dialogue.commands import COMMANDS
 from frontends.bots.dialogue.conversation import THEN, TROUBLES
-from frontends.bots.dialogue.effects import Answer, Ask, Call, Delete, Edit, Follow, Say
+from frontends.bots.dialogue.effects import Ask, Call, Delete, Edit, Follow, Say
 from frontends.bots.dialogue.events import Expiring, Filled, Picture, Sent, Unsent
 from frontends.bots.dialogue.menus import FORMS, MENUS
 from frontends.bots.dialogue.presses import ACTIONS, AT_ONCE
-from frontends.bots.dialogue.requests import Cancel, Erase, Look, Place, Problem, Report, TakeIn
+from frontends.bots.dialogue.requests import Problem, TakeIn
 from frontends.bots.language.tongue import FALLBACK, tongue
 from tests.fixtures.theatre import NOW, Theatre, artifact, job, scene
 
@@ -213,112 +213,6 @@ def test_through_another_bot_of_the_same_person_when_this_one_is_gone(stage: The
     assert last.through == "third"
     stage.tell(Unsent(key=last.key, at=NOW, why="blocked", others=["film", "third"]))
     assert stage.state.idle, "it waits in the history"
-
-
-# ---------------------------------------------------------------------------------------------- buttons
-
-
-@pytest.mark.parametrize(
-    ("label", "fields"),
-    [
-        ("Again", {"prompt": "a lighthouse", "seed": None, "input": False}),
-        ("Vary", {"prompt": "a lighthouse", "strength": 0.55, "input": True}),
-        ("Upscale", {"upscale": 2, "prompt": "", "input": True}),
-        ("Animate", {"kind": "video", "model": "film", "prompt": "a lighthouse", "input": True}),
-    ],
-)
-def test_a_button_under_a_result_orders_anew(stage: Theatre, label: str, fields: dict[str, Any]) -> None:
-    done(stage)
-    key = stage.key(label)
-    fresh = Theatre(stage.scene)  # after months: nothing is remembered
-    fresh.press(key)
-    fresh.settle()
-    order = fresh.orders[0]
-    found = {name: getattr(order, name) for name in fields if name != "input"}
-    assert found | {"input": order.input_image is not None} == fields
-
-
-def test_the_prompt_is_edited_in_a_form_that_shows_it(stage: Theatre) -> None:
-    done(stage)
-    stage.press(stage.key("Edit prompt"))
-    stage.settle()
-    asked = [effect for effect in stage.effects if isinstance(effect, Ask)][-1]
-    assert asked.form.fields[0].value == "a lighthouse"
-    words = {"prompt": "a lighthouse at night, seed 9"}
-    stage.tell(Filled(id="f1", at=NOW, who=stage.person(), form=asked.form.id, fields=words))
-    stage.settle()
-    assert (stage.orders[-1].prompt, stage.orders[-1].seed, stage.orders[-1].width) == ("a lighthouse at night", 9, 768)
-
-
-def test_of_several_pictures_it_is_asked_which(stage: Theatre) -> None:
-    stage.answers["Look"] = job(1, "succeeded", count=3)
-    stage.press(payload.written("upscale", job(1).id, OWNER))
-    stage.settle()
-    assert not stage.orders
-    stage.press(stage.key("2"))
-    stage.settle()
-    taken = next(call.asked for call in _calls(stage) if isinstance(call.asked, TakeIn))
-    assert taken.artifact is not None
-    assert taken.artifact.index == 1
-
-
-def test_deleting_asks_first_and_erases_then(stage: Theatre) -> None:
-    done(stage)
-    stage.press(stage.key("Delete"))
-    stage.settle()
-    assert not any(isinstance(effect, Call) and isinstance(effect.asked, Erase) for effect in stage.effects)
-    stage.press(stage.key("Delete for good"), message=list(stage.messages)[-1])
-    stage.settle()
-    assert any(isinstance(effect, Call) and isinstance(effect.asked, Erase) for effect in stage.effects)
-    assert stage.text == "Deleted."
-
-
-def test_what_is_shared_can_be_reported_by_whoever_sees_it(stage: Theatre) -> None:
-    done(stage)
-    stage.press(stage.key("Share"))
-    stage.settle()
-    stranger = Theatre(scene(stage.scene.platform_name, subject="77", chat="77"))
-    stranger.press(stage.key("Report"))
-    asked = next(effect for effect in stranger.effects if isinstance(effect, Ask))
-    stranger.tell(Filled(id="f1", at=NOW, who=stranger.person(), form=asked.form.id, fields={"text": "a real person"}))
-    report = stranger.calls[-1].asked
-    assert isinstance(report, Report)
-    assert (report.asked.job_id, report.asked.text) == (job(1).id, "a real person")
-
-
-@pytest.mark.parametrize("action", sorted({*ACTIONS, *AT_ONCE} - {"report"}))
-def test_nobody_presses_what_is_somebody_elses(action: str) -> None:
-    stranger = Theatre(scene(group=True, chat="-100", subject="77"))
-    stranger.press(payload.written(action, job(1).id, OWNER))
-    stranger.settle()
-    told = [effect for effect in stranger.effects if isinstance(effect, Call)]
-    assert all(not isinstance(call.asked, Place | Cancel | Erase | Look | TakeIn) for call in told)
-    answered = [effect.said for effect in stranger.effects if isinstance(effect, Answer)]
-    assert [said.key for said in answered if said is not None] == ["toast.not_yours"]
-
-
-def test_where_a_chat_shares_others_order_on_their_own_account() -> None:
-    stranger = Theatre(scene(group=True, chat="-100", subject="77"))
-    stranger.rules = type(stranger.rules)(shares=True)
-    stranger.press(payload.written("upscale", job(1).id, OWNER))
-    stranger.settle()
-    calls = _calls(stranger)
-    assert [call.asked.owner for call in calls if isinstance(call.asked, Look)] == ["telegram:42"]
-    assert {call.identity for call in calls} == {"telegram:77"}
-    assert stranger.orders[0].upscale == 2
-    other = Theatre(scene(group=True, chat="-100", subject="77"))
-    other.rules = stranger.rules
-    for action in ("delete", "original", "share", "cancel", "erase"):
-        other.press(payload.written(action, job(1).id, OWNER))
-    other.settle()
-    assert not [call for call in _calls(other) if isinstance(call.asked, Cancel | Erase | Look)]
-
-
-@pytest.mark.parametrize("nonsense", ["", "again", "again:x", "??", "a:b:c:d:e", "again:" + "A" * 22, "x" * 99, "nö"])
-def test_a_payload_that_is_none_of_ours_is_answered(stage: Theatre, nonsense: str) -> None:
-    stage.press(nonsense)
-    stage.settle()
-    assert any(isinstance(effect, Answer) for effect in stage.effects)
 
 
 # ---------------------------------------------------------------------------------------------- refusals
