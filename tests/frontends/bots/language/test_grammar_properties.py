@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from frontends.bots.language.echo import echo
 from frontends.bots.language.flags import FIELDS
 from frontends.bots.language.grammar import understand
 from frontends.bots.language.scanning import HAN, clean, fold, plain
 from frontends.bots.language.tongue import LANGUAGES, tongue
-from frontends.bots.language.wishes import ASPECTS, Kind, Names, Understood
+from frontends.bots.language.wishes import ASPECTS, SIDES, Kind, Names, Understood, Wishes
 
 NAMES = Names.of(
     {"sdxl": "sdxl", "SDXL Turbo": "sdxl-turbo", 'odd "one", v2': "odd (2)", "4k": "4k"},
@@ -176,6 +177,27 @@ def test_the_fuzzer_finds_nothing(language: str) -> None:
         holds(text, language, kind)
 
     check()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_wish_is_told_so_that_it_is_understood_again(language: str) -> None:
+    numbers = [1, 2, 3, 4, 5, 11, 21, 22, 99]
+    said = [
+        msgspec.convert({field: number}, Wishes)
+        for field in ("count", "seed", "steps", "fps", "frames")
+        for number in numbers
+    ]
+    said += [Wishes(kind=kind, count=number) for kind in ("image", "video") for number in numbers]
+    said += [
+        msgspec.convert({field: number}, Wishes) for field in ("guidance", "seconds") for number in (1.0, 2.5, 21.25)
+    ]
+    said += [Wishes(strength=0.05), Wishes(seed=2**53 - 1), Wishes(frames=9_999), Wishes(steps=999), Wishes(raw=True)]
+    said += [*(Wishes(aspect=aspect) for aspect in ASPECTS), *(Wishes(side=side) for side in SIDES)]
+    said += [Wishes(kind="image"), Wishes(kind="video"), Wishes(width=640), Wishes(height=480), Wishes(aspect="2:1")]
+    for wishes in said:
+        told = echo(wishes, language, lambda line: understand(line, language).wishes)
+        again = understand(told, language)
+        assert (again.wishes, again.prompt) == (wishes, ""), told
 
 
 def test_what_is_quoted_stays_in_the_prompt() -> None:
