@@ -19,6 +19,9 @@ they would to the platforms; people are driven by the same words on both (`perso
         await ann.says("/generate@tessera_bot a cat", to=bot, where=friends)
         assert telegram.violations == []                           # nothing was sent faster or larger than allowed
 
+In tests the fixtures `telegram` and `discord` (tests/fixtures/chats.py) are both. `demo.demo_chats` makes everything
+for a demonstration, with the page.
+
 A message is live: it shows itself as it stands after edits (`text`, `buttons`, `media` with bytes, `deleted`), and what
 it said before (`edits`). Nothing sleeps: whoever waits is woken by the change. Only on Telegram: `starts`, `pays`,
 `blocks`, `unblocks`, `reacts`. Only on Discord: `uses` (a command on a message), `calls` (a command by its options),
@@ -27,7 +30,11 @@ it said before (`edits`). Nothing sleeps: whoever waits is woken by the change. 
 What goes wrong is wished for by name. `platform.faults` takes `refuse`, `lose` (done, not answered), `delay`, `cut`
 (connection broken before or after it was done) and `hold` (stands still in the middle of a step until told); a call is
 named "messages.SendMessage" or "PATCH /webhooks", each wish tells how often it came true (`hits`). `drops(bot)` breaks
-connections, `revokes(bot)` the token, `clock.advance(seconds)` ages tokens and messages; Discord also has
-`asks_to_reconnect`, `invalidates(bot, resumable=)`, `stops_beating` and `group.forbids`. Leaving the `async with`
-raises when the stand-in met something that it does not know.
+connections, `revokes(bot)` the token, `clock.advance(seconds)` ages tokens and messages; Telegram also has
+`adds(bot, group, by)`, Discord `asks_to_reconnect`, `invalidates(bot, resumable=)`, `stops_beating`, `unanswered` and
+`group.forbids`. Discord lets a bot start once in five seconds: advance the clock between restarts. Leaving the
+`async with` raises when the stand-in met something that it does not know.
+
+Of the libraries: kurigram repeats a call whose connection broke after 15 s (the stand-in refuses what it did before);
+hikari waits on one bucket for all channels or tokens of a route whose first answer it has not seen yet.
 """

@@ -16,6 +16,7 @@ from pyrogram import Client, filters
 from pyrogram.handlers import CallbackQueryHandler, MessageHandler
 from pyrogram.types import BotCommand, InlineKeyboardButton, InlineKeyboardMarkup
 
+from frontends.standins.demo import demo_chats
 from frontends.standins.discord import Discord
 from frontends.standins.page import serve
 from frontends.standins.telegram import Telegram
@@ -222,3 +223,15 @@ async def test_a_person_chats_in_a_real_browser(url: str, drawing: str, telegram
         assert await page.evaluate(columns) == (2 if width > 800 else 1)
         assert page.complaints == []
     assert telegram.violations == []
+
+
+async def test_a_demonstration_has_the_same_tokens_after_a_restart() -> None:
+    names = (["tessera_bot", "tessera_video_bot"], ["Tessera"])
+    async with demo_chats(*names) as first:
+        told = [bot.token for platform in (first.telegram, first.discord) for bot in platform.roster()]
+        async with aiohttp.ClientSession() as session, session.get(first.url) as response:
+            assert response.status == 200
+        assert [group.title for group in first.telegram.places(first.telegram.person(1002))] == ["Friends"]
+    async with demo_chats(*names) as second:
+        assert told == [bot.token for platform in (second.telegram, second.discord) for bot in platform.roster()]
+    assert len(set(told)) == 3

@@ -31,6 +31,7 @@ from frontends.standins.discord.rest.calls import BODY_BYTES_MAX, Call, Handler
 from frontends.standins.discord.sessions import INVALID, RECONNECT, Line
 from frontends.standins.faults import Cut, Faults, Unanswered
 from frontends.standins.person import Violation
+from frontends.standins.shelf import FILE_BYTES_KEPT, INTERACTIONS_KEPT, MESSAGES_KEPT, Shelf
 
 HOST = "127.0.0.1"
 EPOCH_SECONDS = 1_420_070_400
@@ -48,10 +49,10 @@ class Discord:
         self.people: dict[int, Person] = {}
         self.groups: dict[int, Group] = {}
         """By the id of the server."""
-        self.messages: dict[int, Message] = {}
-        self.interactions: dict[str, Interaction] = {}
+        self.messages: Shelf[int, Message] = Shelf(MESSAGES_KEPT)
+        self.interactions: Shelf[str, Interaction] = Shelf(INTERACTIONS_KEPT)
         """By token."""
-        self.modals: dict[tuple[str, int, int], Any] = {}
+        self.modals: Shelf[tuple[str, int, int], Any] = Shelf(INTERACTIONS_KEPT)
         """Open forms by custom id, channel and person."""
         self.lines: set[Line] = set()
         self.violations: list[Violation] = []
@@ -65,7 +66,7 @@ class Discord:
         self.port = port
         self._places: dict[int, Place] = {}
         """Channels by their ids."""
-        self._files: dict[int, Attachment] = {}
+        self._files: Shelf[int, Attachment] = Shelf(FILE_BYTES_KEPT)
         self._last_id = 0
         self._runner: web.AppRunner | None = None
 
@@ -197,12 +198,15 @@ class Discord:
     def store(self, name: str, data: bytes, description: str = "") -> Attachment:
         id = self.snowflake()
         url = f"http://{HOST}:{self.port}/files/{id}/{name}"
-        self._files[id] = Attachment(id, name, data, url, description)
-        return self._files[id]
+        stored = Attachment(id, name, data, url, description)
+        for forgotten in self._files.keep(id, stored, len(data)):
+            forgotten.data = b""
+        return stored
 
     def post(self, message: Message) -> None:
         """It is in the channel now."""
-        self.messages[message.id] = message
+        for forgotten in self.messages.keep(message.id, message):
+            forgotten.place.messages.remove(forgotten)
         message.place.messages.append(message)
         self.changes.tell(message)
 
@@ -228,7 +232,7 @@ class Discord:
         """An interaction, sent to the bot; who is not connected does not get it."""
         id = self.snowflake()
         asked = Interaction(id, f"token-{id}", bot, person, place, kind, data, self.clock.now(), source)
-        self.interactions[asked.token] = asked
+        self.interactions.keep(asked.token, asked)
         await bot.push("INTERACTION_CREATE", asked.to_json(), guild_id=place.guild_id)
         return asked
 

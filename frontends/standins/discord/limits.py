@@ -45,6 +45,7 @@ BUCKETS: list[tuple[str, str, int, float]] = [
 ]
 TOLERANCE_SECONDS = 0.01
 """By which a call may come too early: headers tell milliseconds, and clocks are read one after the other."""
+ROUNDING = 1e-6
 EXEMPT_FROM_GLOBAL = ("/interactions/", "/webhooks/")
 
 
@@ -89,7 +90,7 @@ class Window:
         return within
 
     def left(self, now: float) -> int:
-        return max(0, int(self.limit - (self._full_at - now) / self._call_seconds + 1e-6))
+        return max(0, int(self.limit - self.full_seconds(now) / self._call_seconds + ROUNDING))
 
     def full_seconds(self, now: float) -> float:
         """Until it is full again."""

@@ -41,7 +41,7 @@ def stamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat()
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Attachment:
     id: int
     name: str

@@ -7,7 +7,6 @@ come back as sentences, not as failures.
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from aiohttp import web
 from frontends.standins.page import views
 from frontends.standins.page.views import Platforms
 from frontends.standins.person import WITHIN_SECONDS, Answer, Bot, Form, Message, Person, Place, Platform
+from frontends.standins.shelf import Shelf
 
 FORMS_MAX = 100
 """Open forms that are remembered; the oldest is forgotten."""
@@ -55,7 +55,7 @@ class Said(Exception):
 class Acts:
     def __init__(self, platforms: Platforms) -> None:
         self._platforms = platforms
-        self._forms: OrderedDict[str, Form] = OrderedDict()
+        self._forms: Shelf[str, Form] = Shelf(FORMS_MAX)
 
     async def says(self, act: Act) -> Answer:
         person, bot = self._person(act), self._bot(act)
@@ -108,9 +108,7 @@ class Acts:
 
     def _remember(self, form: Form) -> str:
         key = secrets.token_urlsafe(8)
-        self._forms[key] = form
-        while len(self._forms) > FORMS_MAX:
-            self._forms.popitem(last=False)
+        self._forms.keep(key, form)
         return key
 
     def _platform(self, act: Act) -> Platform:

@@ -6,6 +6,7 @@ checkouts have none and are lost then. A client that only lost its connection ge
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from frontends.standins.telegram.sessions import Session
     from frontends.standins.telegram.telegram import Telegram
 
+UPDATES_KEPT = 5000
+"""For clients that were away."""
 SCOPES = ("BotCommandScopeUsers", "BotCommandScopeDefault")
 """Where a private chat looks for its menu, first to last."""
 
@@ -64,7 +67,7 @@ class Bot:
     random_ids: set[int] = field(default_factory=set)
     paces: Paces = field(default_factory=Paces)
     pts: int = 1
-    _log: list[tuple[int, Callable[[], Any]]] = field(default_factory=list)
+    _log: deque[tuple[int, Callable[[], Any]]] = field(default_factory=lambda: deque(maxlen=UPDATES_KEPT))
 
     @property
     def connected(self) -> bool:

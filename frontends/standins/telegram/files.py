@@ -7,7 +7,6 @@ kept as it is. Parts are counted and small files compared with their MD5, as the
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from pyrogram.raw import types as tl
 
 from frontends.standins import pictures
 from frontends.standins.person import Media
+from frontends.standins.shelf import FILE_BYTES_KEPT, UPLOADS_KEPT, Shelf
 from frontends.standins.telegram.limits import (
     PART_BYTES_MAX,
     PARTS_MAX,
@@ -86,8 +86,8 @@ class File:
 
 class Files:
     def __init__(self) -> None:
-        self._files: dict[int, File] = {}
-        self._parts: dict[int, dict[int, bytes]] = defaultdict(dict)
+        self._files: Shelf[int, File] = Shelf(FILE_BYTES_KEPT)
+        self._parts: Shelf[int, dict[int, bytes]] = Shelf(UPLOADS_KEPT)
         self._last_id = 1000
 
     def save_part(self, upload: int, number: int, data: bytes) -> None:
@@ -95,6 +95,8 @@ class Files:
             raise Refusal(400, "FILE_PART_TOO_BIG", violation=True)
         if number >= PARTS_MAX:
             raise Refusal(400, "FILE_PARTS_INVALID", violation=True)
+        if upload not in self._parts:
+            self._parts.keep(upload, {})
         self._parts[upload][number] = data
 
     def photo(self, name: str, data: bytes, at: int) -> File:
@@ -141,7 +143,7 @@ class Files:
         return found
 
     def _joined(self, uploaded: Any) -> bytes:
-        parts = self._parts.pop(uploaded.id, {})
+        parts = self._parts.take(uploaded.id) or {}
         missing = set(range(uploaded.parts)) - set(parts)
         if missing:
             raise Refusal(400, f"FILE_PART_{min(missing)}_MISSING")
@@ -154,7 +156,8 @@ class Files:
     def _keep(self, file: File) -> File:
         self._last_id += 1
         file.id = self._last_id
-        self._files[file.id] = file
+        for forgotten in self._files.keep(file.id, file, len(file.data)):
+            forgotten.data = b""
         return file
 
 

@@ -19,6 +19,7 @@ from frontends.standins.changes import Changes
 from frontends.standins.clock import Clock
 from frontends.standins.faults import Cut, Faults, Unanswered
 from frontends.standins.person import Violation
+from frontends.standins.shelf import MESSAGES_KEPT, Shelf
 from frontends.standins.telegram import reach
 from frontends.standins.telegram.bots import Bot
 from frontends.standins.telegram.calls import Call
@@ -47,7 +48,7 @@ class Telegram:
         self.bots: dict[int, Bot] = {}
         self.people: dict[int, Person] = {}
         self.groups: dict[int, Group] = {}
-        self.messages: dict[int, Message] = {}
+        self.messages: Shelf[int, Message] = Shelf(MESSAGES_KEPT)
         self.violations: list[Violation] = []
         self.errors: list[Exception] = []
         self.calls: list[tuple[str, str]] = []
@@ -72,8 +73,8 @@ class Telegram:
         return reach.connection_factory(HOST, self.wire.port, self.wire.media_port)
 
     def bot(self, name: str, *, privacy: bool = True, token: str = "") -> Bot:
-        """A bot as BotFather makes one; `name` is its username."""
-        id = FIRST_BOT_ID + len(self.bots)
+        """A bot as BotFather makes one; `name` is its username, a token begins with its id."""
+        id = int(token.partition(":")[0]) if token else FIRST_BOT_ID + len(self.bots)
         return self.bots.setdefault(id, Bot(self, id, name, token or f"{id}:standin-{name}", privacy))
 
     def person(self, id: int, name: str = "Ann", language: str = "en") -> Person:
@@ -134,7 +135,8 @@ class Telegram:
     async def post(self, message: Message) -> Message:
         """Say it: it is in the chat, and the bots that may hear it do."""
         message.id = self.next_id()
-        self.messages[message.id] = message
+        for forgotten in self.messages.keep(message.id, message):
+            forgotten.place.messages.remove(forgotten)
         message.place.messages.append(message)
         self.changes.tell(message)
         supergroup = isinstance(message.place, Group) and message.place.supergroup

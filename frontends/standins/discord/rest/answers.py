@@ -77,7 +77,7 @@ def _open(call: Call, asked: Interaction, data: Any) -> None:
         raise malformed("type", "INTERACTION_TYPE_INVALID", "A form does not open a form")
     components.check_modal(data)
     asked.modal = data
-    call.discord.modals[data["custom_id"], asked.place.id, asked.person.id] = data
+    call.discord.modals.keep((data["custom_id"], asked.place.id, asked.person.id), data)
 
 
 def _told(asked: Interaction, kind: int) -> dict[str, Any]:
