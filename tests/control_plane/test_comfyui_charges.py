@@ -142,8 +142,7 @@ async def _frozen(shop: Shop) -> None:
     shop.machine.freeze()
     await shop.until(lambda: not shop.agent.duty.slots[0].ready)
     shop.machine.thaw()
-    await shop.machine.kill()
-    await shop.machine.start()
+    await _helped(shop)
 
 
 def _server(shop: Shop):  # type: ignore[no-untyped-def]
@@ -153,8 +152,20 @@ def _server(shop: Shop):  # type: ignore[no-untyped-def]
 async def _thread_died(shop: Shop) -> None:
     await shop.until(lambda: not shop.agent.duty.slots[0].ready)
     assert shop.machine.process.running is not None
+    await _helped(shop)
+
+
+async def _helped(shop: Shop) -> None:
+    """Its owner has restarted ComfyUI, and the agent looks again before half a minute is over."""
     await shop.machine.kill()
     await shop.machine.start()
+    slot = shop.agent.duty.slots[0]
+
+    def looked_again() -> bool:
+        slot.changed.set()
+        return slot.ready
+
+    await shop.until(looked_again)
 
 
 async def _websocket_lost(shop: Shop) -> None:
