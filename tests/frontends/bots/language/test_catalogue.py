@@ -14,7 +14,9 @@ from babel import Locale
 
 from control_plane.errors.root import TesseraError
 from control_plane.wire.job import JobStatus, WaitingReason
+from frontends.bots.dialogue.events import Command
 from frontends.bots.language.catalogue import LENGTH_MAX, TEXT_MAX, Slot, pieces, say, slots_of
+from frontends.bots.language.grammar import understand
 from frontends.bots.language.tongue import FALLBACK, FOLDER, LANGUAGES, choose, tongue
 
 ROOT = Path(__file__).parents[4]
@@ -29,6 +31,8 @@ SAME = {
     *{"Seed {seed:plain} · {cost:tokens}", "status, workers, pause, resume, drain, ban, grant, refund, why"},
 }
 """What is the same in English and another language."""
+LISTED = {"command", "menu", "option"}
+"""First parts of keys that are handed to the platforms; the rest is the name of a command or of an option of one."""
 ALONE = {"unknown", "unreachable", "adult-content"}
 """Problems that no API tells of."""
 
@@ -158,8 +162,12 @@ def test_every_sentence_is_used() -> None:
     whole, made = constants()
     values = whole | {*get_args(JobStatus), *get_args(WaitingReason), *slugs(), *ALONE}
 
+    fields = set(Command.__struct_fields__)
+
     def used(key: str) -> bool:
         found = [match for pattern in made if (match := pattern.fullmatch(key))]
+        if key.partition(".")[0] in LISTED and key.partition(".")[2] in values | fields:
+            return True
         return key in values or any(all(used(group) for group in match.groups()) for match in found)
 
     assert [key for key in ENGLISH.sentences if not used(key)] == []
@@ -229,3 +237,17 @@ def test_the_language_is_the_persons_wish_or_their_clients(client: str | None, w
 def test_a_language_is_one_file() -> None:
     assert {path.stem for path in FOLDER.iterdir() if path.suffix != ".pyc"} == set(LANGUAGES)
     assert len({tongue(code).name for code in LANGUAGES}) == len(LANGUAGES) >= 5
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_people_are_shown_as_an_example_is_understood(language: str) -> None:
+    example = say("option.prompt", language).split("：" if language == "zh" else ": ", 1)[1]
+    told = understand(example, language)
+    assert told.wishes.aspect == "wide"
+    assert (told.wishes.count, told.wishes.seed, len(told.wishes.negatives)) == (3, 42, 1)
+    assert told.prompt
+    assert understand(say("placeholder.prompt", language), language).wishes.aspect == "wide"
+    help_line = say("page.help_image", language, name="Tessera").splitlines()[0]
+    wishes = re.split("[:：] ?", help_line, maxsplit=1)[1]
+    shown = understand(re.sub(r"[,，、][^,，、]*…….*|[,，][^,，]*…$", "", wishes).rstrip(".。"), language).wishes
+    assert (shown.seed, shown.steps, len(shown.negatives)) == (42, 30, 1), shown
