@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 RUNTIME_EXTRAS = ("control-plane", "embedded", "agent", "video", "object-store", "clone")
 LOCKS = {"requirements.lock": RUNTIME_EXTRAS, "requirements-dev.lock": (*RUNTIME_EXTRAS, "mcp", "bots", "bench", "dev")}
 OPTIONS = ("--universal", "--python-version=3.11", "--fork-strategy=fewest", "--generate-hashes", "--quiet")
+UNUSED = ("--no-emit-package=pyaes",)
+"""What kurigram falls back on without TgCrypto, which we always have; there is no wheel of it."""
 SILENCE = ("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
 
 
@@ -27,6 +29,7 @@ def main() -> None:
             "compile",
             "pyproject.toml",
             *OPTIONS,
+            *UNUSED,
             *SILENCE,
             *extras,
             *held,
