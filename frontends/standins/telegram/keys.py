@@ -36,6 +36,8 @@ RSA_FINGERPRINT = int.from_bytes(sha1(RSA_MODULUS.to_bytes(256, "big"))[-8:], "l
 """By which the client finds the key in its table; any number that no other key has."""
 SMALL_PRIMES = 1_000_003, 1_000_033
 GENERATOR = 3
+SECRET_BYTES = 32
+"""Short, for speed: nothing here is a secret."""
 
 
 def key_id(auth_key: bytes) -> bytes:
@@ -91,7 +93,7 @@ class Exchange:
         new = self._new_nonce = TLObject.read(BytesIO(clear[20:])).new_nonce.to_bytes(32, "little", signed=True)
         old = self._server_nonce.to_bytes(16, "little", signed=True)
         self._aes = sha1(new + old) + sha1(old + new)[:12], sha1(old + new)[12:] + sha1(new + new) + new[:4]
-        self._secret = int.from_bytes(os.urandom(256), "big")
+        self._secret = int.from_bytes(os.urandom(SECRET_BYTES), "big")
         inner = tl.ServerDHInnerData(
             nonce=self._nonce,
             server_nonce=self._server_nonce,
