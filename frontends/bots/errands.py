@@ -28,8 +28,9 @@ from control_plane.wire.payment import PackList, PaymentView, RefundRequest
 from control_plane.wire.user import AccountView, PlanList, Preferences, UserView
 from frontends.bots.dialogue import requests as ask
 from frontends.bots.dialogue.buying import PROVIDER
-from frontends.bots.dialogue.requests import Answer, Asked, Done, Problem
+from frontends.bots.dialogue.requests import Answer, Asked, Done, Problem, Translated
 from frontends.bots.dialogue.screen import Artifact, Glimpse
+from frontends.bots.language.translation import Translator
 from frontends.client import Client
 from frontends.problems import ClientError, ProblemDocument, Refused
 
@@ -44,9 +45,10 @@ Kind = TypeVar("Kind")
 class Errands:
     """One for all bots; `client` is of the service and names nobody yet."""
 
-    def __init__(self, client: Client, folder: Path) -> None:
+    def __init__(self, client: Client, folder: Path, translator: Translator | None = None) -> None:
         self._client = client
         self._folder = folder
+        self._translator = translator
 
     async def run(self, asked: Asked, identity: str, fetch: Fetch) -> Answer | Problem:
         """The answer, or why there is none."""
@@ -103,6 +105,8 @@ class Errands:
                 return await client.call("GET", f"{API}/jobs", JobList, query=_listing(asked))
             case ask.Cancel():
                 return await client.cancel(asked.job_id)
+            case ask.Translate():
+                return await self._translate(asked)
             case ask.TakeIn():
                 return await self._take_in(asked, client, fetch)
             case ask.Grant() | ask.Ban():
@@ -112,6 +116,12 @@ class Errands:
                 headers = {"Content-Type": "application/json"} if body is not None else None
                 found = await client.call(method, API + path, kind, body=body, headers=headers, query=query)
                 return Done() if found is None else found
+
+    async def _translate(self, asked: ask.Translate) -> Answer:
+        if self._translator is None:
+            return Translated(text=asked.typed, outcome="kept")
+        found = await self._translator.translate(asked.typed, asked.client_code, asked.reads, triggers=asked.triggers)
+        return Translated(text=found.text, outcome=found.outcome)
 
     async def _take_in(self, asked: ask.TakeIn, client: Client, fetch: Fetch) -> Answer:
         if asked.artifact is not None:

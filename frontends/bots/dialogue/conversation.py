@@ -154,6 +154,7 @@ def _silent(turn: Turn, problem: Problem, cause: Cause, about: dict[str, str]) -
 THEN: dict[str, Callable[[Turn, Answer, Cause, dict[str, str]], None]] = {
     "nothing": nothing,
     "taken_in": ordering.taken_in,
+    "translated": ordering.translated,
     "admitted": ordering.admitted,
     "placed": ordering.placed,
     "shared": presses.shared,
@@ -191,6 +192,7 @@ THEN: dict[str, Callable[[Turn, Answer, Cause, dict[str, str]], None]] = {
 
 TROUBLES: dict[str, Callable[[Turn, Problem, Cause, dict[str, str]], None]] = {
     "nothing": _silent,
+    "translated": ordering.untranslated,
     "placed": ordering.not_placed,
     "looked": presses.not_looked,
     "canceled": presses.not_looked,

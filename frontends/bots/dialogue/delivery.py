@@ -102,10 +102,17 @@ def _end_refused(turn: Turn, order: Order, pending: Pending, event: Unsent) -> N
     turn.keep(order)
     if again is None:
         if not order.ending:
-            turn.drop(order)
+            _give_up(turn, order)
         return
     name, card, through = again
     turn.say(card, Cause(message="" if through else order.cause.message), key=name, lasting=True, through=through)
+
+
+def _give_up(turn: Turn, order: Order) -> None:
+    """There is no way to tell it here: it stays in the history, and the message that showed it says so, if it can."""
+    if order.message:
+        turn.edit(order.message, Card(lines=[said("order.look_later")]))
+    turn.drop(order)
 
 
 def _otherwise(turn: Turn, order: Order, card: Card, key: str, event: Unsent) -> tuple[str, Card, str] | None:

@@ -15,7 +15,7 @@ from control_plane.wire.job import JobView, SubmitRequest
 from control_plane.wire.model import ModelView
 from frontends.bots.dialogue import payload, troubles, waiting
 from frontends.bots.dialogue.events import Picture
-from frontends.bots.dialogue.requests import Admit, Answer, GiveBack, Place, Problem, TakeIn
+from frontends.bots.dialogue.requests import Admit, Answer, GiveBack, Place, Problem, TakeIn, Translate, Translated
 from frontends.bots.dialogue.screen import Artifact, Field, Form
 from frontends.bots.dialogue.state import Cause, Order
 from frontends.bots.dialogue.turn import Turn, said
@@ -24,6 +24,12 @@ from frontends.bots.dialogue.wishing import Kind, Wish, wish
 ASKED_LENGTH_MAX = 1_000
 FORBIDDEN_BY_CHAT = "chat-forbids"
 ADULT = "adult-content"
+READS = ("en",)
+"""What the text encoders of the models that are shipped read."""
+TYPED = "typed"
+"""In a job's metadata: the prompt as it was typed, where the model got a translation."""
+TYPED_LENGTH_MAX = 240
+"""A value of metadata has at most 512 characters, all of it 1 KiB as JSON."""
 
 
 def typed(turn: Turn, cause: Cause, text: str, picture: Picture | None, kind: Kind | None = None) -> None:
@@ -67,7 +73,32 @@ def taken_in(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) ->
 
 
 def admit(turn: Turn, cause: Cause, wanted: Wish) -> None:
-    """Asks whether this may be ordered in this chat."""
+    """Asks whether this may be ordered in this chat, in words that the model reads."""
+    if wanted.order.prompt and not wanted.raw:
+        asked = Translate(typed=wanted.order.prompt, client_code=turn.state.client_language, reads=READS, triggers=())
+        turn.call(asked, "translated", cause, wish=written(wanted))
+        return
+    _admit(turn, cause, wanted)
+
+
+def translated(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:
+    """What was typed is kept beside what the model gets."""
+    assert isinstance(answer, Translated)
+    wanted = read(about["wish"])
+    order, typed = wanted.order, wanted.order.prompt
+    if answer.outcome == "translated":
+        metadata = {**order.metadata, TYPED: typed[:TYPED_LENGTH_MAX]}
+        order = msgspec.structs.replace(order, prompt=answer.text, metadata=metadata)
+    unread = answer.outcome in ("unread", "failed")
+    _admit(turn, cause, msgspec.structs.replace(wanted, order=order, unread=unread, raw=True))
+
+
+def untranslated(turn: Turn, problem: Problem, cause: Cause, about: dict[str, str]) -> None:
+    """Nothing fails for want of a translation."""
+    _admit(turn, cause, read(about["wish"]))
+
+
+def _admit(turn: Turn, cause: Cause, wanted: Wish) -> None:
     asked = AdmitRequest(
         order=wanted.order,
         key=order_key(turn, cause),
@@ -105,7 +136,9 @@ def placed(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> N
         return
     wanted = read(about["wish"])
     adult = job.metadata.get("adult") == "yes"
-    order = Order(job=job, cause=cause, echo=wanted.echo, clipped=wanted.clipped, adult=adult)
+    unread = wanted.unread and not turn.state.warned
+    order = Order(job=job, cause=cause, echo=wanted.echo, clipped=wanted.clipped, unread=unread, adult=adult)
+    turn.change(warned=turn.state.warned or unread)
     card = waiting.card(turn, order)
     turn.keep(msgspec.structs.replace(order, shown=waiting.face(card)))
     turn.say(card, cause, key=key)
@@ -139,6 +172,8 @@ def again(job: JobView, **changes: object) -> SubmitRequest:
         )
     }
     fields = {name: value for name, value in {**same, **changes}.items() if value is not None}
+    if TYPED in job.metadata and "prompt" not in changes:
+        fields["metadata"] = {TYPED: job.metadata[TYPED]}
     return SubmitRequest(**fields)
 
 

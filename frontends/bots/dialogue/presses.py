@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Literal
 from uuid import UUID
 
+from msgspec import structs
+
 from control_plane.wire.chat import ChatView
 from control_plane.wire.conduct import ReportRequest
 from control_plane.wire.job import ArtifactView, JobView, SubmitRequest
@@ -128,7 +130,7 @@ def animate(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -
 def edit(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> None:
     """The words are changed first."""
     form_id = payload.written("edited", job.id, owner.partition(":")[2] or turn.scene.subject)
-    turn.ask(cause, ordering.prompt_form(job.kind, job.prompt, form_id))
+    turn.ask(cause, ordering.prompt_form(job.kind, results.typed(job), form_id))
 
 
 def edited(turn: Turn, cause: Cause, job: JobView, text: str, owner: str) -> None:
@@ -155,15 +157,17 @@ def _order(
     if owner and order.input_image is not None:
         turn.respond(cause, Card(lines=[said("press.not_theirs")]))
         return
-    extra = {"echo": wanted.echo, "clipped": wanted.clipped} if wanted is not None else {}
-    ordering.admit(turn, cause, Wish(order=order, **extra))  # type: ignore[arg-type]
+    if wanted is None:  # the same words: what the model reads already
+        ordering.admit(turn, cause, Wish(order=order, raw=True))
+    else:
+        ordering.admit(turn, cause, structs.replace(wanted, order=order))
 
 
 def _from_picture(turn: Turn, cause: Cause, job: JobView, file: ArtifactView, order: SubmitRequest, owner: str) -> None:
     """An order that starts from a result: taken in anew, so that it may be anybody's."""
     turn.toast(cause, said("toast.ordering"))
     artifact = results.document(job, file, owner or turn.scene.identity)
-    ordering.take_in(turn, cause, Wish(order=order), artifact=artifact)
+    ordering.take_in(turn, cause, Wish(order=order, raw=True), artifact=artifact)
 
 
 def _chosen(turn: Turn, cause: Cause, job: JobView, argument: str, action: str) -> ArtifactView | None:
@@ -222,7 +226,7 @@ def share(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> 
     lines += [said("share.link", url=Link(file.url)) for file in job.artifacts]
     rows = [[Button(label=said("button.report"), payload=payload.written("report", job.id))]]
     adult = job.metadata.get("adult") == "yes"
-    quote = job.prompt[: results.QUOTE_LENGTH]
+    quote = results.typed(job)[: results.QUOTE_LENGTH]
     turn.say(Card(quote=quote, lines=lines, media=list(media), buttons=rows, spoiler=adult), cause)
 
 

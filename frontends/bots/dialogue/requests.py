@@ -6,6 +6,7 @@ Everything may be asked twice (after a crash): orders and payments carry keys of
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -81,6 +82,18 @@ class TakeIn(msgspec.Struct, frozen=True, kw_only=True, tag="take_in"):
 
     reference: str = ""
     artifact: Artifact | None = None
+
+
+class Translate(msgspec.Struct, frozen=True, kw_only=True, tag="translate"):
+    """A prompt in a language that the model reads → `Translated`."""
+
+    typed: str
+    client_code: str
+    """The language of the person's client."""
+    reads: tuple[str, ...]
+    """What the model reads."""
+    triggers: tuple[str, ...] = ()
+    """Words that must stay as they are."""
 
 
 class Me(msgspec.Struct, frozen=True, tag="me"):
@@ -199,6 +212,7 @@ Asked = (
     | Cancel
     | Erase
     | TakeIn
+    | Translate
     | Me
     | Plans
     | Packs
@@ -223,6 +237,14 @@ Asked = (
 
 class Done(msgspec.Struct, frozen=True):
     """It is so; there is nothing to tell."""
+
+
+class Translated(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model gets of a prompt."""
+
+    text: str
+    outcome: Literal["kept", "translated", "unread", "failed"]
+    """Read as it is; translated; in a language that the model does not read, without or in spite of a server."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,5 +278,6 @@ Answer = (
     | GrantView
     | UserFound
     | WhyView
+    | Translated
     | Done
 )

@@ -56,10 +56,15 @@ def ending(turn: Turn, job: JobView, *, adult: bool) -> list[tuple[str, Card]]:
 def result(turn: Turn, job: JobView, links: list[Said]) -> Card:
     """What stands under the pictures."""
     made = "result.video" if job.kind == "video" else "result.image"
-    lines = [said(made, count=len(job.artifacts)), said("result.seed", seed=job.seed, cost=job.cost.charged), *links]
+    lines = [
+        said(made, count=len(job.artifacts)),
+        said("result.seed", seed=job.seed, cost=job.cost.charged),
+        *as_read(job),
+        *links,
+    ]
     if not job.artifacts:
         lines = [said("result.files_gone")]
-    return Card(quote=job.prompt[:QUOTE_LENGTH], lines=lines, buttons=turn.rows(_buttons(turn, job)))
+    return Card(quote=typed(job)[:QUOTE_LENGTH], lines=lines, buttons=turn.rows(_buttons(turn, job)))
 
 
 def _buttons(turn: Turn, job: JobView) -> list[Button]:
@@ -80,6 +85,16 @@ def _buttons(turn: Turn, job: JobView) -> list[Button]:
     return found
 
 
+def typed(job: JobView) -> str:
+    """The prompt as it was typed, as far as it was kept."""
+    return job.metadata.get("typed", job.prompt)
+
+
+def as_read(job: JobView) -> list[Said]:
+    """What the model got, where that is a translation."""
+    return [said("order.translated", prompt=job.prompt[:QUOTE_LENGTH])] if "typed" in job.metadata else []
+
+
 def can(turn: Turn, task: str) -> bool:
     """Whether some model is offered for this."""
     return any(task in model.tasks and not model.paused for model in turn.house.models)
@@ -91,7 +106,7 @@ def failed(turn: Turn, job: JobView) -> Card:
     charged = "ended.charged" if job.cost.charged else "ended.free"
     lines.append(said(charged, cost=job.cost.charged))
     buttons = [turn.button("again", "again", job.id), turn.button("edit", "edit", job.id)] if job.prompt else []
-    return Card(quote=job.prompt[:QUOTE_LENGTH], lines=lines, buttons=turn.rows(buttons))
+    return Card(quote=typed(job)[:QUOTE_LENGTH], lines=lines, buttons=turn.rows(buttons))
 
 
 def _reason(job: JobView) -> Said:

@@ -121,6 +121,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What was understood of the order, in the person's words."""
     clipped: tuple[Clipped, ...] = ()
     """What could not be granted."""
+    unread: bool = False
+    """To be said: the model hardly reads the language of the prompt."""
     adult: bool = False
     message: str = ""
     """That shows how it goes; empty while it is on its way."""
@@ -153,6 +155,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs whose end was told."""
     number: int = 0
     """Of the last key."""
+    warned: bool = False
+    """They know that models read English."""
 
     @property
     def idle(self) -> bool:

@@ -59,8 +59,11 @@ def card(turn: Turn, order: Order) -> Card:
     if order.echo:
         lines.append(said("order.understood", what=order.echo))
     lines += clippings(order.clipped)
+    lines += results.as_read(job)
+    if order.unread:
+        lines.append(said("order.unread"))
     buttons = [] if job.status == "canceling" else [[turn.button("cancel", "cancel", job.id)]]
-    return Card(quote=job.prompt, lines=lines, buttons=buttons)
+    return Card(quote=results.typed(job), lines=lines, buttons=buttons)
 
 
 def face(shown: Card) -> str:

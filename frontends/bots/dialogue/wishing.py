@@ -26,6 +26,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     order: SubmitRequest
     echo: str = ""
     clipped: tuple[Clipped, ...] = ()
+    raw: bool = False
+    """The prompt goes to the model as it is."""
+    unread: bool = False
+    """The model hardly reads the language of the prompt."""
 
 
 def wish(turn: Turn, text: str, kind: Kind) -> Wish:
@@ -41,7 +45,12 @@ def wish(turn: Turn, text: str, kind: Kind) -> Wish:
     if model is not None or found.wishes.model:
         fields["model"] = model.name if model is not None else found.wishes.model
     prompt = found.prompt[:PROMPT_LENGTH_MAX]
-    return Wish(order=SubmitRequest(prompt=prompt, kind=made, **fields), echo=found.echo, clipped=granted.clipped)
+    return Wish(
+        order=SubmitRequest(prompt=prompt, kind=made, **fields),
+        echo=found.echo,
+        clipped=granted.clipped,
+        raw=found.wishes.raw,
+    )
 
 
 def clippings(clipped: tuple[Clipped, ...]) -> list[Said]:

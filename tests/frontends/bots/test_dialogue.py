@@ -16,7 +16,7 @@ from frontends.bots.dialogue.effects import Ask, Call, Delete, Edit, Follow, Say
 from frontends.bots.dialogue.events import Expiring, Filled, Picture, Sent, Unsent
 from frontends.bots.dialogue.menus import FORMS, MENUS
 from frontends.bots.dialogue.presses import ACTIONS, AT_ONCE
-from frontends.bots.dialogue.requests import Problem, TakeIn
+from frontends.bots.dialogue.requests import Problem, TakeIn, Translate, Translated
 from frontends.bots.language.tongue import FALLBACK, tongue
 from tests.fixtures.theatre import NOW, Theatre, artifact, job, scene
 
@@ -315,3 +315,32 @@ def test_a_late_acknowledgement_of_nothing_changes_nothing(stage: Theatre) -> No
 
 def _calls(stage: Theatre) -> list[Call]:
     return [effect for effect in stage.effects if isinstance(effect, Call)]
+
+
+# ---------------------------------------------------------------------------------------------- translated
+
+
+def test_what_was_typed_and_what_the_model_reads_are_both_shown_and_kept(stage: Theatre) -> None:
+    stage.answers["Translate"] = Translated(text="a lighthouse in a storm", outcome="translated")
+    stage.command("generate", "ein Leuchtturm im Sturm")
+    stage.settle()
+    assert stage.orders[0].prompt == "a lighthouse in a storm"
+    assert stage.orders[0].metadata == {"typed": "ein Leuchtturm im Sturm"}
+    assert "ein Leuchtturm im Sturm" in stage.text
+    assert "The model reads: a lighthouse in a storm" in stage.text
+    stage.answers["Look"] = job(1, "succeeded", metadata=stage.orders[0].metadata, prompt="a lighthouse in a storm")
+    stage.press(payload.written("again", job(1).id, OWNER))
+    stage.settle()
+    assert stage.orders[1].prompt == "a lighthouse in a storm"
+    assert stage.orders[1].metadata == {"typed": "ein Leuchtturm im Sturm"}
+
+
+def test_that_a_model_reads_english_is_said_once_and_never_of_what_is_raw(stage: Theatre) -> None:
+    stage.answers["Translate"] = Translated(text="ein Leuchtturm", outcome="unread")
+    for times in (1, 1):
+        stage.command("generate", "ein Leuchtturm")
+        stage.settle()
+        assert sum("reads English" in shown.text for shown in stage.messages.values()) == times
+    before = len(stage.effects)
+    stage.command("generate", "ein Leuchtturm --raw")
+    assert not any(isinstance(one, Call) and isinstance(one.asked, Translate) for one in stage.effects[before:])
