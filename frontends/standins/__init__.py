@@ -30,10 +30,10 @@ it said before (`edits`). Nothing sleeps: whoever waits is woken by the change. 
 What goes wrong is wished for by name. `platform.faults` takes `refuse`, `lose` (done, not answered), `delay`, `cut`
 (connection broken before or after it was done) and `hold` (stands still in the middle of a step until told); a call is
 named "messages.SendMessage" or "PATCH /webhooks", each wish tells how often it came true (`hits`). `drops(bot)` breaks
-connections, `revokes(bot)` the token, `clock.advance(seconds)` ages tokens and messages; Telegram also has
-`adds(bot, group, by)`, Discord `asks_to_reconnect`, `invalidates(bot, resumable=)`, `stops_beating`, `unanswered` and
-`group.forbids`. Discord lets a bot start once in five seconds: advance the clock between restarts. Leaving the
-`async with` raises when the stand-in met something that it does not know.
+connections, `revokes(bot)` the token; `clock.advance(seconds)` ages tokens and messages, after `clock.stop()` nothing
+else does. Telegram also has `adds(bot, group, by)`; Discord has `asks_to_reconnect`, `invalidates(bot, resumable=)`,
+`stops_beating`, `unanswered` and `group.forbids`, and lets a bot start once in five seconds: advance the clock between
+restarts. Leaving the `async with` raises when the stand-in met something that it does not know.
 
 Of the libraries: kurigram repeats a call whose connection broke after 15 s (the stand-in refuses what it did before);
 hikari waits on one bucket for all channels or tokens of a route whose first answer it has not seen yet.

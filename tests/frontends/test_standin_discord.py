@@ -254,6 +254,7 @@ async def test_the_library_keeps_to_the_limits_that_the_headers_tell(discord: Di
 
 
 async def test_a_client_that_does_not_keep_to_them_is_told_to_wait(discord: Discord) -> None:
+    discord.buckets = [("POST", "/channels/{channel}/messages", 5, 500.0)]
     account = discord.bot("Tessera")
     ann = discord.person(42)
     await ann.says("hi", to=account)
@@ -265,12 +266,12 @@ async def test_a_client_that_does_not_keep_to_them_is_told_to_wait(discord: Disc
         async with session.post(url, json={"content": "hi"}) as response:
             said = await response.json()
             assert (response.status, said["global"], response.headers["X-RateLimit-Scope"]) == (429, False, "user")
-            assert 0 < said["retry_after"] <= 1
+            assert 0 < said["retry_after"] <= 100
         async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(session.get(f"{discord.rest_url}/users/@me")) for _ in range(150)]
+            asked = [tasks.create_task(session.get(f"{discord.rest_url}/users/@me")) for _ in range(400)]
         answers = [one.result() for one in asked]
         assert {one.headers.get("X-RateLimit-Global") for one in answers if one.status == 429} == {"true"}
-        assert sum(one.status == 200 for one in answers) >= 50
+        assert sum(one.status == 200 for one in answers) >= 40
     assert {one.bot for one in discord.violations} == {"Tessera"}
 
 

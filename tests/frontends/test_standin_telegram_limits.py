@@ -52,6 +52,7 @@ async def test_a_chat_bears_a_message_a_second(telegram: Telegram) -> None:
     bot = telegram.bot("tessera_bot")
     async with running(telegram, bot) as client:
         ann = telegram.person(42)
+        telegram.clock.stop()
         await ann.says("hi", to=bot)
         for number in range(5):
             await client.send_message(42, f"{number}")

@@ -1,9 +1,9 @@
 """Telegram's limits, with the numbers that the platform gives, and the refusals for whoever breaks them.
 
 Rates (https://core.telegram.org/bots/faq): about one message a second in a chat, 20 a minute in a group, 30 a second
-over all. The platform lets short bursts pass and does not say how short; here they are a constant. An edit counts as a
-message; answers to presses, typing and deletions do not. What is too much is refused by FLOOD_WAIT_x, and is a
-violation.
+over all. The platform lets short bursts pass and does not say how short; here they are a constant. What comes a little
+early is let pass too, for a sender cannot know how long its messages are on the way. An edit counts as a message;
+answers to presses, typing and deletions do not. What is too much is refused by FLOOD_WAIT_x, and is a violation.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ DELETE_SECONDS = 48 * 3600.0
 PRIVATE_BURST, PRIVATE_PER_SECOND = 5, 1.0
 GROUP_BURST, GROUP_PER_SECOND = 20, 20 / 60
 OVERALL_BURST, OVERALL_PER_SECOND = 30, 30.0
+EARLY_SECONDS = 0.2
 
 
 class Refusal(Exception):
@@ -79,7 +80,7 @@ class Paces:
             self._chats[private, chat] = pace
         count = 1 if private else count
         wait = max(pace.lacks_seconds(now, count), self._overall.lacks_seconds(now, count))
-        if wait > 0:
+        if wait > EARLY_SECONDS:
             raise Refusal(420, f"FLOOD_WAIT_{math.ceil(wait)}", violation=True)
         pace.take(count)
         self._overall.take(count)
