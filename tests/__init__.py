@@ -1,1 +1,1 @@
-"""A package and no namespace: a library of the bots brings a top-level `tests` of its own, which would be found instead."""
+"""A package, not a namespace: a library of the bots has a top-level `tests` of its own, which would be found instead."""

@@ -23,6 +23,29 @@ PROVIDER = re.compile(r"[a-z]{1,32}")
 
 def add(commands: Any) -> None:
     verbs = noun(commands, "key", help="API keys: create, list, rotate, revoke")
+    _add_create(verbs)
+    listing = command(verbs, "list", verb(_list), help="list the keys of an account, or of the services")
+    listing.add_argument("user", metavar="USER", nargs="?", help="name or id; absent: the keys of services")
+    rotate = command(
+        verbs,
+        "rotate",
+        verb(_rotate),
+        help="give a key another secret; the old one works on for a while",
+        examples="  tessera key rotate 0a1b2c3d4e5f\n  tessera key rotate 0a1b2c3d4e5f --overlap 0",
+    )
+    rotate.add_argument("key", metavar="ID", help="the id of the key, as in `tessera key list`, or the key itself")
+    rotate.add_argument(
+        "--overlap",
+        metavar="HOURS",
+        type=_overlap,
+        default=OVERLAP_HOURS,
+        help="for how long the old secret works on, 0 to 168 (default: 24)",
+    )
+    revoke = command(verbs, "revoke", verb(_revoke), help="end a key for ever")
+    revoke.add_argument("key", metavar="ID", help="the id of the key, as in `tessera key list`, or the key itself")
+
+
+def _add_create(verbs: Any) -> None:
     create = command(
         verbs,
         "create",
@@ -63,25 +86,6 @@ def add(commands: Any) -> None:
         "--origin", metavar="URL", action="append", help="let pages of this web site use it (CORS); repeat it"
     )
     create.add_argument("--days", metavar="N", type=_days, help="let it expire after so many days (default: never)")
-    listing = command(verbs, "list", verb(_list), help="list the keys of an account, or of the services")
-    listing.add_argument("user", metavar="USER", nargs="?", help="name or id; absent: the keys of services")
-    rotate = command(
-        verbs,
-        "rotate",
-        verb(_rotate),
-        help="give a key another secret; the old one works on for a while",
-        examples="  tessera key rotate 0a1b2c3d4e5f\n  tessera key rotate 0a1b2c3d4e5f --overlap 0",
-    )
-    rotate.add_argument("key", metavar="ID", help="the id of the key, as in `tessera key list`, or the key itself")
-    rotate.add_argument(
-        "--overlap",
-        metavar="HOURS",
-        type=_overlap,
-        default=OVERLAP_HOURS,
-        help="for how long the old secret works on, 0 to 168 (default: 24)",
-    )
-    revoke = command(verbs, "revoke", verb(_revoke), help="end a key for ever")
-    revoke.add_argument("key", metavar="ID", help="the id of the key, as in `tessera key list`, or the key itself")
 
 
 async def _create(arguments: argparse.Namespace, database: Database) -> int:
