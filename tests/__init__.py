@@ -1,1 +1,1 @@
-"""A package, not a namespace: a library of the bots has a top-level `tests` of its own, which would be found instead."""
+"""A package, since a library of the bots has a top-level `tests` of its own that a namespace would lose against."""
