@@ -23,9 +23,9 @@ In tests the fixtures `telegram` and `discord` (tests/fixtures/chats.py) are bot
 for a demonstration, with the page.
 
 A message is live: it shows itself as it stands after edits (`text`, `buttons`, `media` with bytes, `deleted`), and what
-it said before (`edits`). Nothing sleeps: whoever waits is woken by the change. Only on Telegram: `starts`, `pays`,
-`blocks`, `unblocks`, `reacts`. Only on Discord: `uses` (a command on a message), `calls` (a command by its options),
-`completes` (suggestions for an option).
+it said before (`edits`). Nothing sleeps: whoever waits is woken by the change. People also `blocks` and `unblocks` bots.
+Only on Telegram: `starts`, `pays`, `reacts`. Only on Discord: `uses` (a command on a message), `calls` (a command by
+its options), `completes` (suggestions for an option), `installs`.
 
 What goes wrong is wished for by name. `platform.faults` takes `refuse`, `lose` (done, not answered), `delay`, `cut`
 (connection broken before or after it was done) and `hold` (stands still in the middle of a step until told); a call is
