@@ -124,10 +124,12 @@ def _trouble(turn: Turn, problem: Problem, cause: Cause, about: dict[str, str]) 
 
 
 def _again(turn: Turn, key: str) -> None:
-    """What waited for a better time."""
+    """What waited for its time."""
     pending = turn.state.pending.get(key)
     if pending is not None:
         turn.effects.append(pending.effect)
+    else:
+        delivery.passed(turn, key)
 
 
 def _resumed(turn: Turn) -> None:
@@ -141,6 +143,7 @@ def _resumed(turn: Turn) -> None:
     for order in turn.state.orders.values():
         if not order.told:
             turn.follow(order.job.id)
+            delivery.watch(turn, order)
 
 
 def nothing(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:

@@ -16,6 +16,9 @@ from frontends.bots.dialogue.screen import Artifact, Card, Link
 from frontends.bots.dialogue.state import Cause, Order, Pending
 from frontends.bots.dialogue.turn import Turn, said
 
+EXPIRY = "expiry"
+MOVE_SECONDS = 60.0
+"""How long before a message ends it moves."""
 ABOUT_THE_BOT = frozenset({"blocked", "bot_gone"})
 
 
@@ -27,7 +30,7 @@ def sent(turn: Turn, event: Sent) -> None:
     if order is None:
         return
     if what in ("status", "moved"):
-        _arrived(turn, order, event.message)
+        _arrived(turn, msgspec.structs.replace(order, ends_at=event.ends_at), event.message)
     elif event.key in order.ending:
         _end_arrived(turn, order, event.key)
 
@@ -42,6 +45,7 @@ def _arrived(turn: Turn, order: Order, message: str) -> None:
         turn.edit(order.old_message, Card(lines=[said("order.moved")]))
     order = msgspec.structs.replace(order, message=message, old_message="")
     turn.keep(order)
+    watch(turn, order)
     if order.job.status in waiting.FINISHED:
         results.tell_end(turn, order)
     else:
@@ -141,9 +145,23 @@ def expiring(turn: Turn, event: Expiring) -> None:
     """A message can soon not be edited any more: what it shows goes on in one that lasts."""
     for order in turn.state.orders.values():
         if order.message == event.message and not order.told:
-            turn.keep(msgspec.structs.replace(order, message="", old_message=event.message))
+            moved = msgspec.structs.replace(order, message="", old_message=event.message, ends_at=None)
+            turn.keep(moved)
             card = waiting.card(turn, order)
             turn.say(card, Cause(), key=f"moved:{order.job.id.hex}+{event.message}", lasting=True)
+
+
+def watch(turn: Turn, order: Order) -> None:
+    """The message of a job that is not over moves in time, where it ends."""
+    if order.message and order.ends_at is not None and not order.told:
+        turn.wake(f"{EXPIRY}:{order.job.id.hex}", order.ends_at - MOVE_SECONDS)
+
+
+def passed(turn: Turn, key: str) -> None:
+    """The time to move has come, if the job has not ended meanwhile."""
+    what, order = _about(turn, key)
+    if what == EXPIRY and order is not None and order.message and order.ends_at is not None:
+        expiring(turn, Expiring(at=turn.at, message=order.message))
 
 
 def _about(turn: Turn, key: str) -> tuple[str, Order | None]:

@@ -128,6 +128,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """That shows how it goes; empty while it is on its way."""
     old_message: str = ""
     """That showed it before, while it moves."""
+    ends_at: float | None = None
+    """From when on that message cannot be edited."""
     lost: bool = False
     """That message will never be: the end is a new one."""
     shown: str = ""

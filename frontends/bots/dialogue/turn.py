@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from frontends.bots.dialogue import payload
-from frontends.bots.dialogue.effects import Answer, Ask, Bill, Call, Delete, Edit, Effect, Follow, Say, Unfollow
+from frontends.bots.dialogue.effects import Answer, Ask, Bill, Call, Delete, Edit, Effect, Follow, Say, Timer, Unfollow
 from frontends.bots.dialogue.events import Happening
 from frontends.bots.dialogue.requests import Asked
 from frontends.bots.dialogue.screen import Button, Card, Form, Said, Slot
@@ -67,6 +67,10 @@ class Turn:
             told=(*self.state.told, key)[-TOLD_MAX:],
         )
         self.effects.append(Unfollow(job_id=str(order.job.id)))
+
+    def wake(self, key: str, at: float) -> None:
+        """Asks to be told (`Passed`) when a time has come."""
+        self.effects.append(Timer(key=key, at=at))
 
     def follow(self, job_id: UUID) -> None:
         self.effects.append(Follow(job_id=str(job_id), identity=self.scene.identity))

@@ -10,7 +10,7 @@ import pytest
 
 from control_plane.people import credentials
 from frontends.bots.conversations import Conversations
-from frontends.bots.dialogue.events import Checkout, Picture
+from frontends.bots.dialogue.events import Checkout, Paid, Picture
 from frontends.bots.dialogue.state import House, Scene
 from tests.fixtures.api import Plane
 from tests.fixtures.chatroom import PATIENCE_SECONDS, Room, Talk, at_work, program
@@ -97,6 +97,29 @@ async def test_killed_at_any_step_it_is_one_order_and_one_end(
             assert len(room.files) == 1, fuse
     assert killed >= 3, "the fuse was met"
     assert count(owner_url, "select count(*) from jobs where state = 'succeeded'") == STEPS_MAX - 1
+    assert violations(owner_url) == []
+
+
+async def test_killed_at_any_step_a_payment_is_credited_once(
+    control_plane: Plane, key: str, tmp_path: Path, owner_url: str
+) -> None:
+    for fuse in range(1, 4):
+        room, person, folder = Room(), scene(str(200 + fuse)), tmp_path / f"paying-{fuse}"
+        told = {"id": "update-9", "charge": f"charge-{fuse}", "payload": "pack:small:150", "amount": 150}
+        room.fuse = fuse
+        async with program(control_plane.url, key, room, folder, HOUSE, *BOTS) as bots:
+            talk = Talk(bots, room, person)
+            await bots.handle(person, Paid(currency="XTR", at=1.0, who=talk.who, **told))  # type: ignore[arg-type]
+            await _quiet(room)
+        room.fuse = None
+        async with program(control_plane.url, key, room, folder, HOUSE, *BOTS) as bots:
+            talk = Talk(bots, room, person)
+            await bots.handle(person, Paid(currency="XTR", at=2.0, who=talk.who, **told))  # type: ignore[arg-type]
+            await talk.sees("500 tokens have been added")
+            await _settled(bots)
+        assert len(room.of(person.chat)) == 1
+    assert count(owner_url, "select count(*) from payments") == 3
+    assert count(owner_url, "select sum(amount)::integer from ledger_transfers where kind = 'grant'") == 1_500
     assert violations(owner_url) == []
 
 

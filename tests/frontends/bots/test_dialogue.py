@@ -12,8 +12,8 @@ from control_plane.wire.model import Refusal
 from frontends.bots.dialogue import payload
 from frontends.bots.dialogue.commands import COMMANDS
 from frontends.bots.dialogue.conversation import THEN, TROUBLES
-from frontends.bots.dialogue.effects import Ask, Call, Delete, Edit, Follow, Say
-from frontends.bots.dialogue.events import Expiring, Filled, Picture, Sent, Unsent
+from frontends.bots.dialogue.effects import Ask, Call, Delete, Edit, Follow, Say, Timer
+from frontends.bots.dialogue.events import Expiring, Filled, Passed, Picture, Sent, Unsent
 from frontends.bots.dialogue.menus import FORMS, MENUS
 from frontends.bots.dialogue.presses import ACTIONS, AT_ONCE
 from frontends.bots.dialogue.requests import Problem, TakeIn, Translate, Translated
@@ -194,6 +194,25 @@ def test_a_long_job_moves_to_a_message_that_lasts_before_its_token_ends() -> Non
     assert "goes on below" in stage.messages["m1"].text
     assert stage.messages["m2"].media
     assert stage.state.idle
+
+
+def test_a_message_that_ends_moves_in_time_also_after_a_restart() -> None:
+    stage = Theatre(scene("discord"))
+    stage.command("video", "a lighthouse")
+    while stage.calls:
+        stage.answer(stage.calls[0])
+    (status,) = stage.unacknowledged
+    stage.unacknowledged.clear()
+    stage.tell(Sent(key=status.key, at=NOW, message=stage.deliver(status), ends_at=NOW + 900))
+    timers = [effect for effect in stage.effects if isinstance(effect, Timer)]
+    assert [timer.at for timer in timers] == [NOW + 840]
+    assert timers == [effect for effect in stage.restart() if isinstance(effect, Timer)]
+    stage.tell(Passed(key=timers[0].key, at=NOW + 840))
+    (moved,) = stage.unacknowledged
+    assert isinstance(moved, Say)
+    assert moved.lasting
+    stage.settle()
+    assert stage.tell(Passed(key=timers[0].key, at=NOW + 841)) == []
 
 
 def test_through_another_bot_of_the_same_person_when_this_one_is_gone(stage: Theatre) -> None:
