@@ -11,7 +11,8 @@ prompt. No word is ever lost, none is invented, and the order of what stays is k
     of them: `a lighthouse in 16:9 seed 42`. Which, stands in the language files (`!`).
  5. A word for *without*, at the beginning of a part or after phrases, makes a negative of what follows, up to the end
     of the part or such an ending: `no people`, `wide and without text`. In the middle of a sentence it does not.
- 6. At the very beginning, a count joined to its subject is understood: `draw three pictures of a fox`.
+ 6. At the very beginning, a count joined to its subject is understood: `draw three pictures of a fox`,
+    `三张狐狸的图片`.
  7. A first part that is only a doubtful shape (`portrait`, `square`) or begins with `no` is understood only if nothing
     else would be left as a prompt.
  8. The first to say something holds. What says otherwise later, or is out of range (`values`), stays in the prompt.
@@ -184,9 +185,12 @@ def _take_part(reading: _Reading, said: list[Token], hits: list[_Hit | None], *,
     whole = _settings(reading, said, hits, nearest, 0)
     if whole is not None:
         return _take(reading, whole, (said[0].start, said[-1].end))
-    if first and (begun := _counted(said, hits)):
-        _take(reading, _run(hits, 0)[: begun[0]], (said[0].start, said[begun[1] - 1].end))
     ending = nearest[0]
+    closing = next((index for index, hit in enumerate(hits[:ending]) if hit and _closes(hit, ending)), ending)
+    if first and (begun := _counted(said, hits, closing if closing < ending else 0)):
+        counted = _take(reading, _run(hits, 0)[: begun[0]], (said[0].start, said[begun[1] - 1].end))
+        if counted and begun[1] < closing < ending:
+            reading.spans.append((said[closing].start, said[ending - 1].end))
     if ending < len(said) and (found := _settings(reading, said, hits, nearest, ending)):
         _take(reading, found, (said[ending].start, said[-1].end))
     return False
@@ -240,8 +244,8 @@ def _endings(said: list[Token], hits: list[_Hit | None]) -> list[int]:
     return nearest
 
 
-def _counted(said: list[Token], hits: Sequence[_Hit | None]) -> tuple[int, int] | None:
-    """How many phrases and how many tokens are a count at the beginning, joined to what follows."""
+def _counted(said: list[Token], hits: Sequence[_Hit | None], closing: int) -> tuple[int, int] | None:
+    """How many phrases and how many tokens are a count at the beginning, joined to what follows, or to its end."""
     run = _run(hits, 0)
     for index, hit in enumerate(run):
         if hit.field not in PASSED and hit.field not in COUNTED:
@@ -249,8 +253,12 @@ def _counted(said: list[Token], hits: Sequence[_Hit | None]) -> tuple[int, int] 
         if hit.field in COUNTED:
             after = hits[hit.end] if hit.end < len(said) else None
             joined = after.end if after and after.field == "of" else hit.end + _colons(said, hit.end)
-            return (index + 1, joined) if hit.end < joined < len(said) else None
+            return (index + 1, joined) if (hit.end < joined or joined < closing) and joined < len(said) else None
     return None
+
+
+def _closes(hit: _Hit, end: int) -> bool:
+    return hit.field == "closing" and hit.end == end
 
 
 def _colons(said: list[Token], index: int) -> int:
@@ -375,11 +383,14 @@ def _left(reading: _Reading, cut: list[Part], spans: list[Span], flagged: list[S
 
 
 def _kept(text: str, part: Part, spans: list[Span]) -> str:
-    """A part without what was understood of it: at most its beginning and its end."""
-    start, end = part.start, part.end
-    if start < end and (begun := covering(spans, start + len(text[start:end]) - len(text[start:end].lstrip()))):
-        start = min(begun[1], end)
-    stripped = text[start:end].rstrip()
-    if stripped and (ended := covering(spans, start + len(stripped) - 1)):
-        end = max(ended[0], start)
-    return text[start:end].strip()
+    """A part without what was understood of it, which is at its beginning and at its end."""
+    kept, start = text[part.start : part.end].strip(), part.start
+    while kept:
+        start = text.index(kept, start)
+        if begun := covering(spans, start):
+            kept = kept[begun[1] - start :].lstrip()
+        elif ended := covering(spans, start + len(kept) - 1):
+            kept = kept[: max(ended[0] - start, 0)].rstrip()
+        else:
+            break
+    return kept

@@ -5,6 +5,7 @@
     courtesies  `please`: understood as nothing beside something that was understood
     requests  what an order begins with (`draw`); understood only before a count
     of        what joins a count to its subject (`3 pictures of`)
+    closing   what does so from behind (`三张猫的图片`)
     without   what makes the rest of a part a negative; `no`: the same, where the part is not the first
     idioms    begin like a negative and are none
     doubtful  shapes that are as often subjects (`portrait`); see `grammar`
@@ -37,6 +38,7 @@ ROLES = {
     "courtesies": "courtesy",
     "requests": "request",
     "of": "of",
+    "closing": "closing",
     "without": "without",
     "no": "no",
     "idioms": "idiom",

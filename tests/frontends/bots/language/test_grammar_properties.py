@@ -48,7 +48,7 @@ def vocabulary(language: str) -> list[str]:
     words = tongue(language).words
     lists = chain(
         *words["phrases"].values(), *words["aspects"].values(), *words["sides"].values(),
-        *(words[role] for role in ("fillers", "courtesies", "requests", "of", "without", "no", "idioms")),
+        *(words[role] for role in ("fillers", "courtesies", "requests", "of", "closing", "without", "no", "idioms")),
     )  # fmt: skip
     return [re.sub(r"\S*\|", "", pattern.removesuffix(" !")).replace("?", "") for pattern in lists]
 
