@@ -23,7 +23,7 @@ In tests the fixtures `telegram` and `discord` (tests/fixtures/chats.py) are bot
 for a demonstration, with the page.
 
 A message is live: it shows itself as it stands after edits (`text`, `buttons`, `media` with bytes, `deleted`), and what
-it said before (`edits`). Nothing sleeps: whoever waits is woken by the change. People also `blocks` and `unblocks` bots.
+it said before (`edits`). Nothing sleeps: whoever waits is woken by the change. Both have `blocks` and `unblocks`, too.
 Only on Telegram: `starts`, `pays`, `reacts`. Only on Discord: `uses` (a command on a message), `calls` (a command by
 its options), `completes` (suggestions for an option), `installs`.
 

@@ -275,6 +275,7 @@ async def test_a_client_that_does_not_keep_to_them_is_told_to_wait(discord: Disc
     assert {one.bot for one in discord.violations} == {"Tessera"}
 
 
+@pytest.mark.slow
 async def test_a_dropped_gateway_is_resumed_and_nothing_is_missed(discord: Discord) -> None:
     account = discord.bot("Tessera")
     async with running(discord, account):
