@@ -9,7 +9,7 @@ import msgspec
 from control_plane.wire.job import PROMPT_LENGTH_MAX, SIDE_MAX, SIDE_MIN, SubmitRequest
 from control_plane.wire.model import ModelView
 from control_plane.wire.user import Choices
-from frontends.bots.dialogue.screen import Said
+from frontends.bots.dialogue.screen import Said, Slot
 from frontends.bots.dialogue.turn import Turn, said
 from frontends.bots.language.bounds import Bounds, Clipped, bounded
 from frontends.bots.language.grammar import understand
@@ -56,11 +56,18 @@ def wish(turn: Turn, text: str, kind: Kind) -> Wish:
 def clippings(clipped: tuple[Clipped, ...]) -> list[Said]:
     """What could not be granted, as sentences."""
     return [
-        said("order.clipped", wished=each.wished, granted=each.granted)
+        said("order.clipped", wished=_words(each.field, each.wished), granted=_words(each.field, each.granted))
         if each.granted
-        else said("order.dropped", wished=each.wished)
+        else said("order.dropped", wished=_words(each.field, each.wished))
         for each in clipped
     ]
+
+
+def _words(field: str, told: str) -> Slot:
+    """A number with what it is a number of, as the echo has it."""
+    if field == "size":
+        return told
+    return said("echo.versions", count=int(told)) if field == "count" else said(f"echo.{field}", number=float(told))
 
 
 def choices(turn: Turn) -> Choices:

@@ -15,9 +15,13 @@ from babel import Locale
 from control_plane.errors.root import TesseraError
 from control_plane.wire.job import JobStatus, WaitingReason
 from frontends.bots.dialogue.events import Command
+from frontends.bots.dialogue.rendering import sentence
+from frontends.bots.dialogue.wishing import clippings
+from frontends.bots.language.bounds import Clipped
 from frontends.bots.language.catalogue import LENGTH_MAX, TEXT_MAX, Slot, pieces, say, slots_of
 from frontends.bots.language.grammar import understand
 from frontends.bots.language.tongue import FALLBACK, FOLDER, LANGUAGES, choose, tongue
+from frontends.bots.limits import PLATFORMS
 
 ROOT = Path(__file__).parents[4]
 BOTS = ROOT / "frontends" / "bots"
@@ -251,3 +255,17 @@ def test_what_people_are_shown_as_an_example_is_understood(language: str) -> Non
     wishes = re.split("[:：] ?", help_line, maxsplit=1)[1]
     shown = understand(re.sub(r"[,，、][^,，、]*…….*|[,，][^,，]*…$", "", wishes).rstrip(".。"), language).wishes
     assert (shown.seed, shown.steps, len(shown.negatives)) == (42, 30, 1), shown
+
+
+def test_what_was_clipped_is_told_with_what_it_is_a_number_of() -> None:
+    english, telegram = FALLBACK, PLATFORMS["telegram"]
+    told = [
+        sentence(line, english, telegram)
+        for line in clippings(
+            (Clipped("steps", "300", "50"), Clipped("count", "9", "4"), Clipped("size", "9x9", "8x8"))
+        )
+    ]
+    assert told[0] == "300 steps cannot be had here; made with 50 steps."
+    assert told[1].startswith("9 versions")
+    assert told[2].startswith("9x9 cannot")
+    assert sentence(clippings((Clipped("seconds", "2.5", ""),))[0], "de", telegram).startswith("2,5 Sekunden geht")
