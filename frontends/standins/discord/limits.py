@@ -3,7 +3,7 @@
 Routes have buckets (so many calls in so many seconds, told in every answer's headers), counted for each channel or
 interaction token apart; a bot has 50 calls a second over all routes but those of interactions
 (https://discord.com/developers/docs/topics/rate-limits). The documentation leaves the buckets' sizes to the headers;
-those here were never compared with the platform. A bucket does not fill at once but call by call, as the platform's do since
+those here are assumed. A bucket does not fill at once but call by call, as the platform's do since
 2022, and its times are the machine's, as clients compare them with their own. A 429 that the stand-in gives by itself
 is a violation.
 """
