@@ -33,7 +33,7 @@ from frontends.bots.dialogue.effects import (
     Timer,
     Unfollow,
 )
-from frontends.bots.dialogue.events import Answered, Event, Happening, News, Passed, Resumed, Sent, Unsent
+from frontends.bots.dialogue.events import Answered, Event, Happening, Message, News, Passed, Resumed, Sent, Unsent
 from frontends.bots.dialogue.requests import Answer as Reply
 from frontends.bots.dialogue.requests import Problem, Refund
 from frontends.bots.dialogue.state import House, Scene, State
@@ -111,6 +111,8 @@ class Conversations:
 
     async def handle(self, scene: Scene, event: Event) -> None:
         """Something happened. Returns when the step is saved; what it wants done runs on."""
+        if isinstance(event, Message) and scene.group and not event.addressed:
+            return  # talk among people is none of ours, and makes nobody a user
         if isinstance(event, Happening):
             await self._know(scene, event)
         state = self._state(scene.id) or State(scene=scene)
@@ -131,8 +133,12 @@ class Conversations:
     def _told(self, conversation_id: str, event: Event) -> None:
         """An outcome is one more step of the conversation as it is by now."""
         state = self._state(conversation_id)
-        if state is not None:
+        if state is None:
+            return
+        try:
             self._step(state, event)
+        except Exception:  # one person's bad luck must not end everybody's conversations
+            log.exception("step.failed", happening=type(event).__name__)
 
     def _state(self, conversation_id: str) -> State | None:
         return self._states.get(conversation_id) or self._memory.load(conversation_id)
@@ -181,7 +187,7 @@ class Conversations:
             answer = await self._errands.run(effect.asked, effect.identity, self.skins[scene.bot].fetch)
             if isinstance(effect.asked, Refund) and isinstance(answer, PaymentView):
                 answer = await self._give_back(answer)
-        except Exception as error:  # one person's bad luck must not end everybody's conversations
+        except Exception as error:  # likewise
             log.exception("errand.failed", asked=type(effect.asked).__name__)
             answer = Problem(code="internal", status=500, detail=type(error).__name__)
         self._told(scene.id, Answered(key=effect.key, at=self._clock(), answer=answer))

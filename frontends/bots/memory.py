@@ -11,11 +11,16 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import structlog
+
 from frontends.bots.dialogue.state import State, read, write
 
 KEEP_SECONDS = 30 * 86_400.0
 """How long a conversation without anything under way is remembered."""
 STATEMENTS = Path(__file__).with_suffix(".sql")
+
+log = structlog.get_logger()
 
 
 class Memory:
@@ -38,14 +43,15 @@ class Memory:
     def load(self, conversation: str) -> State | None:
         """What is remembered of a conversation."""
         row = self._run("load", conversation).fetchone()
-        return None if row is None else read(row[0])
+        return None if row is None else _readable(row[0])
 
     def save(self, state: State, now: float) -> None:
         self._run("save", state.scene.id, write(state), int(state.idle), now)
 
     def busy(self) -> list[State]:
         """Conversations with something under way."""
-        return [read(row[0]) for row in self._run("busy")]
+        found = [_readable(row[0]) for row in self._run("busy").fetchall()]
+        return [state for state in found if state is not None]
 
     def meet(self, platform: str, subject: str, bot: str, chat: str, now: float) -> None:
         """Somebody has started a bot: it may write to them in that chat."""
@@ -61,6 +67,15 @@ class Memory:
 
     def _run(self, name: str, *values: Any) -> sqlite3.Cursor:
         return self._database.execute(self._statements[name], values)
+
+
+def _readable(data: bytes) -> State | None:
+    """None for what another version has written that this one does not understand: its jobs stay in the history."""
+    try:
+        return read(data)
+    except msgspec.MsgspecError as error:
+        log.warning("conversation.forgotten", error=str(error))
+        return None
 
 
 def named(text: str) -> dict[str, str]:

@@ -88,9 +88,9 @@ def command(turn: Turn, event: Command) -> None:
 
 
 def message(turn: Turn, event: Message) -> None:
-    """Plain text or a picture: an order, where nobody else is talked to."""
+    """Plain text or a picture: an order, unless others are talked to."""
     cause = Cause(id=event.id, message=event.message, is_admin=event.who.is_admin)
-    if turn.scene.group and event.picture is None:
+    if turn.scene.group and not event.addressed:
         return
     if event.text.strip() or event.picture is not None:
         ordering.typed(turn, cause, event.text, event.picture)

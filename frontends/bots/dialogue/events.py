@@ -58,6 +58,8 @@ class Message(Happening, frozen=True, kw_only=True, tag="message"):
     """Plain text, or a picture with or without a caption."""
 
     text: str = ""
+    addressed: bool = False
+    """In a group: whether it is said to the bot, as an answer to it or by its name. Everything else there is not."""
     picture: Picture | None = None
     about: str = ""
     message: str = ""

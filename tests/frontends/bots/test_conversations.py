@@ -229,6 +229,8 @@ async def test_a_group_has_rules_that_its_administrators_make(
     async with program(control_plane.url, key, room, tmp_path / "bots", HOUSE, *BOTS) as bots:
         admin = Talk(bots, room, scene("1", **group), is_admin=True)
         member = Talk(bots, room, scene("2", **group))
+        await Talk(bots, room, scene("3", **group)).say("what do you think of lighthouses?")
+        assert count(owner_url, "select count(*) from identities where provider = 'telegram'") == 0
         await _ordered(member)
         await admin.command("settings")
         await admin.press("Only administrators")

@@ -63,7 +63,9 @@ def test_plain_text_in_private_is_an_order_and_in_a_group_it_is_not() -> None:
     crowd = Theatre(scene(group=True, chat="-100"))
     crowd.say("what do you think of lighthouses?")
     assert not crowd.effects
-    crowd.command("generate", "a lighthouse")
+    crowd.say("look at this", picture=Picture(reference="holiday"))
+    assert not crowd.effects
+    crowd.say("a lighthouse", addressed=True)
     assert crowd.calls
 
 
