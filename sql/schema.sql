@@ -1612,6 +1612,7 @@ CREATE TABLE public.workflows (
     manifest text NOT NULL,
     graph text NOT NULL,
     licences text DEFAULT '[]'::text NOT NULL,
+    weights text DEFAULT '[]'::text NOT NULL,
     published_at timestamp with time zone DEFAULT now() NOT NULL,
     withdrawn_at timestamp with time zone,
     CONSTRAINT workflows_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'::text)),

@@ -1,6 +1,7 @@
 """The workflows of the control plane as this machine keeps them, so that an agent which starts knows what it can do.
 
-What is newer than this agent is left out, one workflow at a time. Whether a graph may run, the engine judges.
+With them is kept what the operator's lists of weights say of their files, for the commands that load them. What is
+newer than this agent is left out, one workflow and one file at a time. Whether a graph may run, the engine judges.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from control_plane.wire import weights as lists
+from control_plane.wire.weights import Entry, WeightsError
 from control_plane.wire.workflow import SHIPPED, Workflow, WorkflowError, WorkflowSet, load, received
 
 NOTHING = WorkflowSet(revision="", data=[])
@@ -50,3 +53,14 @@ def understood(found: WorkflowSet) -> list[Workflow]:
         except WorkflowError as error:
             log.warning("workflow.not_understood", workflow=one.name, problem=str(error))
     return workflows
+
+
+def weights(found: WorkflowSet) -> list[Entry]:
+    """What this agent can read of what is known of their files."""
+    entries = []
+    for one in found.weights:
+        try:
+            entries.append(lists.received(one))
+        except WeightsError as error:
+            log.warning("weights.not_understood", problem=str(error))
+    return entries

@@ -1,7 +1,9 @@
 """What the commands work on: workflows, lists of weights with this machine's own pins, and the disk.
 
 The workflows are those that the engine would begin with: as the control plane had them in force when this agent last
-heard of it, before that the shipped ones and the owner's own.
+heard of it, before that the shipped ones and the owner's own. Of a file that several lists know, the owner's own list
+counts, then what the control plane has said with its workflows, then the shipped lists: who is nearer to the machine is
+believed first. Whoever said it, sources, contents and licences are held to the same rules.
 
 A *pin* is the hash of a file for which no list has one, taken from the file that its owner trusted; from then on
 exactly those bytes are taken for it. What a list says always goes before a pin.
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.engine import repertory
 from agent.engine.repertory import kept, understood
 from agent.hashes import Hashes
 from agent.models import plan as planning
@@ -57,10 +60,11 @@ class Depot(msgspec.Struct, frozen=True, kw_only=True):
 
 async def depot(settings: Settings) -> Depot:
     """Raises `ConfigurationError`."""
-    folders = [SHIPPED, *([settings.workflows] if settings.workflows else [])]
+    own = [settings.workflows] if settings.workflows else []
+    heard = kept(settings.workflows_file)
     try:
-        workflows = understood(kept(settings.workflows_file)) or load(*folders)
-        listed = lists.load(*folders)
+        workflows = understood(heard) or load(SHIPPED, *own)
+        listed = lists.load(*own, base=lists.over(lists.load(SHIPPED), repertory.weights(heard)))
     except (WorkflowError, WeightsError) as error:
         raise ConfigurationError(str(error)) from error
     needs = [

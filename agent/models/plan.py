@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -57,6 +58,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     hashed: bool
     vram_gib: int
     workflows: list[str]
+    hosts: list[str] = []
+    """Of its sources, the one that is asked first at the front."""
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,6 +196,7 @@ def _row(file: str, needs: Sequence[Need], weights: Weights, found: Found) -> Ro
         hashed=listed is not None and listed.sha256 is not None,
         vram_gib=listed.vram_gib if listed is not None else 0,
         workflows=[need.workflow for need in needs if file in need.files],
+        hosts=list(dict.fromkeys(urlsplit(url).netloc for url in listed.sources)) if listed is not None else [],
     )
 
 

@@ -16,7 +16,7 @@ from control_plane.wire import weights
 from control_plane.wire.job import SIDE_MAX, JobKind, Task
 from control_plane.wire.model import ModelLicence
 from control_plane.wire.soundness import set_faults, structure_faults
-from control_plane.wire.weights import Commercial, Weights, WeightsError
+from control_plane.wire.weights import Commercial, Entry, Weights, WeightsError
 from control_plane.wire.workflow import (
     SHIPPED,
     WORKFLOWS_MAX,
@@ -46,6 +46,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Of those that are not, by name."""
     licences: dict[str, list[ModelLicence]]
     """Of the files of each sound workflow, each once."""
+    weights: dict[str, list[Entry]]
+    """What the lists say of the files of each."""
     unlisted: dict[str, list[str]]
     """Files of each that no list of weights knows, so that nothing is known of their licences either."""
 
@@ -114,11 +116,12 @@ def examine(places: Sequence[Path]) -> Found:
     try:
         lists = weights.load(*places)
     except WeightsError as error:
-        faults[LISTS], lists = [str(error)], Weights(licences={}, files={})
+        faults[LISTS], lists = [str(error)], weights.NOTHING
     return Found(
         workflows=sound,
         faults=faults,
         licences={name: licences(workflow.manifest, lists) for name, workflow in sound.items()},
+        weights={name: lists.entries(_paths(workflow.manifest)) for name, workflow in sound.items()},
         unlisted={name: _unlisted(workflow.manifest, lists) for name, workflow in sound.items()},
     )
 
@@ -137,7 +140,11 @@ def licences(manifest: Manifest, lists: Weights) -> list[ModelLicence]:
 
 
 def _unlisted(manifest: Manifest, lists: Weights) -> list[str]:
-    return [f"{f.folder}/{f.name}" for f in manifest.files if lists.licence_of(f.folder, f.name) is None]
+    return [path for path in _paths(manifest) if path not in lists.files]
+
+
+def _paths(manifest: Manifest) -> list[str]:
+    return [f"{file.folder}/{file.name}" for file in manifest.files]
 
 
 def commercial(found: Iterable[ModelLicence], *, all_known: bool = True) -> Commercial | None:

@@ -5,12 +5,14 @@
 The database is what counts, so every control plane sells the same, and nothing has to be restarted: whichever process
 sees its folder change puts in force what is sound there. A workflow whose files became unsound stays as it was; one
 whose files are gone is withdrawn. Several machines want the same folder; should theirs differ, the one that changed
-last is right.
+last is right. With the workflows goes what the lists of weights say of their files, so that the owners of agents can
+load them; where a list became unsound, that stays as it was too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from control_plane.orders import manifests
 from control_plane.orders.manifests import Found, Stamps
 from control_plane.wire.job import JobKind, Task
 from control_plane.wire.model import ModelLicence
+from control_plane.wire.weights import Entry
 from control_plane.wire.workflow import Manifest, Workflow, WorkflowError, parse, sent
 
 LOOK_SECONDS = 2.0
@@ -34,12 +37,14 @@ LOCK_KEY = 0x7E55E7B
 
 log = structlog.get_logger()
 _decode = msgspec.json.Decoder(list[ModelLicence]).decode
+_decode_weights = msgspec.json.Decoder(list[Entry]).decode
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str
     licences: str
+    weights_sha256: str
 
 
 class InForce(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +52,7 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
     manifest: str
     graph: str
     licences: str
+    weights: str
 
 
 class Put(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +65,11 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     manifest: str
     graph: str
     licences: str
+    weights: str
+
+    @property
+    def weights_sha256(self) -> str:
+        return hashlib.sha256(self.weights.encode()).hexdigest()
 
 
 LOCK: Query[None] = Query("workflows.lock")
@@ -120,6 +131,7 @@ class Shelf:
 
     async def _adopt(self, rows: Sequence[InForce]) -> None:
         workflows: list[Workflow] = []
+        weights: list[Entry] = []
         by_model: dict[tuple[JobKind, str], dict[Task, Manifest]] = {}
         licences: dict[tuple[JobKind, str], dict[ModelLicence, None]] = {}
         for row in rows:
@@ -130,24 +142,36 @@ class Shelf:
                 continue
             key = workflow.manifest.kind, workflow.manifest.model
             workflows.append(workflow)
+            weights += _known_weights(row)
             by_model.setdefault(key, {})[workflow.manifest.task] = workflow.manifest
             licences.setdefault(key, {}).update(dict.fromkeys(_decode(row.licences)))
         await self._changed()
-        whole = sent(workflows)
+        whole = sent(workflows, weights)
         self.revision, self.encoded = whole.revision, msgspec.json.encode(whole)
         self._manifests, self._licences = by_model, {key: list(found) for key, found in licences.items()}
-        log.info("workflows.adopted", workflows=len(workflows), revision=self.revision)
+        log.info("workflows.adopted", workflows=len(workflows), weights=len(whole.weights), revision=self.revision)
+        if left := len({entry.file.path for entry in weights}) - len(whole.weights):
+            log.error("weights.not_sent", files=left, reason="the entries are more than agents are sent")
+
+
+def _known_weights(row: InForce) -> list[Entry]:
+    try:
+        return _decode_weights(row.weights)
+    except msgspec.DecodeError as error:  # put in force by a newer Tessera
+        log.warning("weights.not_understood", workflow=row.name, reason=str(error))
+        return []
 
 
 async def publish(database: Database, found: Found) -> list[str]:
     """Puts what was found in force, and withdraws what is gone; the names of what was withdrawn. What is there but
     unsound stays as it was."""
-    put = [_row(workflow, found.licences[name]) for name, workflow in found.workflows.items()]
+    put = [_row(workflow, found.licences[name], found.weights[name]) for name, workflow in found.workflows.items()]
     async with database.transaction() as connection:
         await LOCK.run(connection, {"key": LOCK_KEY})
         known = {row.name: row for row in await VERSIONS.many(connection)}
         withdrawn = await WITHDRAW.many(connection, {"kept": [*found.workflows, *found.faults]})
-        new = [row for row in put if not _is_known(row, known.get(row.name))]
+        listed = manifests.LISTS not in found.faults
+        new = [row for row in put if not _is_known(row, known.get(row.name), listed=listed)]
         if new:
             await _put(connection, new, found)
     if new or withdrawn:
@@ -155,8 +179,11 @@ async def publish(database: Database, found: Found) -> list[str]:
     return withdrawn
 
 
-def _is_known(row: Put, known: Version | None) -> bool:
-    return known is not None and (known.version, known.licences) == (row.version, row.licences)
+def _is_known(row: Put, known: Version | None, *, listed: bool) -> bool:
+    """`listed`: the lists of weights could be read."""
+    if known is None or known.version != row.version:
+        return False
+    return not listed or (known.licences, known.weights_sha256) == (row.licences, row.weights_sha256)
 
 
 async def _put(connection: AsyncConnection[Any], new: Sequence[Put], found: Found) -> None:
@@ -169,7 +196,7 @@ async def _put(connection: AsyncConnection[Any], new: Sequence[Put], found: Foun
     await PUT.run(connection, columns(new))
 
 
-def _row(workflow: Workflow, licences: list[ModelLicence]) -> Put:
+def _row(workflow: Workflow, licences: list[ModelLicence], weights: list[Entry]) -> Put:
     manifest = workflow.manifest
     return Put(
         name=workflow.name,
@@ -181,4 +208,5 @@ def _row(workflow: Workflow, licences: list[ModelLicence]) -> Put:
         manifest=msgspec.json.encode(manifest).decode(),
         graph=msgspec.json.encode(workflow.graph).decode(),
         licences=msgspec.json.encode(licences).decode(),
+        weights=msgspec.json.encode(weights).decode(),
     )

@@ -3,7 +3,7 @@
 A *list of weights* is a TOML file in the folder `weights/` beside the workflows; there may be several, and a later
 folder stands over an earlier one, file by file. Licences have a table of their own (`[licences.ID]`), because many
 files share one, and whether a file may earn money is a property of its licence. The agent loads files by this list;
-the control plane reads from it what may be sold.
+the control plane reads from it what may be sold, and sends agents the entries that its workflows in force name.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from control_plane.wire import Message
+
 FOLDER = "weights"
 """Inside a folder of workflows."""
 LIST_BYTES_MAX = 1024 * 1024
 FILES_MAX = 1_000
 SOURCES_MAX = 8
 FILE_BYTES_MAX = 2**40
+SENT_BYTES_MAX = 512 * 1024
+"""Of all entries that are sent to agents together."""
 
 Commercial = Literal["yes", "no", "conditional"]
 """Whether results may be sold: as they are, never, or under the licence's `conditions`."""
@@ -74,6 +78,20 @@ class WeightFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return f"{self.folder}/{self.name}"
 
 
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A file with its licence, for whoever has no list."""
+
+    file: WeightFile
+    licence: Licence
+
+
+class SentEntry(Message, frozen=True, kw_only=True):
+    """An entry on its way to agents, which may say what an older agent does not know."""
+
+    file: msgspec.Raw
+    licence: msgspec.Raw
+
+
 class _List(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     licences: dict[LicenceId, Licence] = {}
     files: Annotated[list[WeightFile], Meta(max_length=FILES_MAX)] = []
@@ -89,20 +107,62 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
         file = self.files.get(f"{folder}/{name}")
         return self.licences[file.licence] if file is not None else None
 
+    def entries(self, paths: Iterable[str]) -> list[Entry]:
+        """Of these files, as far as they are listed; where the facts were found stays with the list."""
+        files = [self.files[path] for path in dict.fromkeys(paths) if path in self.files]
+        bare = [msgspec.structs.replace(file, found=[]) for file in files]
+        return [Entry(file=file, licence=self.licences[file.licence]) for file in bare]
 
-def load(*folders: Path) -> Weights:
-    """The lists of these folders of workflows together; raises `WeightsError`. A folder need not have any."""
+
+NOTHING = Weights(licences={}, files={})
+
+
+def sent(entries: Iterable[Entry]) -> list[SentEntry]:
+    """Each file once, in the order of their names; what would be more than agents are sent is left out."""
+    by_path = {entry.file.path: entry for entry in entries}
+    found, total = [], 0
+    for _, entry in sorted(by_path.items())[:FILES_MAX]:
+        file, licence = msgspec.json.encode(entry.file), msgspec.json.encode(entry.licence)
+        total += len(file) + len(licence)
+        if total > SENT_BYTES_MAX:
+            break
+        found.append(SentEntry(file=msgspec.Raw(file), licence=msgspec.Raw(licence)))
+    return found
+
+
+def received(one: SentEntry) -> Entry:
+    """Raises `WeightsError`, as for an entry that is newer than this program."""
+    try:
+        file = msgspec.json.decode(one.file, type=WeightFile)
+        licence = msgspec.json.decode(one.licence, type=Licence)
+    except msgspec.DecodeError as error:
+        raise WeightsError(f"An entry of the control plane's list of weights: {error}.") from error
+    _check_licence("The control plane's list of weights", file.licence, licence)
+    return Entry(file=file, licence=licence)
+
+
+def over(base: Weights, entries: Iterable[Entry]) -> Weights:
+    """With these entries in the place of those that say the same file or licence."""
+    entries = list(entries)
+    return Weights(
+        licences=base.licences | {entry.file.licence: entry.licence for entry in entries},
+        files=base.files | {entry.file.path: entry.file for entry in entries},
+    )
+
+
+def load(*folders: Path, base: Weights = NOTHING) -> Weights:
+    """The lists of these folders of workflows together, over `base`; raises `WeightsError`. A folder need not have
+    any."""
     paths = [path for folder in folders for path in sorted((folder / FOLDER).glob("*.toml"))]
     try:
-        return parse({str(path): path.read_bytes() for path in paths})
+        return parse({str(path): path.read_bytes() for path in paths}, base)
     except OSError as error:
         raise WeightsError(f"{error.filename}: cannot be read ({error.strerror}).") from error
 
 
-def parse(lists: Mapping[str, bytes]) -> Weights:
-    """Lists by their names, a later one over an earlier one; raises `WeightsError`."""
-    licences: dict[str, Licence] = {}
-    files: dict[str, WeightFile] = {}
+def parse(lists: Mapping[str, bytes], base: Weights = NOTHING) -> Weights:
+    """Lists by their names, a later one over an earlier one and all over `base`; raises `WeightsError`."""
+    licences, files = dict(base.licences), dict(base.files)
     for origin, raw in lists.items():
         found = _decoded(origin, raw)
         twice = _twice(file.path for file in found.files)
@@ -130,8 +190,12 @@ def _check(origin: str, found: _List, licences: Mapping[str, Licence]) -> None:
             known = ", ".join(sorted(licences)) or "none"
             raise WeightsError(f"{origin}: {file.path} has the licence {file.licence}, which no list has ({known}).")
     for key, licence in found.licences.items():
-        if licence.commercial == "conditional" and licence.conditions is None:
-            raise WeightsError(f"{origin}: the licence {key} is conditional, but has no conditions.")
+        _check_licence(origin, key, licence)
+
+
+def _check_licence(origin: str, key: str, licence: Licence) -> None:
+    if licence.commercial == "conditional" and licence.conditions is None:
+        raise WeightsError(f"{origin}: the licence {key} is conditional, but has no conditions.")
 
 
 def _twice(paths: Iterable[str]) -> str | None:

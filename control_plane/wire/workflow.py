@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Meta
 
 from control_plane.wire import Message
+from control_plane.wire import weights as lists
 from control_plane.wire.job import JobKind, LoraName, Task
-from control_plane.wire.weights import FileName, FolderName
+from control_plane.wire.weights import FILES_MAX, FileName, FolderName, SentEntry
 from control_plane.wire.worker import Capability
 
 SHIPPED = Path(__file__).parents[2] / "agent" / "workflows"
@@ -163,17 +164,23 @@ class WorkflowSet(Message, frozen=True, kw_only=True):
     revision: str
     """Another one means that something has changed."""
     data: Annotated[list[SentWorkflow], Meta(max_length=WORKFLOWS_MAX)]
+    weights: Annotated[list[SentEntry], Meta(max_length=FILES_MAX)] = []
+    """What the operator's lists of weights say of their files: where to load them, how large they are, which hash and
+    licence they have."""
 
 
 def revision(versions: Iterable[tuple[str, str]]) -> str:
-    """Of a set, by names and versions."""
+    """Of a set, by names and versions; what is known of weights counts as one more."""
     return hashlib.sha256(msgspec.json.encode(sorted(versions))).hexdigest()[:32]
 
 
-def sent(workflows: Iterable[Workflow]) -> WorkflowSet:
+def sent(workflows: Iterable[Workflow], weights: Iterable[lists.Entry] = ()) -> WorkflowSet:
     found = sorted(workflows, key=lambda workflow: workflow.name)
+    known = lists.sent(weights)
+    listed = hashlib.sha256(msgspec.json.encode(known)).hexdigest()
     return WorkflowSet(
-        revision=revision((workflow.name, workflow.version) for workflow in found),
+        revision=revision([*((workflow.name, workflow.version) for workflow in found), ("weights/", listed)]),
+        weights=known,
         data=[
             SentWorkflow(
                 name=workflow.name,

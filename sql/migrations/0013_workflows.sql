@@ -1,7 +1,8 @@
 -- Workflows as they are in force: what of ComfyUI may be ordered, and what agents are sent. They come from files
 -- (`control_plane/orders/shelf.py`); a model that is made of workflows is sold as long as it has one.
 
--- The texts are JSON kept as it was encoded, since the version is its hash. `licences` are those of the files of weights.
+-- The texts are JSON kept as it was encoded, since the version is its hash. `licences` are those of the files of weights, `weights` what
+-- the operator's lists say of these files.
 create table workflows (
     name text primary key check (name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'),
     kind text not null,
@@ -11,6 +12,7 @@ create table workflows (
     manifest text not null,
     graph text not null,
     licences text not null default '[]',
+    weights text not null default '[]',
     published_at timestamptz not null default now(),
     withdrawn_at timestamptz,
     foreign key (model, kind) references models (name, kind)

@@ -6,11 +6,12 @@ select pg_advisory_xact_lock(%(key)s::bigint);
 
 -- versions :many
 -- What is in force, in short.
-select w.name, w.version, w.licences from workflows w where w.withdrawn_at is null order by w.name;
+select w.name, w.version, w.licences, encode(sha256(convert_to(w.weights, 'UTF8')), 'hex') as weights_sha256
+from workflows w where w.withdrawn_at is null order by w.name;
 
 -- in_force :many
 -- What is in force, whole.
-select w.name, w.manifest, w.graph, w.licences from workflows w where w.withdrawn_at is null order by w.name;
+select w.name, w.manifest, w.graph, w.licences, w.weights from workflows w where w.withdrawn_at is null order by w.name;
 
 -- listed :many
 -- Every workflow there ever was, with how many slots could run it, how many of them are there now, and what waits for it.
@@ -59,15 +60,16 @@ on conflict (name, kind) do update set title = excluded.title, position = exclud
 -- put :run
 -- Workflows in force from now on, and a lane for each.
 with put as (
-    insert into workflows (name, kind, model, task, version, manifest, graph, licences)
-    select w.name, w.kind, w.model, w.task, w.version, w.manifest, w.graph, w.licences
+    insert into workflows (name, kind, model, task, version, manifest, graph, licences, weights)
+    select w.name, w.kind, w.model, w.task, w.version, w.manifest, w.graph, w.licences,
+        w.weights
     from unnest(%(name)s::text[], %(kind)s::text[], %(model)s::text[], %(task)s::text[], %(version)s::text[],
-        %(manifest)s::text[], %(graph)s::text[], %(licences)s::text[])
-        as w (name, kind, model, task, version, manifest, graph, licences)
+        %(manifest)s::text[], %(graph)s::text[], %(licences)s::text[], %(weights)s::text[])
+        as w (name, kind, model, task, version, manifest, graph, licences, weights)
     order by w.name
     on conflict (name) do update set kind = excluded.kind, model = excluded.model, task = excluded.task,
         version = excluded.version, manifest = excluded.manifest, graph = excluded.graph, licences = excluded.licences,
-        published_at = now(), withdrawn_at = null
+        weights = excluded.weights, published_at = now(), withdrawn_at = null
 )
 insert into lanes (kind, model, vram_gib, sandbox, task)
 select w.kind, w.model, w.vram_gib, false, w.task

@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from agent.engine.comfyui.weights import Weights as Reading
 from agent.engine.repertory import keep
@@ -20,6 +22,7 @@ from agent.models.progress import Progress
 from agent.models.safetensors import LENGTH_BYTES, NotSafetensors
 from agent.models.shelf import at, shelf
 from agent.settings import ConfigurationError, Settings
+from control_plane.wire import weights as lists
 from control_plane.wire.weights import Licence, Weights
 from control_plane.wire.workflow import SHIPPED, load, sent
 from tests.standins.comfyui.server import standing_in
@@ -175,6 +178,29 @@ async def test_plans_are_made_for_the_workflows_that_are_in_force(tmp_path: Path
     lora.write_bytes(b"of a workflow that is not in force any more")
     found = place.shelf.survey(place.files, place.weights, place.hashes)
     assert removable(place.needs, found, None, place.weights) == ["loras/pixel-art-xl.safetensors"]
+
+
+async def test_entries_that_an_agent_cannot_judge_are_left_out_and_the_number_sent_is_bounded(tmp_path: Path) -> None:
+    """A newer control plane's, one whose name leads elsewhere; a shipped file follows what the control plane says."""
+    shipped = lists.load(SHIPPED)
+    [first, *_] = entries = shipped.entries(list(shipped.files)[:3])
+    larger = structs.replace(first, file=structs.replace(first.file, bytes=first.file.bytes + 1))
+    found = sent(load(SHIPPED), [larger, *entries[1:]])
+    assert found.revision != sent(load(SHIPPED), entries).revision
+    newer = structs.replace(found.weights[0], file=msgspec.Raw(b'{"since": 2031}'))
+    climbing = bytes(found.weights[0].file).replace(b'"name":"', b'"name":"../')
+    wrong = structs.replace(found.weights[0], file=msgspec.Raw(climbing))
+    settings = Settings(dir=tmp_path, comfyui_models=tmp_path)
+    keep(settings.workflows_file, structs.replace(found, weights=[newer, wrong, *found.weights]))
+    files = (await depot(settings)).weights.files
+    assert files[first.file.path].bytes == first.file.bytes + 1
+    assert files.keys() == shipped.files.keys()
+
+    long = structs.replace(first.file, sources=[f"https://a.example/{'x' * 900}"] * lists.SOURCES_MAX)
+    many = [structs.replace(first, file=structs.replace(long, name=f"{n}.safetensors")) for n in range(200)]
+    bounded = sent([], many)
+    assert 0 < len(bounded.weights) < 200
+    assert len(msgspec.json.encode(bounded)) < 1.1 * lists.SENT_BYTES_MAX
 
 
 @pytest.mark.parametrize(("form", "sign"), [("bar", "\r"), ("json", "{")])

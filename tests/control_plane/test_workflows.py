@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, LiteralString
 from uuid import uuid4
@@ -15,11 +14,7 @@ import psycopg
 import pytest
 from PIL import Image
 
-from agent.agent import Agent
-from agent.client import connect
-from agent.engine.comfyui import ComfyUI
 from agent.engine.repertory import kept
-from agent.settings import Settings
 from control_plane.cli import main
 from control_plane.wire.worker import Capability, capabilities_sha256
 from control_plane.wire.workflow import SHIPPED, load, read
@@ -27,7 +22,7 @@ from tests.fixtures.api import API, eventually
 from tests.fixtures.pictures import drawn, encoded
 from tests.fixtures.uploads import uploaded
 from tests.fixtures.worker import Hands, Service, enrolled, serving
-from tests.standins.comfyui.server import StandIn, standing_in
+from tests.fixtures.workflows import working, write, write_ours
 
 Json = dict[str, Any]
 SMALL = {"width": 256, "height": 256, "steps": 2}
@@ -39,40 +34,6 @@ async def service(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
     (tmp_path / "own").mkdir()
     async with serving(database_url, tmp_path, workflows=tmp_path / "own", heartbeat_seconds=0.5) as made:
         yield made
-
-
-def write(folder: Path, name: str, *, source: str = "sd15", **changes: str) -> Path:
-    """A workflow of one's own, made from a shipped one by replacing words in its two files."""
-    for suffix in (".toml", ".json"):
-        text = (SHIPPED / f"{source}{suffix}").read_text()
-        for old, new in changes.items():
-            text = text.replace(old, new)
-        (folder / f"{name}{suffix}").write_text(text)
-    return folder / f"{name}.toml"
-
-
-def write_ours(folder: Path, title: str = "Ours") -> Path:
-    swaps = {'model = "sd15"': 'model = "ours"', "Stable Diffusion 1.5": title, "v1-5-pruned-emaonly-fp16": "ours"}
-    return write(folder, "ours", **swaps)
-
-
-@asynccontextmanager
-async def working(service: Service, folder: Path) -> AsyncIterator[tuple[Agent, StandIn]]:
-    """A whole agent that drives a ComfyUI, and knows the shipped workflows only."""
-    settings = Settings(dir=folder / "agent", disk_free_gib_min=0.0)
-    settings.work_folder.mkdir(parents=True)
-    async with (
-        standing_in(folder / "comfyui") as machine,
-        connect(service.url, service.hands.secret) as client,
-        asyncio.TaskGroup() as tasks,
-    ):
-        agent = Agent(settings, client, [ComfyUI(machine.url, load(SHIPPED))])
-        tasks.create_task(agent.run())
-        try:
-            yield agent, machine
-        finally:
-            agent.signalled()
-            agent.signalled()
 
 
 async def models(service: Service) -> dict[str, Json]:

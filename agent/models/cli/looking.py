@@ -76,8 +76,8 @@ def _remark(row: Row) -> str:
         return "  (in no list of weights: put it there yourself)"
     if row.state == "other":
         return "  (a file of this name is here, but not this one: pull --replace)"
-    remarks = [text for text, true in (("gated", row.gated), ("no known hash: pull --pin", not row.hashed)) if true]
-    return f"  ({', '.join(remarks)})" if remarks else ""
+    marks = [text for text, true in (("gated", row.gated), ("no known hash: pull --pin", not row.hashed)) if true]
+    return f"  ({', '.join([f'from {row.hosts[0]}', *marks])})"
 
 
 def _licence(place: Depot, row: Row) -> str:
