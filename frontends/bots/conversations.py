@@ -111,7 +111,7 @@ class Conversations:
 
     async def handle(self, scene: Scene, event: Event) -> None:
         """Something happened. Returns when the step is saved; what it wants done runs on."""
-        if isinstance(event, Message) and scene.group and not event.addressed:
+        if isinstance(event, Message) and scene.group and not self._is_ours(scene, event):
             return  # talk among people is none of ours, and makes nobody a user
         if isinstance(event, Happening):
             await self._know(scene, event)
@@ -119,6 +119,11 @@ class Conversations:
         if isinstance(event, Happening):
             state = msgspec.structs.replace(state, scene=scene)
         self._step(state, event)
+
+    def _is_ours(self, scene: Scene, event: Message) -> bool:
+        """Whether something that is said in a group is said to the bot, or answers what it has asked this person."""
+        state = self._state(scene.id) if event.answers else None
+        return event.addressed or (state is not None and event.answers in state.forms)
 
     # ------------------------------------------------------------------------------------------ steps
 
@@ -243,7 +248,7 @@ class Conversations:
 
 def _refused(effect: Shown, at: float) -> Unsent | None:
     """What a skin could not carry out for a reason that nobody knows."""
-    key = effect.key if isinstance(effect, Say | Edit | Bill) else ""
+    key = effect.key if isinstance(effect, Say | Edit | Bill | Ask) else ""
     return Unsent(key=key, at=at, why="refused") if key else None
 
 

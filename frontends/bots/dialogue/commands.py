@@ -11,7 +11,7 @@ import msgspec
 
 from control_plane.wire.job import SubmitRequest
 from frontends.bots.dialogue import account, admin, buying, linking, menus, ordering, payload, presses, rules, settings
-from frontends.bots.dialogue.events import Command, Message
+from frontends.bots.dialogue.events import Command, Filled, Message
 from frontends.bots.dialogue.screen import Card
 from frontends.bots.dialogue.state import Cause
 from frontends.bots.dialogue.turn import Turn, said
@@ -90,6 +90,13 @@ def command(turn: Turn, event: Command) -> None:
 def message(turn: Turn, event: Message) -> None:
     """Plain text or a picture: an order, unless others are talked to."""
     cause = Cause(id=event.id, message=event.message, is_admin=event.who.is_admin)
+    form = turn.state.forms.get(event.answers) if event.answers else None
+    if form is not None:
+        fields = {"text": event.text}
+        presses.filled(
+            turn, Filled(id=event.id, at=event.at, who=event.who, form=form, fields=fields, message=event.message)
+        )
+        return
     if turn.scene.group and not event.addressed:
         return
     if event.text.strip() or event.picture is not None:

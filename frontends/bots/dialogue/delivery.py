@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from frontends.bots.dialogue import results, waiting
-from frontends.bots.dialogue.effects import Edit, Say
+from frontends.bots.dialogue.effects import Ask, Edit, Say
 from frontends.bots.dialogue.events import Expiring, Sent, Unsent
 from frontends.bots.dialogue.screen import Artifact, Card, Link
 from frontends.bots.dialogue.state import Cause, Order, Pending
@@ -24,8 +24,11 @@ ABOUT_THE_BOT = frozenset({"blocked", "bot_gone"})
 
 def sent(turn: Turn, event: Sent) -> None:
     """A message is where it should be."""
-    if turn.settle(event.key) is None:
+    pending = turn.settle(event.key)
+    if pending is None:
         return
+    if isinstance(pending.effect, Ask):
+        turn.remember_form(event.message, pending.effect.form.id)
     what, order = _about(turn, event.key)
     if order is None:
         return

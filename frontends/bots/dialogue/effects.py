@@ -54,8 +54,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
-    """Asks for text, in answer to a press or command: comes back as `Filled`."""
+    """Asks for text, in answer to a press or command. Where that is a window (`Platform.form`), it has no key and comes
+    back as `Filled`; where it is a message, that is acknowledged like any other, and what answers it is a `Message`
+    that says so."""
 
+    key: str = ""
     press: str
     """The id of the event."""
     form: Form

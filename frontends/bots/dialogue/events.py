@@ -58,8 +58,10 @@ class Message(Happening, frozen=True, kw_only=True, tag="message"):
     """Plain text, or a picture with or without a caption."""
 
     text: str = ""
+    answers: str = ""
+    """The message of ours that this one answers."""
     addressed: bool = False
-    """In a group: whether it is said to the bot, as an answer to it or by its name. Everything else there is not."""
+    """In a group: whether it is said to the bot, by its name. Everything else there is talk among people."""
     picture: Picture | None = None
     about: str = ""
     message: str = ""

@@ -14,12 +14,13 @@ import msgspec
 from control_plane.wire.job import JobView
 from control_plane.wire.model import ModelView
 from control_plane.wire.user import Preferences
-from frontends.bots.dialogue.effects import Bill, Call, Edit, Say
+from frontends.bots.dialogue.effects import Ask, Bill, Call, Edit, Say
 from frontends.bots.language.bounds import Clipped
 from frontends.bots.limits import PLATFORMS, Platform, PlatformName
 
 SEEN_MAX = 64
 """Events of a person that are known when they come twice."""
+FORMS_MAX = 20
 TOLD_MAX = 200
 """Jobs whose late news are known to be late."""
 
@@ -104,7 +105,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """An effect that was not acknowledged yet, and what happens then."""
 
-    effect: Call | Say | Edit | Bill
+    effect: Call | Say | Edit | Bill | Ask
     then: str = ""
     """The name of a continuation."""
     about: dict[str, str] = {}
@@ -152,6 +153,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     pending: dict[str, Pending] = {}
     orders: dict[str, Order] = {}
     """By the job's id."""
+    forms: dict[str, str] = {}
+    """Messages that ask for text, and the form that an answer to each fills."""
     seen: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     """Jobs whose end was told."""

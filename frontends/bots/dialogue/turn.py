@@ -11,7 +11,18 @@ from frontends.bots.dialogue.effects import Answer, Ask, Bill, Call, Delete, Edi
 from frontends.bots.dialogue.events import Happening
 from frontends.bots.dialogue.requests import Asked
 from frontends.bots.dialogue.screen import Button, Card, Form, Said, Slot
-from frontends.bots.dialogue.state import SEEN_MAX, TOLD_MAX, Cause, House, Order, Pending, Scene, State, job_key
+from frontends.bots.dialogue.state import (
+    FORMS_MAX,
+    SEEN_MAX,
+    TOLD_MAX,
+    Cause,
+    House,
+    Order,
+    Pending,
+    Scene,
+    State,
+    job_key,
+)
 from frontends.bots.language.tongue import choose
 from frontends.bots.limits import Platform
 
@@ -129,7 +140,16 @@ class Turn:
             self.effects.append(Answer(press=cause.id, said=said))
 
     def ask(self, cause: Cause, form: Form) -> None:
-        self.effects.append(Ask(press=cause.id, message=cause.message, form=form))
+        key = self._key("ask") if self.platform.form == "reply" else ""
+        effect = Ask(key=key, press=cause.id, message=cause.message, form=form)
+        if key:
+            self._await(key, Pending(effect=effect, cause=cause))
+        self.effects.append(effect)
+
+    def remember_form(self, message: str, form: str) -> None:
+        """An answer to this message of ours will fill that form."""
+        kept = dict([*self.state.forms.items(), (message, form)][-FORMS_MAX:])
+        self.change(forms=kept)
 
     def bill(self, cause: Cause, **fields: object) -> None:
         effect = msgspec.convert({"key": self._key("bill"), **fields}, Bill)

@@ -85,6 +85,19 @@ def test_without_words_it_is_asked_what_to_make(stage: Theatre) -> None:
     assert stage.orders[0].prompt == "a lighthouse"
 
 
+def test_where_there_are_no_windows_a_message_is_asked_by_and_answered_even_after_a_restart() -> None:
+    stage = Theatre(scene(group=True, chat="-100"))
+    stage.command("generate")
+    stage.settle()
+    (question,) = stage.state.forms
+    stage.restart()
+    stage.say("a lighthouse", answers="some other message")
+    assert not stage.calls
+    stage.say("a lighthouse", answers=question)
+    stage.settle()
+    assert stage.orders[0].prompt == "a lighthouse"
+
+
 def test_a_picture_with_a_caption_is_where_an_order_starts_from(stage: Theatre) -> None:
     stage.say("as a watercolour", picture=Picture(reference="photo-1"))
     taken = stage.calls[0].asked
