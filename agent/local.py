@@ -20,7 +20,7 @@ from aiohttp import web
 
 from agent.capabilities import machine
 from agent.duty import Duty
-from agent.engine import EngineError
+from agent.engine import EngineError, Inventoried, Inventory
 from agent.hours import until
 from agent.slot import Slot
 from agent.trial import try_job
@@ -66,6 +66,9 @@ class SlotFacts(msgspec.Struct, kw_only=True):
     """Why this slot alone takes no work: `gpu busy`."""
     gpu: dict[str, float] = {}
     """What its GPU says of itself."""
+    vram_gib: int = 0
+    inventory: Inventory | None = None
+    """What its engine has, for those who ask for capabilities."""
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -191,7 +194,13 @@ def _slot_facts(slot: Slot) -> SlotFacts:
         leases=leases,
         paused=GPU_BUSY if slot.yielded else None,
         gpu=slot.gauges,
+        vram_gib=slot.offer.vram_gib,
     )
+
+
+async def _capable(slot: Slot) -> SlotFacts:
+    found = await slot.engine.inventory() if isinstance(slot.engine, Inventoried) else None
+    return msgspec.structs.replace(_slot_facts(slot), inventory=found)
 
 
 def _socket_app(duty: Duty) -> web.Application:
@@ -228,9 +237,12 @@ def _reading(duty: Duty) -> list[web.RouteDef]:
             return _json({"code": "invalid", "detail": str(error)}, 422)
         return await _try_job(duty, spec)
 
+    async def capabilities(request: web.Request) -> web.Response:
+        return _json([await _capable(slot) for slot in duty.slots])
+
     return [
         web.get("/health", health),
-        web.get("/capabilities", _answers(lambda: [_slot_facts(slot) for slot in duty.slots])),
+        web.get("/capabilities", capabilities),
         web.get("/metrics", metrics),
         web.post("/run_job", run_job),
     ]

@@ -62,6 +62,32 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """Folders that it writes to, on this machine: without room there it can do nothing."""
 
 
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    bytes: int | None
+    """None: it is not on this machine."""
+    sha256: str | None
+    """None: nobody has read it since it was changed."""
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine had when it last looked."""
+
+    versions: dict[str, str]
+    packages: dict[str, str | None]
+    """Of nodes that others have written, with their versions where these can be told."""
+    node_classes: int
+    node_classes_sha256: str
+    """Of their sorted names, a line each."""
+    models: dict[str, list[ModelFacts]]
+    """By folder; only folders that some workflow takes files from."""
+    models_left_out: int
+    """How many more there are."""
+    possible: list[str]
+    impossible: dict[str, list[str]]
+    """Workflows that do not run here, and why."""
+
+
 def input_path(spec: JobSpec, folder: Path) -> Path | None:
     """Where the input image of a run lies in its folder; None when it has none."""
     return folder / spec.input_image.file_name if spec.input_image is not None else None
@@ -106,6 +132,15 @@ class Repertory(Protocol):
 
     async def look(self) -> bool:
         """Whether workflows or model files have changed, so that it may offer something else. Raises `EngineError`."""
+        ...
+
+
+@runtime_checkable
+class Inventoried(Protocol):
+    """An engine that can say what it has."""
+
+    async def inventory(self) -> Inventory | None:
+        """Asks nobody and reads no file; None: it has not looked yet."""
         ...
 
 

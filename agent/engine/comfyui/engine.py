@@ -20,18 +20,16 @@ import msgspec
 import structlog
 
 from agent import clock
-from agent.engine import Done, EngineError, Offer, Output, Preview
-from agent.engine.comfyui import places
-from agent.engine.comfyui.check import faults
+from agent.engine import Done, EngineError, Inventory, Offer, Output, Preview
+from agent.engine.comfyui import inventory, places
 from agent.engine.comfyui.errand import Errand
+from agent.engine.comfyui.inventory import Listing, Taken, take
 from agent.engine.comfyui.looks import Memory
-from agent.engine.comfyui.nodes import NodeClasses, node_classes
 from agent.engine.comfyui.render import artifact
 from agent.engine.comfyui.restarts import Wear
 from agent.engine.comfyui.server import Gone, Refused, Server, Silent, Stats, System
 from agent.engine.comfyui.ward import Ward
 from agent.engine.comfyui.watch import Patience
-from agent.engine.comfyui.weights import Weights
 from agent.engine.comfyui.workbench import Workbench
 from agent.engine.origin import installed_version
 from agent.hashes import Hashes
@@ -48,9 +46,6 @@ KNOCK_SECONDS = 0.5
 """Between tries to reach a ComfyUI that is starting."""
 CANARY_SIDE = 256
 CANARY_STEPS = 2
-
-Listing = dict[str, list[str]]
-"""Names of model files by folder."""
 
 log = structlog.get_logger()
 
@@ -85,7 +80,8 @@ class ComfyUI:
         self._strays: set[str] = set()
         self._session: aiohttp.ClientSession | None = None
         self._workbench: Workbench | None = None
-        self._offered: list[Workflow] = []
+        self._taken: Taken | None = None
+        """What there was at the last look."""
         self._listing: Listing | None = None
         """The model files that lay there when it was decided what fits; None: that is to be decided anew."""
         self._stats = Stats(System())
@@ -99,21 +95,21 @@ class ComfyUI:
         try:
             stats = await self._knock(server)
             self._listing = await self._list(server)
-            self._offered = _fitting(self._workflows, node_classes(await server.object_info()), _vram_gib(stats))
+            taken = self._taken = await take(server, stats, self._workflows, self._listing, self._hashes)
             workbench = Workbench(
                 server,
                 await places.find(server, stats),
                 self._patience,
                 previews=self._previews,
                 memory=self._memory,
-                weights=Weights(await server.folder_paths(), self._offered, self._hashes),
+                weights=taken.weights,
                 made=_made(stats),
             )
             workbench.stuck, workbench.strays = self._stuck, self._strays
             await workbench.inherit()
         except (Gone, Silent, Refused, msgspec.ValidationError) as error:
             raise EngineError("engine_crash", f"There is no ComfyUI at {self._url} ({error}).") from error
-        if not self._offered:
+        if not taken.possible:
             raise EngineError(
                 "missing_model", "No workflow fits this ComfyUI. What is missing: tessera-agent workflows"
             )
@@ -137,17 +133,20 @@ class ComfyUI:
             listing = await self._list(server)
             if listing == self._listing:
                 return False
-            fitting = _fitting(self._workflows, node_classes(await server.object_info()), _vram_gib(self._stats))
-            weights = workbench.weights.of_others(fitting)
+            taken = await take(server, self._stats, self._workflows, listing, self._hashes)
         except (Gone, Silent, Refused, msgspec.ValidationError) as error:
             raise EngineError("engine_crash", f"ComfyUI does not say what it has ({error}).") from error
         if workbench is not self._workbench:  # started anew meanwhile, with all that is new
             return False
         await asyncio.to_thread(workbench.weights.stop)
-        weights.start()
-        workbench.weights, self._offered, self._listing = weights, fitting, listing
+        taken.weights.start()
+        workbench.weights, self._taken, self._listing = taken.weights, taken, listing
         workbench.withdrawn.clear()
         return True
+
+    async def inventory(self) -> Inventory | None:
+        taken, withdrawn = self._taken, self._workbench.withdrawn if self._workbench is not None else set()
+        return await asyncio.to_thread(inventory.inventory, taken, set(withdrawn)) if taken is not None else None
 
     async def _list(self, server: Server) -> Listing:
         folders = {file.folder for workflow in self._workflows for file in workflow.manifest.files}
@@ -222,7 +221,10 @@ class ComfyUI:
     def _serving(self) -> list[Workflow]:
         """Those whose files are still believed in."""
         withdrawn = self._ready().withdrawn
-        return [w for w in self._offered if not any(file.name in withdrawn for file in w.manifest.files)]
+        return [w for w in self._possible() if not any(file.name in withdrawn for file in w.manifest.files)]
+
+    def _possible(self) -> list[Workflow]:
+        return self._taken.possible if self._taken is not None else []
 
     def _workflow(self, spec: JobSpec) -> Workflow:
         wanted = (spec.kind, spec.model)
@@ -255,7 +257,7 @@ class ComfyUI:
 
     async def _draw_canary(self) -> None:
         """Raises `EngineError` when ComfyUI does not draw. A model whose file is broken only loses its turn."""
-        drawable = [workflow for workflow in self._offered if not workflow.wants_image]
+        drawable = [workflow for workflow in self._possible() if not workflow.wants_image]
         for workflow in sorted(drawable, key=lambda workflow: workflow.manifest.price_weight):
             began = clock.now()
             try:
@@ -277,20 +279,6 @@ class ComfyUI:
                     pass
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
-def _fitting(workflows: list[Workflow], classes: NodeClasses, vram_gib: int | None) -> list[Workflow]:
-    """Those that run here; why the others do not is told at the level of debugging, since most lack files."""
-    fitting = []
-    for workflow in workflows:
-        reasons = [fault.message for fault in faults(workflow, classes)]
-        if vram_gib is not None and workflow.manifest.vram_gib > vram_gib:
-            reasons.append(f"needs {workflow.manifest.vram_gib} GiB of GPU memory")
-        if reasons:
-            log.debug("workflow.left_out", workflow=workflow.name, reasons=reasons)
-        else:
-            fitting.append(workflow)
-    return fitting
 
 
 def _described(workflows: list[Workflow], stats: Stats, disks: list[Path]) -> Offer:
@@ -316,12 +304,6 @@ def _made(stats: Stats) -> Provenance:
         libraries={"pytorch": stats.system.pytorch_version} if stats.system.pytorch_version else {},
         device=_device_name(stats.devices[0].name if stats.devices else ""),
     )
-
-
-def _vram_gib(stats: Stats) -> int | None:
-    """None where the processor draws, which has as much memory as it takes. A card of 24 GiB reports 23.6."""
-    device = stats.devices[0] if stats.devices else None
-    return None if device is None or device.type == "cpu" else round(device.vram_total / GIB)
 
 
 def _device_name(told: str) -> str:

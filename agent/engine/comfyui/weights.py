@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.hashes import Hashes
+from agent.hashes import Hashes, stamp
 from control_plane.wire.provenance import MODEL_FILES_MAX, ModelFile
 from control_plane.wire.workflow import Workflow
 
@@ -34,10 +34,6 @@ class Weights:
         wanted = {(file.folder, file.name) for workflow in workflows for file in workflow.manifest.files}
         self._reader = threading.Thread(target=self._read, args=(sorted(wanted),), name="weights", daemon=True)
 
-    def of_others(self, workflows: Sequence[Workflow]) -> Weights:
-        """For the files of these workflows instead; what is known stays so."""
-        return Weights(self._folders, workflows, self._hashes)
-
     def start(self) -> None:
         self._reader.start()
 
@@ -50,6 +46,12 @@ class Weights:
         """The model files of a workflow, with the hashes that are known by now."""
         files = workflow.manifest.files[:MODEL_FILES_MAX]
         return [ModelFile(name=file.name, sha256=self._hash(file.folder, file.name)) for file in files]
+
+    def facts(self, folder: str, name: str) -> tuple[int | None, str | None]:
+        """Size and hash of a file, as far as they are known without reading it."""
+        path = self._find(folder, name)
+        now = stamp(path) if path is not None else None
+        return (now.bytes, self._hash(folder, name)) if now is not None else (None, None)
 
     def _hash(self, folder: str, name: str) -> str | None:
         path = self._find(folder, name)

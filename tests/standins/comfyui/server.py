@@ -36,7 +36,7 @@ class Process:
 
     def __init__(self, machine: StandIn) -> None:
         self.machine = machine
-        self.nodes = object_info(machine.models)
+        self.nodes = object_info(machine.models) | machine.custom
         self._models = copy.deepcopy(machine.models)
         self.output, self.input = machine.folder / "output", machine.folder / "input"
         self.pending: list[Item] = []
@@ -209,7 +209,8 @@ class Process:
 
     async def get_object_info(self, request: web.Request) -> web.Response:
         if self.machine.models != self._models:  # files come and go
-            self.nodes, self._models = object_info(self.machine.models), copy.deepcopy(self.machine.models)
+            self.nodes = object_info(self.machine.models) | self.machine.custom
+            self._models = copy.deepcopy(self.machine.models)
         return web.json_response(self.nodes)
 
     async def get_models(self, request: web.Request) -> web.Response:
@@ -226,7 +227,8 @@ class Process:
 
     async def get_folder_paths(self, request: web.Request) -> web.Response:
         folder = self.machine.folder
-        return web.json_response({"checkpoints": [f"{folder}/models/checkpoints", f"{folder}/output/checkpoints"]})
+        checkpoints = [f"{folder}/models/checkpoints", f"{folder}/output/checkpoints"]
+        return web.json_response({"checkpoints": checkpoints, "custom_nodes": [f"{folder}/custom_nodes"]})
 
     async def websocket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoping=False)
@@ -267,6 +269,9 @@ class StandIn:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.models = every_model()
+        self.custom: dict[str, Any] = {}
+        """Nodes that others have written, told of from the next life of the server or the next change of files."""
+        self.requests = 0
         self.begin_seconds = 0.0
         """From the queue to where the interrupt flag is cleared: an interruption meanwhile is lost."""
         self.load_seconds = 0.02
@@ -340,6 +345,7 @@ class StandIn:
 
     @web.middleware
     async def _frozen(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.requests += 1
         await self.thawed.wait()
         response: web.StreamResponse = await handler(request)
         return response
