@@ -106,9 +106,8 @@ async def _serve(house: Path, port: int, folder: Path, whims: Whims) -> None:
 
 
 def _taken(file: Path) -> bytes | None:
-    """An order to the program that runs, once."""
-    if not file.exists():
+    """An order to the program that runs, once. An empty file is one that somebody is about to write."""
+    if not file.exists() or not (content := file.read_bytes()):
         return None
-    content = file.read_bytes()
     file.unlink()
     return content
