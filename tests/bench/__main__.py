@@ -25,6 +25,7 @@ PARTS = {
     "events": "from an event to an open stream, beside a thousand of them, and memory",
     "steady": "200 orders a second with everything on",
     "agent": "the real agent: idle gap, memory, CPU",
+    "comfyui": "what driving ComfyUI costs beside a direct client: overhead, idle gap, cancel",
     "recovery": "killed and silenced agents, a killed control plane, a killed PostgreSQL",
 }
 PEERS = ("procrastinate", "pgqueuer", "asyncpg")
