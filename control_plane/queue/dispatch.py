@@ -74,10 +74,10 @@ class Dispatcher:
     def __init__(self, database: Database, settings: Settings, tasks: asyncio.TaskGroup) -> None:
         self.database = database
         self.settings = settings
-        self.board = Board(database)
+        self.waiters = Waiters()
+        self.board = Board(database, self.waiters.renew)
         self.bus = Bus(database, enabled=settings.notify)
         self.feed = Feed(database, self.bus)
-        self.waiters = Waiters()
         self.heartbeats = Heartbeats(database, settings, self.bus, self.feed, tasks)
         self._tasks = tasks
         self._loops: list[asyncio.Task[None]] = []

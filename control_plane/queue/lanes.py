@@ -9,7 +9,7 @@ job below a stale bound waits at most that second.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import msgspec
@@ -135,8 +135,10 @@ class Lane:
 class Board:
     """All lanes of the service as this process knows them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, grew: Callable[[Iterable[int]], None] = lambda _: None) -> None:
         self._database = database
+        self._grew = grew
+        """Told when there is a new lane: those of the same model that there were before."""
         self.lanes: dict[int, Lane] = {}
         self._serving: dict[tuple[str, str], list[Lane]] = {}
         self._offers: dict[Offer, tuple[tuple[int, ...], int | None]] = {}
@@ -201,6 +203,7 @@ class Board:
         if lane.sandbox:
             return
         line = self._serving.setdefault(lane.capability, [])
+        self._grew([like.id for like in line])
         line.append(lane)
         line.sort(key=lambda other: other.vram_gib)
 

@@ -313,6 +313,7 @@ async def fail(database: Database, fence: Fence, cause: FailCause, message: str)
             "backoff_first": BACKOFF_FIRST_SECONDS,
             "backoff_max": BACKOFF_MAX_SECONDS,
             "quarantine_after": slots.QUARANTINE_AFTER,
+            "live_seconds": slots.LIVE_SECONDS,
         },
     )
     if failed is None:

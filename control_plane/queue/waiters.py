@@ -12,7 +12,7 @@ does not leave before it knows the outcome.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from uuid import UUID
 
 from control_plane.queue.statements import ClaimRow, Place
@@ -130,6 +130,12 @@ class Waiters:
         """Let this worker's claims look again."""
         for waiter in self._by_worker.get(worker_id, ()):
             waiter.nudge()
+
+    def renew(self, lane_ids: Iterable[int]) -> None:
+        """End the claims for these lanes: the next ones of their slots are for the lanes that there are now."""
+        for lane_id in lane_ids:
+            for waiter in self._by_lane.get(lane_id, ()):
+                waiter.close()
 
     def serving(self, lane_id: int) -> bool:
         return any(waiter.free for waiter in self._by_lane.get(lane_id, ()))

@@ -171,6 +171,7 @@ class Rehearsals:
             "backoff_first": 0.0,
             "backoff_max": 0.0,
             "quarantine_after": 0,
+            "live_seconds": 0,
         }
         await self._database.one(statements.FAIL, parameters)
         self._dispatcher.feed.touch()

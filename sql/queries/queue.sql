@@ -290,6 +290,9 @@ order by member.n;
 
 -- fail :one
 -- A failed run: tried again after a backoff with full jitter, unless it is the job's own fault or its budget is spent.
+-- One that ran out of memory goes on in the lane of what needs more than its slot has, made on first sight, if a live slot
+-- that serves its lane has more; the attempt's message says what was there. Slots that somebody writes just now learn of
+-- a new lane with their next claim.
 with locked as materialized (
     select j.id, j.attempt, j.lane_id, j.worker_id, j.slot, j.failures + 1 as failures,
         case when j.cancel_requested_at is not null then 'canceled'
@@ -300,8 +303,39 @@ with locked as materialized (
         and j.worker_id = %(worker_id)s::uuid
     for update of j
 ),
+cramped as materialized (
+    select locked.lane_id, locked.next, s.vram_gib, exists (
+            select from slots other join workers w on w.id = other.worker_id
+            where locked.lane_id = any (other.lane_ids) and other.vram_gib > s.vram_gib
+                and other.quarantined_at is null and w.revoked_at is null
+                and not w.draining and w.drain_requested_at is null
+                and other.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)) as others_have_more
+    from locked
+    join slots s on s.worker_id = locked.worker_id and s.slot = locked.slot
+    join lanes l on l.id = locked.lane_id
+    where %(cause)s::text = 'oom' and s.vram_gib > 0 and s.vram_gib >= l.vram_gib
+),
+roomier as (
+    insert into lanes (kind, model, vram_gib, sandbox, task)
+    select l.kind, l.model, cramped.vram_gib + 1, l.sandbox, l.task
+    from cramped join lanes l on l.id = cramped.lane_id
+    where cramped.others_have_more and cramped.next = 'queued'
+    on conflict (kind, model, vram_gib, sandbox, task) do update set kind = excluded.kind
+    returning id
+),
+able as materialized (
+    select s.worker_id, s.slot, roomier.id as lane_id
+    from roomier, cramped, slots s
+    where cramped.lane_id = any (s.lane_ids) and s.vram_gib > cramped.vram_gib and not roomier.id = any (s.lane_ids)
+    for update of s skip locked
+),
+enabled as (
+    update slots set lane_ids = array_append(slots.lane_ids, able.lane_id)
+    from able where slots.worker_id = able.worker_id and slots.slot = able.slot
+),
 moved as (
     update jobs set state = locked.next, failures = locked.failures,
+        lane_id = coalesce((select id from roomier), jobs.lane_id),
         worker_id = null, slot = null, claim_id = null, lease_token = null, phase = null, lease_expires_at = null,
         tag = case when locked.next = 'queued' then null else jobs.tag end,
         due_at = case when locked.next = 'queued' then now() + make_interval(secs =>
@@ -314,7 +348,10 @@ moved as (
 ),
 closed as (
     update attempts set ended_at = now(), outcome = case moved.state when 'canceled' then 'canceled' else 'failed' end,
-        cause = %(cause)s::text, message = %(message)s::text
+        cause = %(cause)s::text, message = concat_ws(' ', nullif(%(message)s::text, ''), (
+            select 'It has ' || vram_gib || ' GiB of GPU memory' || case
+                when others_have_more then '; the job needs a worker with more.'
+                else ', and no live worker that can do this has more.' end from cramped))
     from moved where attempts.job_id = moved.id and attempts.number = moved.attempt
 ),
 blamed as (

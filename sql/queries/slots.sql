@@ -17,10 +17,15 @@ where worker_id = %(worker_id)s::uuid and slot = %(slot)s::smallint;
 
 -- quarantine :value
 -- Takes a slot that failed that many different jobs in a row out of service, unless it is the last live slot of one of
--- its lanes. Whether it was taken; nothing for a slot that has not failed so often.
+-- its lanes. A lane that only larger slots serve is no reason, as long as smaller ones do the like: what has once been too
+-- large for others must not shield a broken slot. Whether it was taken; nothing for a slot that has not failed so often.
 update slots set quarantined_at = case when not exists (
         select 1 from unnest(slots.lane_ids) as mine (lane_id)
         where not exists (
+            select 1 from lanes l join lanes smaller on (smaller.kind, smaller.model, smaller.sandbox, smaller.task)
+                = (l.kind, l.model, l.sandbox, l.task) and smaller.vram_gib < l.vram_gib
+            where l.id = mine.lane_id and smaller.id = any (slots.lane_ids)
+        ) and not exists (
             select 1 from slots other join workers w on w.id = other.worker_id
             where mine.lane_id = any (other.lane_ids) and (other.worker_id, other.slot) <> (slots.worker_id, slots.slot)
                 and other.quarantined_at is null and w.revoked_at is null and w.drain_requested_at is null

@@ -24,7 +24,7 @@ from control_plane import embedded
 from control_plane.database import SESSION_OPTIONS, statements
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import Rows, add_lane, add_user, rows
-from tests.fixtures.queue_machine import QueueMachine
+from tests.fixtures.queue_machine import SMALL_GIB, QueueMachine
 from tests.fixtures.queue_model import QUEUED_MAX, RUNNING_MAX
 from tests.fixtures.queue_money import MIDNIGHT, PER_DAY
 
@@ -44,7 +44,7 @@ def owner(postgres: Postgres, model_database: str) -> Iterator[Rows]:
 
 @pytest.fixture(scope="module")
 def machine(postgres: Postgres, model_database: str, owner: Rows) -> Iterator[type[QueueMachine]]:
-    """A machine on a database of its own, with two customers and two lanes."""
+    """A machine on a database of its own, with two customers, two lanes, and one for what outgrew the first."""
     owner.execute(
         "insert into plans (name, tokens_per_day, weight, queued_max, running_max, submits_per_minute, retention_days)"
         " values ('small', %s, 1, %s, %s, 1000000, 1)",
@@ -52,7 +52,7 @@ def machine(postgres: Postgres, model_database: str, owner: Rows) -> Iterator[ty
     )
     owner.execute(MIDNIGHT)
     users = [add_user(owner, plan="small") for _ in range(2)]
-    lanes = (add_lane(owner, "first"), add_lane(owner, "second"))
+    lanes = (add_lane(owner, "first"), add_lane(owner, "second"), add_lane(owner, "first", SMALL_GIB + 1))
     url = postgres.url(model_database)
     with psycopg.connect(url, autocommit=True, options=SESSION_OPTIONS, prepare_threshold=0) as own:
         texts = {name: text for name, (_, text) in statements().items()}
@@ -92,6 +92,7 @@ FLOORS = {
     "repeated": 40,
     "reaped": 20,
     "fail queued": 10,
+    "outgrown": 2,
     "released": 5,
     "taken over": 2,
     "midnight": 10,
@@ -130,6 +131,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     "complete without the fence": ("complete", FENCE, " and j.state = 'running'"),
     "heartbeat without the fence": ("heartbeat", FENCE.replace("member.", "report."), " and j.state = 'running'"),
     "fail without the fence": ("fail", ONE_FENCE, " and j.state = 'running'"),
+    "memory of who was not heard": ("fail", "and other.last_seen_at > now() -", "and now() > now() -"),
     "release without the fence": (
         "release",
         ONE_FENCE.replace("j.", "jobs."),

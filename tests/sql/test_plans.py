@@ -113,6 +113,7 @@ def test_reports_of_one_lease_reach_one_job(large: Large) -> None:
         backoff_first=5.0,
         backoff_max=300.0,
         quarantine_after=3,
+        live_seconds=60,
     )
     check(failed, most=3, buffers=120)
     [(user, job)] = large.pick("select user_id, id from jobs where state = 'queued' limit 1")
