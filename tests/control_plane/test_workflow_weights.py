@@ -37,12 +37,12 @@ def write_list(folder: Path, text: str = LIST) -> None:
     (folder / "weights" / "ours.toml").write_text(text)
 
 
-async def planned(settings: Settings, *more: str) -> tuple[int | None, str]:
+async def told_by_models(settings: Settings, verb: str, *more: str) -> tuple[int | None, str]:
     """As the owner of the agent's machine is told."""
     (settings.dir / "models").mkdir(exist_ok=True)
     places = ("--dir", str(settings.dir), "--models", str(settings.dir / "models"))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "agent", "models", "plan", "ours", *places, *more),
+        *(sys.executable, "-m", "agent", "models", verb, "ours", *places, *more),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -70,14 +70,14 @@ async def test_agents_hear_where_to_load_the_files_of_an_operators_workflow(serv
         write_ours(own)
         await shelf.look()
         await eventually(learnt, bool)
-        assert "in no list of weights" in (await planned(settings))[1]
+        assert "in no list of weights" in (await told_by_models(settings, "plan"))[1]
 
         write_list(own)
         before = shelf.revision
         await shelf.look()
         assert shelf.revision != before
         await eventually(learnt, bool)
-        code, told = await planned(settings)
+        code, told = await told_by_models(settings, "plan")
         assert code == 0, told
         assert "5.0 MiB  checkpoints/ours.safetensors  (from weights.example, no known hash: pull --pin)" in told
         assert "A Licence (3): may be sold" in told
@@ -87,8 +87,15 @@ async def test_agents_hear_where_to_load_the_files_of_an_operators_workflow(serv
         await shelf.look()
         assert shelf.revision == whole, "an unsound list changes nothing"
 
+        write_list(own, LIST.replace("https://weights", "http://weights"))
+        await shelf.look()
+        await eventually(learnt, bool)
+        code, told = await told_by_models(settings, "pull", "--accept", "own", "--pin")
+        assert code == 1, told
+        assert "weights.example is only reached over http" in told, "who says it changes nothing"
+
         owners = tmp_path / "owners"
         owners.mkdir()
         write_ours(owners)
         write_list(owners, LIST.replace("weights.example", "mirror.example"))
-        assert "from mirror.example" in (await planned(settings, "--workflows", str(owners)))[1]
+        assert "from mirror.example" in (await told_by_models(settings, "plan", "--workflows", str(owners)))[1]
