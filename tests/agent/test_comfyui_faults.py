@@ -208,7 +208,7 @@ async def test_a_model_file_that_was_removed_is_missed_on_this_worker_only(tmp_p
 
 async def test_a_graph_of_which_only_a_part_is_valid_is_not_run(tmp_path: Path) -> None:
     async with standing_in(tmp_path / "c") as machine, driving(machine.url) as engine:
-        sd15 = next(workflow for workflow in engine._offered if workflow.name == "sd15")
+        sd15 = next(workflow for workflow in engine._possible() if workflow.name == "sd15")
         sd15.graph["other"] = Node("SaveImage", {"filename_prefix": "x", "images": ["nowhere", 0]})
         try:
             assert (await fails(engine, tmp_path / "a", seed=14)).cause == "invalid_input"
