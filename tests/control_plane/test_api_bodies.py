@@ -14,6 +14,7 @@ from control_plane import api
 from control_plane.api import guards, openai_errors
 from control_plane.api.document import components, plain_path
 from control_plane.api.operation import Nothing, Operation
+from control_plane.people import credentials
 from tests.fixtures.api import API, Plane
 from tests.fixtures.worker import Answered
 
@@ -39,7 +40,7 @@ VALID: dict[str, Json] = {
     "repeat_job": {"seed": None, "metadata": {"order": None}},
     "submit_batch": {"jobs": [{"prompt": "a lighthouse", "metadata": {"order": "17"}}]},
     "create_images": {"prompt": "a lighthouse", "size": "768x512"},
-    "set_preferences": {"embed_metadata": False},
+    "set_preferences": {"embed_metadata": False, "choices": {"language": "de", "count": 2}},
     "make_key": {
         "name": "shop",
         "scopes": ["read"],
@@ -62,6 +63,18 @@ VALID: dict[str, Json] = {
     "quarantine_artifact": {"reason": "a real person"},
     "suspend_user": {"reason": "spam"},
     "create_webhook": {"url": "https://receiver.invalid/", "events": ["job.failed"], "description": "mine"},
+    "credit_payment": {
+        "provider": "telegram_stars",
+        "provider_id": "charge-1",
+        "pack": "small",
+        "amount": 150,
+        "currency": "XTR",
+    },
+    "refund_payment": {"provider": "telegram_stars", "provider_id": "charge-1", "reason": "asked for"},
+    "set_chat": {"who": "admins", "models": ["testcard"], "daily_cap": 100},
+    "admit_order": {"order": {"prompt": "a lighthouse", "metadata": {"order": "17"}}, "key": "once"},
+    "set_switch": {"what": "model", "name": "testcard", "paused": False},
+    "grant_tokens": {"tokens": 5, "reason": "for your patience"},
     "change_webhook": {"url": "https://receiver.invalid/", "events": ["job.failed"], "disabled": False},
 }
 """For each operation with a body, one that is fine: every bad body below is this one with one thing changed."""
@@ -166,10 +179,17 @@ def _address(op: Operation) -> str:
         key_id=uuid4().hex[:12],
         attempt=1,
         index=0,
+        provider="telegram",
+        chat="1",
     )
 
 
-def _headers(op: Operation, plane: Plane) -> dict[str, str]:
+async def _headers(op: Operation, plane: Plane) -> dict[str, str]:
+    if op.guard is guards.TELLER:
+        bot = await credentials.create_key(
+            plane.context.database, name="bot", user_id=None, scopes=["payments"], providers=["telegram"]
+        )
+        return {"Authorization": f"Bearer {bot.key}", "Tessera-On-Behalf-Of": "telegram:1"}
     if op.guard is guards.WORKER:
         return {"Authorization": f"Bearer {plane.service.hands.secret}", "Tessera-Lease-Token": str(uuid4())}
     return {"Authorization": f"Bearer {plane.admin_key}"}
@@ -205,7 +225,7 @@ async def test_every_field_refuses_what_does_not_fit_and_says_where(op: Operatio
         for value in _refused(field, found):
             body = _with(VALID[op.name], pointer, value)
             answered = await control_plane.call(
-                op.method, _address(op), raw=json.dumps(body).encode(), headers=_headers(op, control_plane)
+                op.method, _address(op), raw=json.dumps(body).encode(), headers=await _headers(op, control_plane)
             )
             assert answered.status in (400, 422), (pointer, value, answered.body)
             told = _told(op, answered)
@@ -219,7 +239,7 @@ async def test_every_field_refuses_what_does_not_fit_and_says_where(op: Operatio
 @pytest.mark.parametrize("op", WITH_BODY, ids=lambda op: op.name)
 async def test_what_is_no_json_is_malformed(op: Operation, control_plane: Plane) -> None:
     for raw, code in BROKEN.values():
-        answered = await control_plane.call(op.method, _address(op), raw=raw, headers=_headers(op, control_plane))
+        answered = await control_plane.call(op.method, _address(op), raw=raw, headers=await _headers(op, control_plane))
         if not raw and op.optional_body:  # as if it were empty: read, and then there is nothing of that name
             assert (answered.status, answered.code) == (404, "not-found"), answered.body
             continue
@@ -239,7 +259,7 @@ async def test_deep_nesting_is_refused(control_plane: Plane) -> None:
             nested = opening * depth + b"1" + closing * depth
             for raw in (nested, b'{"' + name + b'":' + nested + b"}", b'{"unknown":' + nested + b"}"):
                 answered = await control_plane.call(
-                    op.method, _address(op), raw=raw, headers=_headers(op, control_plane)
+                    op.method, _address(op), raw=raw, headers=await _headers(op, control_plane)
                 )
                 assert answered.status in (400, 422), (op.name, raw[:40], answered.body)
                 sent += 1

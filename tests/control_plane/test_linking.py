@@ -268,6 +268,8 @@ STAYS = {
     "link_codes",  # lead to whom the user has become
     "invite_uses",  # count for whom the user has become
     "reports",  # say who complained then
+    "payments",  # say who paid; looked for through whom they have become
+    "chats",  # say who made their rules
     "users",  # merged_into itself; a twin stays the twin of whom it was made for
 }
 """And those in which it says what it said."""

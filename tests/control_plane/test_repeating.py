@@ -181,9 +181,9 @@ async def test_who_opts_out_for_good_does_so_for_every_way_to_order(control_plan
     before = await control_plane.order(key)
     assert before["embed_metadata"] is True
     path = f"{API}/user/preferences"
-    assert (await control_plane.call("GET", path, key)).json == {"embed_metadata": True}
+    assert (await control_plane.call("GET", path, key)).json == {"embed_metadata": True, "choices": {}}
     chosen = await control_plane.call("PUT", path, key, {"embed_metadata": False})
-    assert (chosen.status, chosen.json) == (200, {"embed_metadata": False})
+    assert (chosen.status, chosen.json) == (200, {"embed_metadata": False, "choices": {}})
 
     async def silent() -> dict[str, Any]:
         return await control_plane.order(key)
