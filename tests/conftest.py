@@ -1,8 +1,10 @@
-"""Shared fixtures by subject; a developer's own TESSERA_* settings must not leak into the tests."""
+"""Shared fixtures by subject; neither a developer's own TESSERA_* settings nor signals that their shell has us ignore
+must leak into the tests."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -22,6 +24,10 @@ pytest_plugins = [
 
 for _name in [name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")]:
     del os.environ[_name]
+
+# Whoever is started in the background by a shell ignores Ctrl-C, and so does all that it starts itself.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hypothesis draws the same examples in every run where it takes the machine for a CI (the variable CI is set), and
 # tests that draw until each outcome was met would then draw the same ones for ever. What is tried is the same

@@ -148,10 +148,18 @@ class Lines:
 
 def arrived(line: Line, job: Queued, sent_at: float) -> Waiting:
     """What a new job is told; a line that was read later and is without it: a worker has it."""
-    ids = [found for _, found in line.places]
-    given_out = line.read_at >= sent_at and len(ids) < PLACES_MAX and job.id not in ids and line.service.slots
+    read_since = line.read_at >= sent_at and len(line.places) < PLACES_MAX
+    given_out = read_since and line.service.slots and not _is_in(line, job)
     told = explain(line, job)
     return Waiting(reason="starting", eta=told.eta) if given_out else told
+
+
+def _is_in(line: Line, job: Queued) -> bool:
+    if job.tag is None:
+        return False
+    place = job.tag, job.id
+    index = bisect_left(line.places, place)
+    return index < len(line.places) and line.places[index] == place
 
 
 def explain(line: Line, job: Queued) -> Waiting:

@@ -248,7 +248,7 @@ async def test_an_agent_that_is_killed_leaves_it_to_its_successor_or_takes_it_al
     await events.aclose()
     _cut_the_leash(second)
     await _until(lambda: not psutil.pid_exists(installed.lives()[0]))
-    assert "the agent has died" in (tmp_path / "house" / "comfyui.log").read_text()
+    await _until(lambda: "the agent has died" in (tmp_path / "house" / "comfyui.log").read_text())
     await first.stop()
     await second.stop()
 

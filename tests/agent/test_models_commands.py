@@ -198,7 +198,7 @@ NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 SCRIPT = """
 mount -t tmpfs -o size=6m tmpfs {models} || exit 99
 {pull} & pid=$!
-until [ "$(stat -c %s {part} 2>/dev/null || echo 0)" -ge 1500000 ]; do sleep 0.05; done
+for _ in $(seq 1000); do [ "$(stat -c %s {part} 2>/dev/null || echo 0)" -ge 1500000 ] && break; sleep 0.05; done
 dd if=/dev/zero of={models}/filler bs=4k 2>/dev/null
 touch {filled}
 wait $pid; echo "first $?"

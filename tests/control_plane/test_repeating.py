@@ -195,7 +195,7 @@ async def test_who_opts_out_for_good_does_so_for_every_way_to_order(control_plan
     said = await control_plane.order(key, embed_metadata=True)
     assert said["embed_metadata"] is True
     assert (await _repeat(control_plane, key, before["id"], {"embed_metadata": True})).json["embed_metadata"] is True
-    assert (await control_plane.call("GET", path, key)).json == {"embed_metadata": False}
+    assert (await control_plane.call("GET", path, key)).json == {"embed_metadata": False, "choices": {}}
 
 
 async def test_who_is_spoken_for_by_a_service_opts_out_too(control_plane: Plane) -> None:
