@@ -20,9 +20,10 @@ import msgspec
 from agent.engine import repertory
 from agent.engine.repertory import kept, understood
 from agent.hashes import Hashes
+from agent.models import folders
 from agent.models import plan as planning
+from agent.models.folders import Folders
 from agent.models.plan import Need, Plan
-from agent.models.shelf import Shelf, shelf
 from agent.settings import ConfigurationError, Settings
 from control_plane.wire import weights as lists
 from control_plane.wire.weights import Weights, WeightsError
@@ -36,7 +37,7 @@ class Depot(msgspec.Struct, frozen=True, kw_only=True):
     needs: list[Need]
     weights: Weights
     """With the pins."""
-    shelf: Shelf
+    folders: Folders
     hashes: Hashes
 
     @property
@@ -53,9 +54,9 @@ class Depot(msgspec.Struct, frozen=True, kw_only=True):
     def plan(self, chosen: set[str] | None = None) -> Plan:
         """As the disk is at this moment."""
         files = self.files
-        found = self.shelf.survey(files, self.weights, self.hashes)
+        found = self.folders.survey(files, self.weights, self.hashes)
         reserve = int(self.settings.disk_free_gib_min * GIB)
-        return planning.plan(self.needs, self.weights, found, self.shelf.free(files), reserve, chosen)
+        return planning.plan(self.needs, self.weights, found, self.folders.free(files), reserve, chosen)
 
 
 async def depot(settings: Settings) -> Depot:
@@ -78,7 +79,7 @@ async def depot(settings: Settings) -> Depot:
     ]
     weights = pinned(listed, load_pins(settings.pins_file))
     hashes = Hashes(settings.hashes_file)
-    return Depot(settings=settings, needs=needs, weights=weights, shelf=await shelf(settings), hashes=hashes)
+    return Depot(settings=settings, needs=needs, weights=weights, folders=await folders.found(settings), hashes=hashes)
 
 
 def pinned(weights: Weights, pins: Mapping[str, str]) -> Weights:

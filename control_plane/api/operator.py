@@ -6,7 +6,9 @@ An operator shows a key with the scope `admin`, or acts through a bot as the per
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
+from uuid import UUID
 
 from litestar.types import ASGIApp
 from msgspec import Meta
@@ -15,6 +17,8 @@ from control_plane import audit
 from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
+from control_plane.audit import Actor
+from control_plane.database import Database
 from control_plane.errors import Invalid, NotFound
 from control_plane.money import ledger
 from control_plane.operator import switches, why
@@ -72,10 +76,7 @@ async def list_workers(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 )
 async def drain_machine(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Let a machine, by its name or id, finish what it holds and take no more. Repeating this changes nothing."""
-    worker = await roster.find(call.context.database, call.path("worker"))
-    await roster.drain(call.context.database, worker.id, _actor(call))
-    call.context.dispatcher.bus.announce("worker", worker.id)
-    return answers.nothing()
+    return await _told(call, roster.drain)
 
 
 @operation(
@@ -88,8 +89,15 @@ async def drain_machine(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 )
 async def resume_machine(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Take a drain or a quarantine of a machine back. Repeating this changes nothing."""
+    return await _told(call, roster.resume)
+
+
+async def _told(
+    call: Call[Person, Nothing, Nothing], change: Callable[[Database, UUID, Actor], Awaitable[object]]
+) -> ASGIApp:
+    """A machine is changed, and hears of it at once."""
     worker = await roster.find(call.context.database, call.path("worker"))
-    await roster.resume(call.context.database, worker.id, _actor(call))
+    await change(call.context.database, worker.id, _actor(call))
     call.context.dispatcher.bus.announce("worker", worker.id)
     return answers.nothing()
 

@@ -8,11 +8,9 @@ correction of what the payer has now, below zero if need be.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
-import msgspec
 import structlog
 from psycopg import AsyncConnection
 
@@ -29,19 +27,9 @@ PAGE_MAX = 100
 log = structlog.get_logger()
 
 
-class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
-    id: UUID
-    provider: str
-    provider_id: str
-    pack: str
-    amount: int
-    currency: str
-    tokens: int
-    state: Literal["credited", "refunded"]
-    place: str
-    payer: str | None
-    created_at: datetime
-    refunded_at: datetime | None
+class PaymentRow(PaymentView, frozen=True, kw_only=True):
+    """A payment, and whose it is now."""
+
     user_id: UUID
 
 

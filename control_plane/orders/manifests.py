@@ -52,13 +52,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Files of each that no list of weights knows, so that nothing is known of their licences either."""
 
 
-class MadeModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the table of models. `tasks` and `upscales` are arrays as PostgreSQL writes them."""
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a model of one kind: its defaults, its limits, and what its lane needs."""
 
     name: str
     kind: JobKind
     title: str
-    position: int
     vram_gib: int
     weight: float
     width: int
@@ -70,6 +69,12 @@ class MadeModel(msgspec.Struct, frozen=True, kw_only=True):
     frames: int | None
     frames_max: int | None
     fps: int | None
+
+
+class MadeModel(Facts, frozen=True, kw_only=True):
+    """As it goes into the table. `tasks` and `upscales` are arrays as PostgreSQL writes them."""
+
+    position: int
     tasks: str
     upscales: str
     task: Task

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-import msgspec
 from msgspec.structs import asdict
 
 from control_plane.database import Database, Query
 from control_plane.errors import NoSuchModel
+from control_plane.orders.manifests import Facts
 from control_plane.orders.shelf import Shelf
 from control_plane.wire.job import JobKind, Task
 from control_plane.wire.model import ModelLicence
@@ -23,23 +23,9 @@ from control_plane.wire.workflow import Manifest
 REMEMBERED_SECONDS = 1.0
 
 
-class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A model of one kind: its defaults, its limits, and what its lane needs."""
+class ModelRow(Facts, frozen=True, kw_only=True):
+    """As it stands in the table, and how it is served."""
 
-    name: str
-    kind: JobKind
-    title: str
-    vram_gib: int
-    weight: float
-    width: int
-    height: int
-    pixels_max: int
-    steps: int
-    steps_max: int
-    guidance: float
-    frames: int | None
-    frames_max: int | None
-    fps: int | None
     paused: bool
     feasible_now: bool
     """A live slot serves it."""

@@ -3,8 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from frontends.standins.person import Bot, Button, Message, Place
+from frontends.standins.person import Bot, Button, Message, Person, Place
+
+if TYPE_CHECKING:
+    from frontends.standins.changes import Changes
+
+
+def shown(person: Person, places: Iterable[Place], by: Bot | None, where: Place | None) -> list[Message]:
+    """What these places show to a person, oldest first."""
+    found = [
+        message
+        for place in places
+        if where in (None, place)
+        for message in place.messages
+        if person.may_see(message) and by in (None, message.bot) and not message.deleted
+    ]
+    return sorted(found, key=lambda message: message.id)
+
+
+async def until(
+    person: Person,
+    changes: Changes,
+    what: str | Callable[[Message], object],
+    by: Bot | None,
+    where: Place | None,
+    after: Message | None,
+    within: float,
+) -> Message:
+    """The newest message of a bot that fits, as soon as there is one; what is only promised is none."""
+    found: Message | None = await changes.until(
+        lambda: newest((one for one in person.messages() if not one.thinking), what, by, where, after),
+        within,
+        lambda: transcript(person.messages()),
+        person.may_see,
+    )
+    assert found is not None
+    return found
 
 
 def newest(

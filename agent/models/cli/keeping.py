@@ -30,7 +30,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 async def verify(place: Depot, names: list[str], *, again: bool, as_json: bool) -> bool:
     """False: a file is wrong."""
-    files = sorted(place.named(names)) if names else [file for file in place.files if place.shelf.find(file)]
+    files = sorted(place.named(names)) if names else [file for file in place.files if place.folders.find(file)]
     verdicts = []
     for file in files:
         verdict = await asyncio.to_thread(_verdict, place, file, again)
@@ -48,13 +48,13 @@ async def verify(place: Depot, names: list[str], *, again: bool, as_json: bool) 
 def remove(place: Depot, names: list[str], *, yes: bool, as_json: bool) -> bool:
     """False: somebody is just loading one of them, or the owner thought better of it."""
     leaving = place.named(names) if names else None
-    found = place.shelf.survey(place.files, place.weights, place.hashes)
+    found = place.folders.survey(place.files, place.weights, place.hashes)
     going = planning.removable(place.needs, found, leaving, place.weights)
     paths = {file: _paths(place, file) for file in going}
     size = sum(path.stat().st_size for files in paths.values() for path in files)
     if going and not yes and not _agrees(going, size):
         return False
-    kept = [file for file in going if not _delete(place.shelf.target(file), paths[file])]
+    kept = [file for file in going if not _delete(place.folders.target(file), paths[file])]
     gone = [file for file in going if file not in kept]
     if as_json:
         print(msgspec.json.encode({"removed": gone, "kept": kept, "bytes": size}).decode())
@@ -66,7 +66,7 @@ def remove(place: Depot, names: list[str], *, yes: bool, as_json: bool) -> bool:
 
 
 def _verdict(place: Depot, file: str, again: bool) -> Verdict:
-    listed, path = place.weights.files.get(file), place.shelf.find(file)
+    listed, path = place.weights.files.get(file), place.folders.find(file)
     if path is None:
         return Verdict(file=file, result="missing", found="is not here")
     try:
@@ -100,7 +100,7 @@ def _read(place: Depot, path: Path, file: str) -> str | None:
 
 def _paths(place: Depot, file: str) -> list[Path]:
     """The file and what is left of loading it."""
-    target = place.shelf.target(file)
+    target = place.folders.target(file)
     return [path for path in (target, part_path(target), note_path(target)) if path.is_file()]
 
 

@@ -50,9 +50,9 @@ async def pull_files(place: Depot, options: argparse.Namespace) -> bool:
 async def pin_files(place: Depot, names: list[str], *, as_json: bool) -> bool:
     """Whoever pins a file says that he trusts it."""
     for file in sorted(place.named(names)):
-        listed, path = place.weights.files.get(file), place.shelf.find(file)
+        listed, path = place.weights.files.get(file), place.folders.find(file)
         if listed is None or path is None:
-            where = "is in no list of weights" if listed is None else f"is not here ({place.shelf.target(file)})"
+            where = "is in no list of weights" if listed is None else f"is not here ({place.folders.target(file)})"
             raise ConfigurationError(f"{file} {where}, so it cannot be pinned.")
         if listed.sha256 is not None:
             raise ConfigurationError(f"{file} needs no pin: its hash is known. Compare: tessera-agent models verify")
@@ -127,7 +127,7 @@ def _order(place: Depot, file: WeightFile, known: dict[str, str], options: argpa
         )
     return Wanted(
         path=file.path,
-        target=place.shelf.target(file.path),
+        target=place.folders.target(file.path),
         bytes=file.bytes,
         sha256=file.sha256,
         sources=file.sources,

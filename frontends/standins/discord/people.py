@@ -160,12 +160,7 @@ class Person:
         after: words.Message | None = None,
         within: float = WITHIN_SECONDS,
     ) -> Message:
-        found = await self.discord.changes.until(
-            lambda: seeing.newest(self._finished(), what, by, where, after),
-            within,
-            lambda: seeing.transcript(self.messages()),
-            self.may_see,
-        )
+        found = await seeing.until(self, self.discord.changes, what, by, where, after, within)
         assert isinstance(found, Message)
         return found
 
@@ -178,14 +173,7 @@ class Person:
     def messages(self, *, by: words.Bot | None = None, where: words.Place | None = None) -> list[words.Message]:
         places: list[Place] = [bot.chats[self.id] for bot in self.discord.bots.values() if self.id in bot.chats]
         places += self.discord.places(self)
-        shown: list[words.Message] = [
-            message
-            for place in places
-            if where in (None, place)
-            for message in place.messages
-            if self.may_see(message) and by in (None, message.bot) and not message.deleted
-        ]
-        return sorted(shown, key=lambda message: message.id)
+        return seeing.shown(self, places, by, where)
 
     async def blocks(self, bot: words.Bot) -> None:
         self.discord.chat(self, bot).blocked = True
@@ -243,9 +231,6 @@ class Person:
         await self.discord.changes.until(
             lambda: asked.acknowledged, within, lambda: f"{asked.bot.name} did not acknowledge"
         )
-
-    def _finished(self) -> list[words.Message]:
-        return [message for message in self.messages() if not message.thinking]
 
     def _bot(self, bot: words.Bot) -> Bot:
         assert isinstance(bot, Bot)

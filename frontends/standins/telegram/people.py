@@ -158,12 +158,7 @@ class Person:
         after: words.Message | None = None,
         within: float = WITHIN_SECONDS,
     ) -> Message:
-        found = await self.telegram.changes.until(
-            lambda: seeing.newest(self.messages(), what, by, where, after),
-            within,
-            lambda: seeing.transcript(self.messages()),
-            self.may_see,
-        )
+        found = await seeing.until(self, self.telegram.changes, what, by, where, after, within)
         assert isinstance(found, Message)
         return found
 
@@ -174,14 +169,7 @@ class Person:
     def messages(self, *, by: words.Bot | None = None, where: words.Place | None = None) -> list[words.Message]:
         places: list[Place] = [bot.chats[self.id] for bot in self.telegram.bots.values() if self.id in bot.chats]
         places += self.telegram.places(self)
-        shown: list[words.Message] = [
-            message
-            for place in places
-            if where in (None, place)
-            for message in place.messages
-            if by in (None, message.bot) and not message.deleted
-        ]
-        return sorted(shown, key=lambda message: message.id)
+        return seeing.shown(self, places, by, where)
 
     def to_tl(self) -> Any:
         return only_known(

@@ -18,23 +18,9 @@ from frontends.bots.dialogue.menus import FORMS, MENUS
 from frontends.bots.dialogue.presses import ACTIONS, AT_ONCE
 from frontends.bots.dialogue.requests import Problem, TakeIn, Translate, Translated
 from frontends.bots.language.tongue import FALLBACK, tongue
-from tests.fixtures.theatre import NOW, Theatre, artifact, job, scene
+from tests.fixtures.theatre import NOW, Theatre, artifact, done, job, scene
 
 OWNER = "42"
-
-
-@pytest.fixture(params=["telegram", "discord"])
-def stage(request: pytest.FixtureRequest) -> Theatre:
-    return Theatre(scene(request.param))
-
-
-def done(stage: Theatre, **fields: Any) -> Theatre:
-    """Somebody has ordered, and it was made."""
-    stage.command("generate", "a lighthouse")
-    stage.settle()
-    stage.news(job(1, "succeeded", **fields))
-    stage.settle()
-    return stage
 
 
 # ---------------------------------------------------------------------------------------------- orders

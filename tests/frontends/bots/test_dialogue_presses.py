@@ -11,23 +11,9 @@ from frontends.bots.dialogue.effects import Answer, Ask, Call
 from frontends.bots.dialogue.events import Filled
 from frontends.bots.dialogue.presses import ACTIONS, AT_ONCE
 from frontends.bots.dialogue.requests import Cancel, Erase, Look, Place, Report, TakeIn
-from tests.fixtures.theatre import NOW, Theatre, job, scene
+from tests.fixtures.theatre import NOW, Theatre, done, job, scene
 
 OWNER = "42"
-
-
-@pytest.fixture(params=["telegram", "discord"])
-def stage(request: pytest.FixtureRequest) -> Theatre:
-    return Theatre(scene(request.param))
-
-
-def done(stage: Theatre, **fields: Any) -> Theatre:
-    """Somebody has ordered, and it was made."""
-    stage.command("generate", "a lighthouse")
-    stage.settle()
-    stage.news(job(1, "succeeded", **fields))
-    stage.settle()
-    return stage
 
 
 @pytest.mark.parametrize(

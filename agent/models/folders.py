@@ -24,8 +24,8 @@ ALSO = {"text_encoders": "clip", "diffusion_models": "unet"}
 """Older names of folders."""
 
 
-class Shelf(msgspec.Struct, frozen=True, kw_only=True):
-    folders: Mapping[str, list[Path]]
+class Folders(msgspec.Struct, frozen=True, kw_only=True):
+    named: Mapping[str, list[Path]]
     """What ComfyUI calls its folders → where they may lie, the place for new files first."""
     root: Path | None = None
     """Of folders that are not named."""
@@ -33,7 +33,7 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     def places(self, file: str) -> list[Path]:
         """Every path that `folder/name` may have."""
         folder, _, name = file.partition("/")
-        roots = self.folders.get(folder) or ([self.root / folder] if self.root is not None else [])
+        roots = self.named.get(folder) or ([self.root / folder] if self.root is not None else [])
         return [root / name for root in roots]
 
     def find(self, file: str) -> Path | None:
@@ -64,7 +64,7 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
         return {_disk(target): _free(_nearest(target)) for target in targets}
 
 
-async def shelf(settings: Settings) -> Shelf:
+async def found(settings: Settings) -> Folders:
     """Raises `ConfigurationError`."""
     cards = [card.comfyui_models or (card.comfyui_dir and card.comfyui_dir / "models") for card in settings.cards]
     named = settings.comfyui_models or next((folder for folder in cards if folder), None)
@@ -84,12 +84,12 @@ async def shelf(settings: Settings) -> Shelf:
             "Where does ComfyUI keep its models? Say --models FOLDER (usually ComfyUI/models), or set"
             f" TESSERA_AGENT_COMFYUI_DIR, or start ComfyUI: none answers at {url}."
         )
-    return Shelf(folders=folders)
+    return Folders(named=folders)
 
 
-def at(root: Path) -> Shelf:
+def at(root: Path) -> Folders:
     """A folder of models with ComfyUI's own layout."""
-    return Shelf(folders={folder: [root / folder, root / old] for folder, old in ALSO.items()}, root=root)
+    return Folders(named={folder: [root / folder, root / old] for folder, old in ALSO.items()}, root=root)
 
 
 def _ordered(folder: str, paths: Iterable[str]) -> list[Path]:

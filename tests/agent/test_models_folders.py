@@ -15,12 +15,12 @@ from msgspec import structs
 from agent.engine.comfyui.weights import Weights as Reading
 from agent.engine.repertory import keep
 from agent.hashes import Hashes
-from agent.models import licence, safetensors
+from agent.models import folders, licence, safetensors
 from agent.models.depot import depot
+from agent.models.folders import at
 from agent.models.plan import removable
 from agent.models.progress import Progress
 from agent.models.safetensors import LENGTH_BYTES, NotSafetensors
-from agent.models.shelf import at, shelf
 from agent.settings import ConfigurationError, Settings
 from control_plane.wire import weights as lists
 from control_plane.wire.weights import Licence, Weights
@@ -36,7 +36,7 @@ async def test_a_running_comfyui_says_where_its_models_lie(tmp_path: Path) -> No
     """Not in its output, though it looks there too."""
     async with standing_in(tmp_path) as comfyui:
         (tmp_path / "models" / "checkpoints").mkdir(parents=True, exist_ok=True)
-        found = await shelf(Settings(dir=tmp_path, comfyui_url=comfyui.url))
+        found = await folders.found(Settings(dir=tmp_path, comfyui_url=comfyui.url))
         assert found.target("checkpoints/a.safetensors") == tmp_path / "models" / "checkpoints" / "a.safetensors"
         with pytest.raises(ConfigurationError, match="no folder loras"):
             found.target("loras/a.safetensors")
@@ -44,11 +44,11 @@ async def test_a_running_comfyui_says_where_its_models_lie(tmp_path: Path) -> No
 
 async def test_without_a_comfyui_its_folder_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="--models FOLDER"):
-        await shelf(Settings(dir=tmp_path, comfyui_url=NOBODY))
+        await folders.found(Settings(dir=tmp_path, comfyui_url=NOBODY))
     with pytest.raises(ConfigurationError, match="is no folder"):
-        await shelf(Settings(dir=tmp_path, comfyui_url=NOBODY, comfyui_models=tmp_path / "nowhere"))
+        await folders.found(Settings(dir=tmp_path, comfyui_url=NOBODY, comfyui_models=tmp_path / "nowhere"))
     (tmp_path / "ComfyUI" / "models").mkdir(parents=True)
-    found = await shelf(Settings(dir=tmp_path, comfyui_url=NOBODY, comfyui_dir=tmp_path / "ComfyUI"))
+    found = await folders.found(Settings(dir=tmp_path, comfyui_url=NOBODY, comfyui_dir=tmp_path / "ComfyUI"))
     assert found.root == tmp_path / "ComfyUI" / "models"
 
 
@@ -176,7 +176,7 @@ async def test_plans_are_made_for_the_workflows_that_are_in_force(tmp_path: Path
     lora = tmp_path / "loras" / "pixel-art-xl.safetensors"
     lora.parent.mkdir()
     lora.write_bytes(b"of a workflow that is not in force any more")
-    found = place.shelf.survey(place.files, place.weights, place.hashes)
+    found = place.folders.survey(place.files, place.weights, place.hashes)
     assert removable(place.needs, found, None, place.weights) == ["loras/pixel-art-xl.safetensors"]
 
 
