@@ -14,7 +14,6 @@ from control_plane import api
 from control_plane.api import guards, openai_errors
 from control_plane.api.document import components, plain_path
 from control_plane.api.operation import Nothing, Operation
-from control_plane.people import credentials
 from tests.fixtures.api import API, Plane
 from tests.fixtures.worker import Answered
 
@@ -186,10 +185,8 @@ def _address(op: Operation) -> str:
 
 async def _headers(op: Operation, plane: Plane) -> dict[str, str]:
     if op.guard is guards.TELLER:
-        bot = await credentials.create_key(
-            plane.context.database, name="bot", user_id=None, scopes=["payments"], providers=["telegram"]
-        )
-        return {"Authorization": f"Bearer {bot.key}", "Tessera-On-Behalf-Of": "telegram:1"}
+        bot = await plane.service_key("telegram", scopes=["payments"])
+        return {"Authorization": f"Bearer {bot}", "Tessera-On-Behalf-Of": "telegram:1"}
     if op.guard is guards.WORKER:
         return {"Authorization": f"Bearer {plane.service.hands.secret}", "Tessera-Lease-Token": str(uuid4())}
     return {"Authorization": f"Bearer {plane.admin_key}"}

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from control_plane.people import credentials, users
-from tests.fixtures.api import API, Plane
+from control_plane.people import users
+from tests.fixtures.api import API, BOTS_SCOPES, Plane
 from tests.fixtures.people import Person, count, violations
 from tests.fixtures.worker import Answered
 
@@ -19,14 +19,7 @@ PAID = {"provider": "telegram_stars", "provider_id": "charge-1", "pack": "small"
 @pytest.fixture
 async def bot(control_plane: Plane) -> str:
     """A bot that may take payments and speak for operators."""
-    made = await credentials.create_key(
-        control_plane.context.database,
-        name="bots",
-        user_id=None,
-        scopes=["read", "submit", "payments", "operate"],
-        providers=["telegram", "discord"],
-    )
-    return made.key
+    return await control_plane.service_key("telegram", "discord", scopes=BOTS_SCOPES)
 
 
 async def _pay(person: Person, **fields: object) -> Answered:

@@ -104,7 +104,7 @@ def world(postgres: Postgres, template: str) -> Iterator[World]:
     postgres.drop(name)
 
 
-@settings(max_examples=60, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, database=None, suppress_health_check=list(HealthCheck))
 @given(
     plan=st.sampled_from(["house", "solo", "pooled"]),
     before=st.sampled_from(["nothing", "nothing", "nothing", *BEFORE]),

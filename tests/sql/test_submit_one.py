@@ -93,7 +93,7 @@ def world(postgres: Postgres, template: str) -> Iterator[World]:
     postgres.drop(name)
 
 
-@settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(
     plan=st.sampled_from(["house", "house", "weighted", "weighted", "pooled", "films"]),
     before=st.sampled_from(["nothing", "nothing", "nothing", *BEFORE]),

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from control_plane.people import credentials
 from frontends.bots.conversations import Conversations
 from frontends.bots.dialogue.events import Checkout, Paid, Picture
 from frontends.bots.dialogue.state import House, Scene
-from tests.fixtures.api import Plane
+from tests.fixtures.api import BOTS_SCOPES, Plane
 from tests.fixtures.chatroom import PATIENCE_SECONDS, Room, Talk, at_work, program
 from tests.fixtures.people import at_ease, count, violations
 
@@ -24,14 +23,7 @@ STEPS_MAX = 12
 
 @pytest.fixture
 async def key(control_plane: Plane, owner_url: str) -> str:
-    made = await credentials.create_key(
-        control_plane.context.database,
-        name="bots",
-        user_id=None,
-        scopes=["read", "submit", "payments", "operate"],
-        providers=["telegram", "discord"],
-    )
-    return made.key
+    return await control_plane.service_key("telegram", "discord", scopes=BOTS_SCOPES)
 
 
 def scene(subject: str = "1", platform: str = "telegram", bot: str = "paint", **fields: Any) -> Scene:
