@@ -91,6 +91,7 @@ class Dispatcher:
         self.bus.on(RESYNC, lambda _: self._ticked.set())
         self.bus.on("process", lambda _: self.board.accompanied())
         self._ticked = asyncio.Event()
+        self._ticking = asyncio.Lock()
 
     async def start(self) -> None:
         await self.board.refresh()
@@ -292,7 +293,9 @@ class Dispatcher:
     async def tick(self) -> None:
         """What every process does once a second, so that nothing depends on a hint or on another process.
 
-        A step that fails does not keep the others from their work. Raises `Unavailable` when the database is away.
+        A step that fails does not keep the others from their work. Ticks of one process never overlap: the steps skip
+        rows that somebody holds, so after a tick nothing is left that was due before it, unless another process is
+        just at it. Raises `Unavailable` when the database is away.
         """
         steps = (
             self.reap,
@@ -303,11 +306,12 @@ class Dispatcher:
             self._wake_for_heads,
         )
         step: Callable[[], Awaitable[object]]
-        for step in steps:
-            try:
-                await step()
-            except psycopg.Error as error:
-                log.warning("tick.failed", step=step.__name__, error=type(error).__name__)
+        async with self._ticking:
+            for step in steps:
+                try:
+                    await step()
+                except psycopg.Error as error:
+                    log.warning("tick.failed", step=step.__name__, error=type(error).__name__)
 
     async def reap(self) -> int:
         """Takes back expired leases, a hundred at a time. Returns how many."""
