@@ -2,8 +2,9 @@
 
 Everything that a bot sends goes through one `Pace`. A message waits for room and is never dropped; messages of one chat
 keep their order. An edit that shows progress replaces the one that still waits for the same message, so however fast
-news come, a chat gets no more than it may and the last state is always shown. Whoever has waited longest goes first,
-messages and edits alike, so nobody starves. A flood wait stops the chat that it is about and nobody else.
+news come, a chat gets no more than it may and the last state is always shown. Whoever has waited longest goes first;
+an edit that only shows progress stands back for as long as two of them are apart, so answers come before it and it does
+not starve. A flood wait stops the chat that it is about and nobody else.
 
     pace.send(now, chat, key) / pace.edit(now, chat, message, content)
     while (turn := pace.take(now)) is not None: …          # carry it out, then
@@ -103,7 +104,7 @@ class Pace:
         ready = [turn for turn, at in self._waiting() if at <= now]
         if not ready:
             return None
-        turn = min(ready, key=lambda each: each.since)
+        turn = min(ready, key=self._rank)
         chat = self._chats[turn.chat]
         if turn.is_edit:
             del chat.edits[turn.key]
@@ -134,6 +135,9 @@ class Pace:
         """When something may go at the earliest; None: nothing waits, or it waits for something under way."""
         times = [at for _, at in self._waiting()]
         return max(min(times), self._overall.free_at()) if times else None
+
+    def _rank(self, turn: Turn) -> float:
+        return turn.since + (self._chats[turn.chat].gap if turn.is_edit and turn.paced else 0.0)
 
     def _waiting(self) -> Iterator[tuple[Turn, float]]:
         """What could go next of each chat and message, and from when on."""
