@@ -22,7 +22,7 @@ import msgspec
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.pq import TransactionStatus
-from psycopg.rows import class_row, scalar_row, tuple_row
+from psycopg.rows import RowMaker, no_result, scalar_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from control_plane.connection import Connection
@@ -88,6 +88,7 @@ class Query(Generic[Row]):
         self.row = row
         self.shape, self.text = statements()[name]
         self._statement, self._names = numbered(self.text)
+        self._columns: tuple[str, ...] = ()
         Query.registry[name] = self
 
     async def many(self, connection: AsyncConnection[Any], parameters: Parameters | None = None) -> list[Row]:
@@ -108,7 +109,16 @@ class Query(Generic[Row]):
     def _rows(self) -> Any:
         if self.row is None:
             return tuple_row
-        return class_row(self.row) if issubclass(self.row, msgspec.Struct) else scalar_row
+        return self._structs if issubclass(self.row, msgspec.Struct) else scalar_row
+
+    def _structs(self, cursor: AsyncRawCursor[Any]) -> RowMaker[Any]:
+        """psycopg's `class_row`, which reads the names of the columns anew from every result; here they never change."""
+        if not self._columns:
+            if cursor.description is None:
+                return no_result
+            self._columns = tuple(column.name for column in cursor.description)
+        row, columns = cast(Any, self.row), self._columns
+        return lambda values: row(**dict(zip(columns, values, strict=True)))
 
 
 class Database:

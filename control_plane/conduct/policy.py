@@ -87,6 +87,8 @@ class Terminology:
     """Words and patterns, any of which is a hit."""
 
     def __init__(self, words: Sequence[str], patterns: Sequence[str] = ()) -> None:
+        self.words = words
+        self.patterns = patterns
         self._words = _compiled(f" (?:{'|'.join(map(_word, words))}) ") if words else None
         self._patterns = _compiled("|".join(map(_pattern, patterns))) if patterns else None
 
@@ -106,27 +108,46 @@ class Rule(msgspec.Struct, frozen=True):
         return all(part.found(text) for part in self.parts)
 
 
+class Rules:
+    """Rules, any of which may forbid a text. Nearly every text has nothing of them in it, and that is seen at one look:
+    what no rule finds its first part in, no rule forbids."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = tuple(rules)
+        first = [rule.parts[0] for rule in self._rules]
+        self._any = Terminology(
+            [word for part in first for word in part.words], [pattern for part in first for pattern in part.patterns]
+        )
+
+    def first(self, text: str) -> str | None:
+        """The category of the first rule that forbids this; None when none does."""
+        read = Text(text)
+        if not self._any.found(read):
+            return None
+        return next((rule.category for rule in self._rules if rule.forbids(read)), None)
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Rules in force. `version` travels with every job that was read by them."""
 
     version: int
-    rules: tuple[Rule, ...]
-    rules_of_negatives: tuple[Rule, ...]
+    rules: Rules
+    rules_of_negatives: Rules
     blocked_inputs: frozenset[str]
-    adult: tuple[Rule, ...] = ()
+    adult: Rules
 
     def category(self, prompt: str) -> str | None:
         """The category of a text that asks for what is forbidden; None when there is nothing to say."""
-        return _first(self.rules, prompt)
+        return self.rules.first(prompt)
 
     def category_of_negative(self, negative_prompt: str) -> str | None:
         """The same for what a picture shall *not* show. To exclude something is no offence, so only words that have
         no honest use anywhere count here."""
-        return _first(self.rules_of_negatives, negative_prompt) if negative_prompt else None
+        return self.rules_of_negatives.first(negative_prompt) if negative_prompt else None
 
     def is_adult(self, prompt: str) -> bool:
         """Whether a text asks for adult content."""
-        return _first(self.adult, prompt) is not None
+        return self.adult.first(prompt) is not None
 
 
 def read(path: Path | None = None) -> Policy:
@@ -137,12 +158,12 @@ def read(path: Path | None = None) -> Policy:
         sections = [*document.categories.items(), *_document(MINORS).categories.items()]
         return Policy(
             version=document.version,
-            rules=tuple(rule for category, section in sections for rule in _rules(category, section)),
-            rules_of_negatives=tuple(
+            rules=Rules(rule for category, section in sections for rule in _rules(category, section)),
+            rules_of_negatives=Rules(
                 Rule(category, (Terminology(section.always),)) for category, section in sections if section.always
             ),
             blocked_inputs=frozenset(document.inputs.sha256),
-            adult=tuple(_rules("adult", document.adult)),
+            adult=Rules(_rules("adult", document.adult)),
         )
     except ValueError as error:
         raise ConfigurationError(f"The policy {path} cannot be used: {error}") from error
@@ -155,11 +176,6 @@ def _document(path: Path) -> Document:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Document)
     except (OSError, ValueError, RecursionError) as error:  # a fault in TOML, UTF-8 or a field is a ValueError
         raise ConfigurationError(f"The policy {path} cannot be read: {error}") from error
-
-
-def _first(rules: Iterable[Rule], text: str) -> str | None:
-    read = Text(text)
-    return next((rule.category for rule in rules if rule.forbids(read)), None)
 
 
 def _rules(category: str, section: Section) -> Iterator[Rule]:
