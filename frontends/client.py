@@ -34,6 +34,7 @@ from frontends.problems import ClientError, Damaged, ProblemDocument, Refused, U
 ANSWER_SECONDS = 35.0
 """For one answer; a little more than the service allows itself."""
 CONNECT_SECONDS = 5.0
+CONNECTIONS_MAX = 100
 BACKOFF_FIRST_SECONDS = 0.25
 BACKOFF_MAX_SECONDS = 5.0
 ANSWER_BYTES_MAX = 8 * 1024**2
@@ -235,10 +236,13 @@ class Client:
 
 
 @asynccontextmanager
-async def connect(url: str, key: str, *, patience_seconds: float = 30.0) -> AsyncIterator[Client]:
-    """A client with a connection pool of its own."""
+async def connect(
+    url: str, key: str, *, patience_seconds: float = 30.0, connections: int = CONNECTIONS_MAX
+) -> AsyncIterator[Client]:
+    """A client with a connection pool of its own; `connections`: so many at once, 0 for as many as there are calls."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+    connector = aiohttp.TCPConnector(limit=connections)
+    async with aiohttp.ClientSession(timeout=timeout, trust_env=True, connector=connector) as session:
         yield Client(session, url, key, patience_seconds=patience_seconds)
 
 

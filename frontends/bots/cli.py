@@ -1,0 +1,114 @@
+"""`tessera-bots`: runs the bots of a configuration file; `tessera-bots setup` makes that file.
+
+Exit codes: 0 clean · 64 not understood · 69 the port or a bot is taken · 78 something in the configuration is wrong.
+What goes wrong is one sentence on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from frontends.bots import configuration, log, packages, systemd
+from frontends.bots.configuration import CONFIG_VARIABLE, EX_CONFIG, ConfigurationError
+
+if TYPE_CHECKING:
+    from frontends.bots.settings import BotSettings, Settings
+
+EX_USAGE, EX_UNAVAILABLE = 64, 69
+"""sysexits(3)."""
+EPILOG = """examples:
+  tessera-bots setup                 add a bot: asks for what its platform needs, checks it, prints its link
+  tessera-bots                       run all bots until Ctrl-C
+  tessera-bots --only telegram       only those, when the others run elsewhere
+
+The configuration is bots.toml in ~/.local/share/tessera-bots, or what --config or TESSERA_BOTS_CONFIG names."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The whole program; never raises what a person could be told in a sentence."""
+    options = _parser().parse_args(argv)
+    environ = dict(os.environ) | ({CONFIG_VARIABLE: options.config} if options.config else {})
+    try:
+        return int(options.run(options, environ))
+    except KeyboardInterrupt:
+        return 0
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        print(f"tessera-bots: {error}", file=sys.stderr)
+        return code
+
+
+def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    settings, bots = _settled(options, environ)
+    log.configure(settings.log_level, settings.log_format)
+    from frontends.bots import program  # with the libraries of the platforms
+
+    with suppress(asyncio.CancelledError):  # told twice to stop
+        asyncio.run(program.run(settings, bots, systemd.from_environment(environ)))
+    return 0
+
+
+def _settled(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Settings, list[BotSettings]]:
+    """What to run. Raises `ConfigurationError`."""
+    settings = configuration.load(environ)
+    bots = [bot for bot in settings.bots if options.only in (None, bot.platform, bot.name)]
+    if not bots:
+        names = ", ".join(["telegram", "discord", *(bot.name for bot in settings.bots)])
+        raise ConfigurationError(f"There is no bot {options.only!r}. There are: {names}.")
+    faults = list(packages.faults({bot.platform for bot in bots}))
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+    if options.port is not None:
+        settings = msgspec.structs.replace(settings, port=options.port)
+    return settings, bots
+
+
+def _exit_code(error: Exception) -> int | None:
+    """None: not something that a person did."""
+    from frontends.bots.health import PortTaken
+    from frontends.bots.key import WrongKey
+    from frontends.bots.program import AlreadyRunning, NoBotLeft
+
+    match error:
+        case ConfigurationError() | WrongKey() | NoBotLeft():
+            return EX_CONFIG
+        case PortTaken() | AlreadyRunning():
+            return EX_UNAVAILABLE
+        case _:
+            return None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> _Parser:
+    top = _Parser(
+        prog="tessera-bots",
+        description="Telegram and Discord bots of a Tessera service.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--config", metavar="FILE", help="the configuration file (or TESSERA_BOTS_CONFIG)")
+    top.add_argument("--only", metavar="BOTS", help="telegram, discord, or the name of one bot (default: all)")
+    top.add_argument("--port", metavar="N", type=_port, help="for /healthz, /readyz and /metrics, 0 = any (8020)")
+    top.set_defaults(run=_run)
+    return top
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
