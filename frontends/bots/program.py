@@ -89,7 +89,7 @@ class Program:
         members = self.fleet.members
         async with AsyncExitStack() as around:
             self.url = await around.enter_async_context(
-                health.serve(self.settings.port, members, self.lag, self._service_answers)
+                health.serve(self.settings.port, members, self.lag, self.service_answers)
             )
             with suppress(_Over):
                 await self._run(memory, notify)
@@ -149,7 +149,7 @@ class Program:
         await conversations.refresh()
         self._models_at = time.monotonic()
 
-    def _service_answers(self) -> bool:
+    def service_answers(self) -> bool:
         return self._models_at is not None and time.monotonic() - self._models_at < 3 * MODELS_SECONDS
 
     async def _opened(self) -> None:
