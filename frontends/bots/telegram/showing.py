@@ -1,0 +1,327 @@
+"""What is to be shown, done: each message under a number that its key gives, so however often it is sent it is one.
+
+A message whose answer was lost is sent again under its number; Telegram refuses that when it has it already, and the
+inbox finds which one it is. Text is sent as it is: nothing in it is markup, whatever was typed. Several files become
+albums, of what Telegram lets stand together. Presses and payments are answered at once, everything else in the
+outbox's time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+from msgspec.structs import replace
+from pyrogram.errors import RPCError
+from pyrogram.raw import functions as fn
+from pyrogram.raw import types as tl
+
+from frontends.bots.dialogue.effects import Answer, Approve, Ask, Bill, Delete, Edit, Say, Shown
+from frontends.bots.dialogue.events import Refusal, Sent, Unsent
+from frontends.bots.dialogue.rendering import Face, Key, face, plainly, questions
+from frontends.bots.dialogue.screen import Artifact, Media
+from frontends.bots.dialogue.state import Scene
+from frontends.bots.limits import TELEGRAM, cut, length
+from frontends.bots.outbox import Outbox
+from frontends.bots.refusal import BotRefused
+from frontends.bots.telegram import reading, refusals
+from frontends.bots.telegram.inbox import Inbox
+from frontends.bots.telegram.line import Line
+from frontends.bots.telegram.media import Files
+from frontends.problems import ClientError
+
+SHOWN_MAX = 5_000
+"""Messages of which it is remembered whether they have a picture."""
+STARS = "XTR"
+TITLE_LENGTH, TEXT_LENGTH, PLACEHOLDER_LENGTH = 32, 255, 64
+"""Of a bill, and of what stands in an empty answer."""
+ALBUM = TELEGRAM.album
+DUPLICATE = "RANDOM_ID_DUPLICATE"
+STYLES = {
+    "primary": tl.KeyboardButtonStyle(bg_primary=True),
+    "danger": tl.KeyboardButtonStyle(bg_danger=True),
+}
+
+log = structlog.get_logger()
+
+
+class Query(Protocol):
+    """A call that sends something, once it has an address."""
+
+    def __call__(self, *, peer: Any, random_id: int, reply_to: Any) -> Any: ...
+
+
+class Hand:
+    """Of one bot. `clock` is seconds since 1970."""
+
+    def __init__(
+        self, name: str, line: Line, inbox: Inbox, outbox: Outbox, files: Files, clock: Callable[[], float]
+    ) -> None:
+        self._name = name
+        self._line = line
+        self._inbox = inbox
+        self._outbox = outbox
+        self._files = files
+        self._clock = clock
+        self._pictured: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        """Which messages have a picture, of those that were sent or changed lately."""
+
+    async def perform(self, scene: Scene, effect: Shown, language: str) -> Sent | Unsent | None:
+        """See `Skin.perform`."""
+        key = effect.key if isinstance(effect, Say | Edit | Bill | Ask) else ""
+        try:
+            message = await self._shown(scene, effect, language)
+        except RPCError as error:
+            log.info("message.refused", bot=self._name, effect=type(effect).__name__, error=refusals.name(error))
+            return self._unsent(key, refusals.why(error))
+        except BotRefused:
+            return self._unsent(key, "bot_gone")
+        except ClientError as error:
+            log.info("file.gone", bot=self._name, error=type(error).__name__)
+            return self._unsent(key, "refused")
+        return Sent(key=key, at=self._clock(), message=message) if key else None
+
+    def _unsent(self, key: str, why: Refusal) -> Unsent | None:
+        return Unsent(key=key, at=self._clock(), why=why) if key else None
+
+    async def _shown(self, scene: Scene, effect: Shown, language: str) -> str:
+        match effect:
+            case Say():
+                return await self._say(scene, effect, language)
+            case Edit():
+                return await self._edit(scene, effect, language)
+            case Delete():
+                await self._delete(scene, effect.message)
+            case Answer():
+                await self._answer(effect, language)
+            case Approve():
+                await self._approve(effect, language)
+            case Ask():
+                return await self._ask(scene, effect, language)
+            case Bill():
+                return await self._bill(scene, effect, language)
+        return ""
+
+    # ------------------------------------------------------------------------------------------ at once
+
+    async def _answer(self, answer: Answer, language: str) -> None:
+        said = plainly(answer.said, language, TELEGRAM) if answer.said is not None else None
+        text = cut(said, TELEGRAM.toast_length, TELEGRAM) if said else None
+        await self._line.ask(fn.messages.SetBotCallbackAnswer(query_id=int(answer.press), cache_time=0, message=text))
+
+    async def _approve(self, approval: Approve, language: str) -> None:
+        refusal = plainly(approval.refusal, language, TELEGRAM) if approval.refusal is not None else None
+        query = fn.messages.SetBotPrecheckoutResults(
+            query_id=int(approval.checkout), success=True if refusal is None else None, error=refusal
+        )
+        await self._line.ask(query)
+
+    async def _delete(self, scene: Scene, message: str) -> None:
+        self._outbox.drop(scene.chat, message)
+        ids = [int(message)]
+        if not reading.is_channel(scene.chat):
+            await self._line.ask(fn.messages.DeleteMessages(id=ids, revoke=True))
+            return
+        peer = await self._line.peer(scene.chat)
+        channel = tl.InputChannel(channel_id=peer.channel_id, access_hash=peer.access_hash)
+        await self._line.ask(fn.channels.DeleteMessages(channel=channel, id=ids))
+
+    # ------------------------------------------------------------------------------------------ in their time
+
+    async def _say(self, scene: Scene, effect: Say, language: str) -> str:
+        shown = face(effect.card, language, TELEGRAM)
+        parts = await self._parts(scene.chat, shown)
+        message = ""
+        for number, part in enumerate(parts):
+            key = f"{effect.key}/{number}" if number else effect.key
+            message = await self._sent(scene, key, part.query, effect.reply_to if number == 0 else "")
+        self._note(scene.chat, message, bool(parts[-1].files))
+        return message
+
+    async def _parts(self, chat: str, shown: Face) -> list[Part]:
+        """The messages that a card is: files that may stand together, the text under the last of them."""
+        files = [(media, await self._files.up(chat, media, spoiler=shown.spoiler)) for media in shown.media]
+        together = itertools.groupby(((_kind(media), file) for media, file in files if file), key=lambda one: one[0])
+        groups = [[file for _, file in group] for _, group in together]
+        albums = [group[start : start + ALBUM] for group in groups for start in range(0, len(group), ALBUM)]
+        if not albums or (len(albums[-1]) > 1 and shown.keys):  # an album cannot have buttons
+            albums.append([])
+        keyboard = _keyboard(shown.keys)
+        return [*(Part(album) for album in albums[:-1]), Part(albums[-1], shown.text, keyboard)]
+
+    async def _ask(self, scene: Scene, effect: Ask, language: str) -> str:
+        asked = questions(effect.form, language, TELEGRAM)[0]
+        title = plainly(effect.form.title, language, TELEGRAM)
+        text = "\n".join(part for part in (title, asked.label if asked.label != title else "", asked.value) if part)
+        entities: list[Any] = []
+        if asked.value:  # as code, it is copied by a touch, to be changed
+            before, length = _units(text) - _units(asked.value), _units(asked.value)
+            entities.append(tl.MessageEntityCode(offset=before, length=length))
+        if scene.group and not effect.message:  # asks the person who is named, nobody else
+            user = await self._user(scene.subject)
+            named = tl.InputMessageEntityMentionName(offset=0, length=_units(title), user_id=user)
+            entities.insert(0, named)
+        placeholder = cut(asked.placeholder, PLACEHOLDER_LENGTH, TELEGRAM) or None
+        markup = tl.ReplyKeyboardForceReply(selective=True, single_use=True, placeholder=placeholder)
+
+        def query(**address: Any) -> Any:
+            return fn.messages.SendMessage(
+                **address, message=text, no_webpage=True, reply_markup=markup, entities=entities or None
+            )
+
+        return await self._sent(scene, effect.key, query, effect.message)
+
+    async def _bill(self, scene: Scene, effect: Bill, language: str) -> str:
+        title = cut(plainly(effect.title, language, TELEGRAM), TITLE_LENGTH, TELEGRAM)
+        price = tl.LabeledPrice(label=title, amount=effect.stars)
+        media = tl.InputMediaInvoice(
+            title=title,
+            description=cut(plainly(effect.text, language, TELEGRAM), TEXT_LENGTH, TELEGRAM),
+            invoice=tl.Invoice(currency=STARS, prices=[price]),
+            payload=effect.payload.encode(),
+            provider_data=tl.DataJSON(data="{}"),
+        )
+
+        def query(**address: Any) -> Any:
+            return fn.messages.SendMedia(**address, media=media, message="")
+
+        return await self._sent(scene, effect.key, query, "")
+
+    async def _edit(self, scene: Scene, effect: Edit, language: str) -> str:
+        card, chat = effect.card, scene.chat
+        pictured = bool(card.media) or self._pictured.get((chat, effect.message), True)
+        platform = replace(TELEGRAM, message_length=TELEGRAM.caption_length) if pictured else TELEGRAM
+        shown = face(card, language, platform)
+        media: list[Any] = []
+
+        async def act() -> None:
+            if shown.media and not media:
+                media.append(await self._files.up(chat, shown.media[0], spoiler=shown.spoiler))
+            query = fn.messages.EditMessage(
+                peer=await self._line.peer(chat),
+                id=int(effect.message),
+                message=shown.text,
+                no_webpage=True,
+                reply_markup=_keyboard(shown.keys),
+                media=media[0] if media else None,
+            )
+            try:
+                await self._line.ask(query)
+            except RPCError as error:
+                if refusals.name(error) != "MESSAGE_NOT_MODIFIED":
+                    raise
+
+        await self._outbox.edit(chat, effect.message, act, group=scene.group, paced=not effect.key)
+        if media and media[0] is not None:
+            self._note(chat, effect.message, True)
+        return effect.message
+
+    async def _sent(self, scene: Scene, key: str, query: Query, reply_to: str) -> str:
+        """Sends something; the message that it is, or "" when nobody can say which."""
+        number, chat = random_id(scene.chat, scene.subject, key), scene.chat
+        answered = tl.InputReplyToMessage(reply_to_msg_id=int(reply_to)) if reply_to else None
+
+        async def act() -> str:
+            return await once(answered)
+
+        async def once(reply: Any) -> str:
+            peer = await self._line.peer(chat)
+            try:
+                return _id_of(await self._line.ask(query(peer=peer, random_id=number, reply_to=reply)), number)
+            except RPCError as error:
+                name = refusals.name(error)
+                if name == DUPLICATE:
+                    return str(await self._inbox.receipt(chat, number) or "")
+                if name == "REPLY_MESSAGE_ID_INVALID" and reply is not None:
+                    return await once(None)  # what it answers was deleted meanwhile
+                raise
+
+        return await self._outbox.send(chat, act, group=scene.group)
+
+    async def _user(self, subject: str) -> Any:
+        peer = await self._line.peer(subject)
+        return tl.InputUser(user_id=peer.user_id, access_hash=peer.access_hash)
+
+    def _note(self, chat: str, message: str, pictured: bool) -> None:
+        self._pictured[chat, message] = pictured
+        while len(self._pictured) > SHOWN_MAX:
+            self._pictured.popitem(last=False)
+
+
+class Part(NamedTuple):
+    """One message, or one album."""
+
+    files: list[Any]
+    text: str = ""
+    keyboard: Any = None
+
+    def query(self, peer: Any, random_id: int, reply_to: Any) -> Any:
+        """As it is sent."""
+        if not self.files:
+            return fn.messages.SendMessage(
+                peer=peer,
+                message=self.text,
+                random_id=random_id,
+                reply_to=reply_to,
+                reply_markup=self.keyboard,
+                no_webpage=True,
+            )
+        if len(self.files) == 1:
+            return fn.messages.SendMedia(
+                peer=peer,
+                media=self.files[0],
+                message=self.text,
+                random_id=random_id,
+                reply_to=reply_to,
+                reply_markup=self.keyboard,
+            )
+        album = [
+            tl.InputSingleMedia(media=file, random_id=random_id + place, message="" if place else self.text)
+            for place, file in enumerate(self.files)
+        ]
+        return fn.messages.SendMultiMedia(peer=peer, multi_media=album, reply_to=reply_to)
+
+
+def random_id(*names: str) -> int:
+    """The number of a message, by what it is called: always the same. There is room above it for those of an album."""
+    digest = hashlib.sha256("\0".join(names).encode()).digest()
+    return int.from_bytes(digest[:8]) >> 2 | 1
+
+
+def _id_of(answer: Any, number: int) -> str:
+    """Which message it has become."""
+    if isinstance(answer, tl.UpdateShortSentMessage):
+        return str(answer.id)
+    told = getattr(answer, "updates", ())
+    return next((str(one.id) for one in told if isinstance(one, tl.UpdateMessageID) and one.random_id == number), "")
+
+
+def _kind(media: Media) -> str:
+    """What may stand in one album: pictures and films, or documents."""
+    return "document" if isinstance(media, Artifact) and media.shown_as == "document" else "seen"
+
+
+def _keyboard(rows: list[list[Key]]) -> Any:
+    if not rows:
+        return None
+    return tl.ReplyInlineMarkup(
+        rows=[tl.KeyboardInlineButtonRow(buttons=[_button(key) for key in row]) for row in rows]
+    )
+
+
+def _button(key: Key) -> Any:
+    if key.url:
+        return tl.KeyboardInlineButton(text=key.label, type=tl.InlineButtonTypeUrl(url=key.url))
+    style = STYLES.get(key.style)
+    return tl.KeyboardInlineButton(
+        text=key.label, type=tl.InlineButtonTypeCallback(data=key.payload.encode()), style=style
+    )
+
+
+def _units(text: str) -> int:
+    """Length as Telegram counts it."""
+    return length(text, TELEGRAM)
