@@ -21,6 +21,8 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, tag="say"):
     """The id of the event that this answers; empty when it comes by itself."""
     reply_to: str = ""
     """The person's message that this answers, where there is one."""
+    pressed: str = ""
+    """The message of ours under which the button was that this answers."""
     private: bool = False
     """Only the person sees it, where the platform can; elsewhere it is an ordinary answer."""
     through: str = ""

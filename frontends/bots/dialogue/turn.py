@@ -108,12 +108,14 @@ class Turn:
         name = key or self._key("say")
         if name in self.state.pending:
             return
-        answers, reply_to = ("", "") if through else (cause.id, cause.message)
+        if through:
+            cause = Cause()
         effect = Say(
             key=name,
             card=card,
-            answers=answers,
-            reply_to=reply_to,
+            answers=cause.id,
+            reply_to=cause.message,
+            pressed=cause.pressed,
             private=private and self.scene.group,
             lasting=lasting,
             through=through,
@@ -167,7 +169,8 @@ class Turn:
         self.change(pending={**self.state.pending, key: pending})
 
     def _key(self, what: str) -> str:
-        self.change(number=self.state.number + 1)
+        """A name that this conversation has never used, nor one between the same two that was forgotten since."""
+        self.change(number=max(self.state.number + 1, int(self.at)))
         return f"{what}:{self.state.number}"
 
     # ------------------------------------------------------------------------------------------ words

@@ -28,6 +28,9 @@ REQUEST_BYTES_MAX = 25 * 1024**2
 FOLLOW_UPS_UNINVITED_MAX = 5
 """Of an application that its user brought into a server where it has no member."""
 CHOICES_MAX = 25
+NONCE_MAX = 25
+NONCE_SECONDS = 300.0
+"""The documentation says: some minutes."""
 TEXT_DISPLAYS_CHARACTERS_MAX = 4000
 
 GLOBAL_CALLS, GLOBAL_SECONDS = 50, 1.0

@@ -109,6 +109,7 @@ class Message:
     edited_at: float | None = None
     reply_to: int | None = None
     caused_by: str = ""
+    nonce: str = ""
     interaction: Any = None
     """What it answers, as the API tells it."""
 
@@ -150,7 +151,8 @@ class Message:
     def button(self, label: str) -> Button:
         return seeing.button(self, label)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, *, replied: bool = True) -> dict[str, Any]:
+        """As the API tells it, with the message that it is a reply to."""
         author = self.bot or self.person
         assert author is not None
         told = {
@@ -177,9 +179,15 @@ class Message:
             )
         if self.reply_to:
             told["message_reference"] = {"message_id": str(self.reply_to), "channel_id": str(self.place.id)}
+            if replied:
+                told["referenced_message"] = self._replied()
         if not self.place.private:
             told["guild_id"] = str(self.place.guild_id)
         return told
+
+    def _replied(self) -> dict[str, Any] | None:
+        found = next((one for one in self.place.messages if one.id == self.reply_to and not one.deleted), None)
+        return found.to_json(replied=False) if found is not None else None
 
     def change(self, data: dict[str, Any], files: dict[int, Attachment]) -> None:
         """As a request says. Raises the refusal and changes nothing when the platform would not take it."""

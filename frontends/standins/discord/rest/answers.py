@@ -151,7 +151,7 @@ async def delete(call: Call) -> Any:
     asked = _interaction(call)
     asked.admit(call.now)
     message = _named(call, asked)
-    message.deleted = True
+    message.deleted, message.thinking = True, False
     call.discord.changes.tell(message)
 
 

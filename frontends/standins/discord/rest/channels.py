@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from frontends.standins.discord.limits import Refusal
+from frontends.standins.discord.limits import NONCE_MAX, NONCE_SECONDS, Refusal, malformed
 from frontends.standins.discord.messages import Message
 from frontends.standins.discord.places import PERMISSIONS, Group, Place
 from frontends.standins.discord.rest.calls import Call, Route
@@ -55,11 +55,25 @@ async def write(call: Call) -> Any:
     if place is None:
         raise Refusal(404, 10003, "Unknown Channel")
     place.admit(bot, bool(call.files))
-    new = Message(call.discord.snowflake(), place, call.now, bot=bot)
+    known = _written_before(call, place, data)
+    if known is not None:
+        return known.to_json()
+    new = Message(call.discord.snowflake(), place, call.now, bot=bot, nonce=str(data.get("nonce") or ""))
     new.reply_to = _reply(place, data.get("message_reference"))
     new.change(data, call.attached(data, place.attachment_bytes_max))
     call.discord.post(new)
     return new.to_json()
+
+
+def _written_before(call: Call, place: Place, data: Any) -> Message | None:
+    """The message that carries the same nonce, of some minutes ago at most."""
+    nonce = str(data.get("nonce") or "")
+    if len(nonce) > NONCE_MAX:
+        raise malformed("nonce", "NONCE_TYPE_TOO_LONG", f"Must be {NONCE_MAX} or fewer in length.")
+    if not nonce or not data.get("enforce_nonce"):
+        return None
+    recent = (one for one in place.messages if one.at > call.now - NONCE_SECONDS)
+    return next((one for one in recent if one.bot is call.bot and one.nonce == nonce), None)
 
 
 def _reply(place: Place, reference: Any) -> int | None:
