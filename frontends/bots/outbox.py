@@ -49,7 +49,9 @@ class Outbox:
         self._clock = clock
         self._numbers = itertools.count(1)
         self._edits: dict[tuple[str, str], _Errand] = {}
+        self._waiters: set[asyncio.Future[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
         self.floods = 0
         """How often the platform has asked for patience."""
 
@@ -82,18 +84,30 @@ class Outbox:
             waiter.cancel()
 
     def stop(self) -> None:
-        """Sends nothing more; what is under way goes on."""
+        """Sends nothing more. Whoever still waits gets `ConnectionError`: nobody knows what became of theirs."""
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(ConnectionError("the bot is stopped"))
 
     async def _done(self, errand: _Errand) -> Any:
+        if self._stopped:
+            raise ConnectionError("the bot is stopped")
         waiter = asyncio.get_running_loop().create_future()
         errand.waiting.append(waiter)
-        self._go_on()
-        return await waiter
+        self._waiters.add(waiter)
+        try:
+            self._go_on()
+            return await waiter
+        finally:
+            self._waiters.discard(waiter)
 
     def _go_on(self) -> None:
         """Does what may be done by now, and comes back when there is more."""
+        if self._stopped:
+            return
         now = self._clock()
         while (turn := self._pace.take(now)) is not None:
             self._tasks.create_task(self._carry_out(turn))

@@ -107,3 +107,22 @@ async def test_a_face_that_is_dropped_is_never_shown() -> None:
             await waiting
         await outbox.send("ann", platform.act("other"))
     assert platform.arrived == ["first", "other"]
+
+
+async def test_whoever_waits_when_it_is_stopped_hears_so_and_nothing_more_is_sent() -> None:
+    platform = Platform()
+    async with asyncio.TaskGroup() as tasks:
+        outbox = Outbox(QUICK, tasks, time.monotonic)
+        waiting = [tasks.create_task(_how(outbox.send("ann", platform.act(str(n))))) for n in range(3)]
+        for _ in range(3):
+            await asyncio.sleep(0)  # the first one is under way
+        outbox.stop()
+        assert await asyncio.gather(*waiting, _how(outbox.send("bob", platform.act("late")))) == ["stopped"] * 4
+    assert platform.arrived == ["0"], "what was under way went on"
+
+
+async def _how(sent: Awaitable[str]) -> str:
+    try:
+        return await sent
+    except ConnectionError:
+        return "stopped"
