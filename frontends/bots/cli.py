@@ -31,6 +31,27 @@ EPILOG = """examples:
 
 The configuration is bots.toml in ~/.local/share/tessera-bots, or what --config or TESSERA_BOTS_CONFIG names."""
 
+SETUP_EPILOG = """examples:
+  tessera-bots setup
+  tessera-bots setup --url https://tessera.example --api-key-file key --platform telegram --makes image \\
+    --name painter --api-id 12345 --api-hash-file hash --token-file - < token"""
+SETUP_OPTIONS = (
+    ("url", "URL", "where the service answers"),
+    ("api-key-file", "FILE", "a file with the key of the service; - for a line of standard input, as for every secret"),
+    ("house", "NAME", "what the bots call the service (Tessera)"),
+    ("site", "URL", "its web site, if it has one"),
+    ("support", "WHOM", "an address, or a name in the chat"),
+    ("platform", "PLATFORM", "telegram or discord"),
+    ("makes", "KIND", "image or video"),
+    ("name", "NAME", "a short name for the bot"),
+    ("api-id", "N", "Telegram: of my.telegram.org"),
+    ("api-hash-file", "FILE", "Telegram: a file with the api_hash that belongs to it"),
+    ("token-file", "FILE", "a file with the token of the bot"),
+    ("application-id", "N", "Discord: of the application that the bot belongs to"),
+    ("data-centre", "WHERE", "a stand-in of Telegram on this machine: host:port:media_port"),
+    ("rest-url", "URL", "a stand-in of Discord"),
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The whole program; never raises what a person could be told in a sentence."""
@@ -105,7 +126,33 @@ def _parser() -> _Parser:
     top.add_argument("--only", metavar="BOTS", help="telegram, discord, or the name of one bot (default: all)")
     top.add_argument("--port", metavar="N", type=_port, help="for /healthz, /readyz and /metrics, 0 = any (8020)")
     top.set_defaults(run=_run)
+    _add_setup(top.add_subparsers(metavar="COMMAND"))
     return top
+
+
+def _add_setup(commands: argparse._SubParsersAction[_Parser]) -> None:
+    made = commands.add_parser(
+        "setup",
+        help="add a bot, or give one a new token",
+        description=(
+            "Ask for what a bot needs, check it on its platform, register its commands, and store it; secrets in files"
+            " of their own that you alone can read. What is given as an option is not asked for. Again with the name"
+            " of a bot that is there: gives it a new token."
+        ),
+        epilog=SETUP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name, metavar, meaning in SETUP_OPTIONS:
+        made.add_argument(f"--{name}", metavar=metavar, help=meaning)
+    made.set_defaults(run=_setup)
+
+
+def _setup(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from frontends.bots.setup.steps import Setup
+
+    log.configure("error", "console")
+    asyncio.run(Setup(vars(options), environ).run())
+    return 0
 
 
 def _port(text: str) -> int:

@@ -241,13 +241,8 @@ class _Reading:
         )
 
     def _reached(self, data_centre: str | None) -> Any:
-        if data_centre is None:
-            return None
-        from frontends.standins.telegram import reach  # with Telegram's library, which is large
-
-        host, port, media_port = (*data_centre.rsplit(":", 2), "", "")[:3]
         try:
-            return reach.connection_factory(host, int(port), int(media_port))
+            return reached(data_centre)
         except ValueError:
             self._say_once(
                 f"{self._path}: data_centre is {data_centre!r}, but must be host:port:media_port of a stand-in on this"
@@ -274,6 +269,16 @@ class _Reading:
     def _say_once(self, fault: str) -> None:
         if fault not in self.faults:
             self.faults.append(fault)
+
+
+def reached(data_centre: str | None) -> Any:
+    """How Telegram is reached when it is a stand-in; None: as ever. Raises `ValueError`."""
+    if not data_centre:
+        return None
+    from frontends.standins.telegram import reach  # with Telegram's library, which is large
+
+    host, port, media_port = (*data_centre.rsplit(":", 2), "", "")[:3]
+    return reach.connection_factory(host, int(port), int(media_port))
 
 
 def application_of(token: str) -> int | None:

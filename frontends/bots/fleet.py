@@ -24,7 +24,7 @@ from frontends.bots.member import USUAL, Make, Member, Rhythm, RunningBot
 from frontends.bots.settings import BotSettings, DiscordSettings, TelegramSettings
 
 PUBLISH_SECONDS = 120.0
-SOURCES = ("dialogue/menus.py", "language/tongues/*.toml", "{platform}/*.py")
+SOURCES = ("dialogue/commands.py", "language/tongues/*.toml", "{platform}/*.py")
 """What decides which commands are registered, and by which words."""
 
 log = structlog.get_logger()
