@@ -56,9 +56,9 @@ def _buttons(turn: Turn, rules: ChatRules) -> list[Button]:
         turn.button("no_cap", "rule", argument="cap=0"),
         turn.button("models_all", "rule", argument="model="),
     ]
-    for model in turn.house.models[:MODELS_MAX]:
-        argument = f"model={model.name[:NAME_LENGTH_MAX]}"
-        found.append(turn.button("model", "rule", argument=argument, name=model.title))
+    offered = {model.name[:NAME_LENGTH_MAX]: model.title for model in turn.house.models}  # one may make both kinds
+    for name, title in list(offered.items())[:MODELS_MAX]:
+        found.append(turn.button("model", "rule", argument=f"model={name}", name=title))
     return found
 
 

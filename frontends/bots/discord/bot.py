@@ -20,7 +20,7 @@ from hikari.impl import CacheSettings, HTTPSettings, HTTPTimeoutSettings, ProxyS
 from frontends.bots.dialogue.effects import Shown
 from frontends.bots.dialogue.events import Command, Event, Pressed, Sent, Unsent
 from frontends.bots.dialogue.state import Bot, House, Scene
-from frontends.bots.discord import commands, hearing
+from frontends.bots.discord import commands, hearing, options
 from frontends.bots.discord.answering import Answering
 from frontends.bots.discord.buckets import Buckets
 from frontends.bots.discord.calls import UPLOAD_SECONDS, Calls
@@ -229,13 +229,14 @@ class DiscordBot:
             await self._handle(heard.scene, heard.event)
 
     async def _suggest(self, told: hikari.AutocompleteInteraction) -> None:
-        """Names of models, as they are typed."""
+        """Names of models that make what is being ordered, as they are typed."""
+        kind = options.ordered(told.command_name, self._settings.makes)
         typed = next((str(option.value) for option in told.options if option.is_focused), "")
         try:
-            offered = [(model.name, model.title) for model in (await self._errands.models()).data if not model.paused]
+            models = [model for model in (await self._errands.models()).data if model.kind == kind]
         except ClientError:
-            offered = []
-        await self._calls.suggest(int(told.id), told.token, commands.suggestions(offered, typed))
+            models = []
+        await self._calls.suggest(int(told.id), told.token, commands.suggestions(models, typed))
 
     async def _lost(self, event: hikari.ShardDisconnectedEvent) -> None:
         self._resuming.add(event.shard.id)

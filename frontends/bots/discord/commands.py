@@ -6,12 +6,14 @@ registered: it is typed as a message.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import hikari
 from hikari.api import CommandBuilder
 from hikari.impl import AutocompleteChoiceBuilder, ContextMenuCommandBuilder, SlashCommandBuilder
 
+from control_plane.wire.model import ModelView
 from frontends.bots.dialogue.commands import COMMANDS, CONTEXT_ACTIONS, Known
 from frontends.bots.discord.options import PICTURE, Wished, offered
 from frontends.bots.language.catalogue import say
@@ -32,8 +34,8 @@ PLACES = (
     hikari.ApplicationContextType.PRIVATE_CHANNEL,
 )
 TEXT_LENGTH_MAX = 4_000
-SUGGESTIONS_MAX = 25
-SUGGESTION_LENGTH_MAX = 100
+CHOICES_MAX = 25
+NAME_LENGTH_MAX = 100
 
 
 def commands(makes: str) -> list[CommandBuilder]:
@@ -42,11 +44,11 @@ def commands(makes: str) -> list[CommandBuilder]:
     return [*listed, *[_on_message(name) for name in CONTEXT_ACTIONS]]
 
 
-def suggestions(names: list[tuple[str, str]], typed: str) -> list[AutocompleteChoiceBuilder]:
-    """Those of the names, given with what they are called, that fit what was typed so far."""
+def suggestions(models: Iterable[ModelView], typed: str) -> list[AutocompleteChoiceBuilder]:
+    """Those that fit what was typed so far, by name or title."""
     wanted = typed.strip().lower()
-    fitting = [(name, title) for name, title in names if wanted in name.lower() or wanted in title.lower()]
-    return [AutocompleteChoiceBuilder(title[:SUGGESTION_LENGTH_MAX], name) for name, title in fitting[:SUGGESTIONS_MAX]]
+    fitting = [model for model in models if not model.paused and wanted in f"{model.name} {model.title}".lower()]
+    return [AutocompleteChoiceBuilder(model.title[:NAME_LENGTH_MAX], model.name) for model in fitting[:CHOICES_MAX]]
 
 
 def _command(known: Known, makes: str) -> CommandBuilder:

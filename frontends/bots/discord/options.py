@@ -44,8 +44,8 @@ WISHES: dict[str, Wished] = {
     "model": Wished("model", hikari.OptionType.STRING, suggests=True),
 }
 """By the name of the option; its description is the catalogue's `option.NAME`."""
-ORDERS = {"generate": None, "video": True}
-"""Commands that order, and whether it is a film; None: what the bot makes."""
+ORDERS = {"generate": "", "video": "video"}
+"""Commands that order, and what; empty: what the bot makes."""
 
 Chosen = Mapping[str, object]
 
@@ -54,8 +54,13 @@ def offered(command: str, makes: str) -> dict[str, Wished]:
     """What can be chosen with a command of a bot that makes this."""
     if command not in ORDERS:
         return {}
-    film = ORDERS[command] or makes == "video"
+    film = ordered(command, makes) == "video"
     return {name: wished for name, wished in WISHES.items() if wished.for_films in (None, film)}
+
+
+def ordered(command: str, makes: str) -> str:
+    """What a command orders from a bot that makes this."""
+    return ORDERS.get(command) or makes
 
 
 def text(command: str, chosen: Chosen) -> str:

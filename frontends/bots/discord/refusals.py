@@ -24,6 +24,9 @@ from frontends.client import full_jitter
 AGAIN_SECONDS_MIN = 0.2
 """After a call of which nobody knows whether it was done, at least."""
 
+BANNED_SECONDS = 30.0
+"""How long we keep away when we are not told."""
+
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
 MISSING_ACCESS, CANNOT_SEND_TO_USER, MISSING_PERMISSIONS = 50001, 50007, 50013
 INVALID_TOKEN, TOO_LARGE, ALREADY_ACKNOWLEDGED = 50027, 40005, 40060
@@ -80,6 +83,8 @@ async def within(seconds: float) -> AsyncIterator[None]:
 
 def _meant(error: hikari.HTTPResponseError) -> Exception:
     code = int(getattr(error, "code", 0) or 0)
+    if error.status == 429:  # not by a bucket, whose answers the library understands: we are kept out for a while
+        return Flooded(float(error.headers.get("Retry-After") or BANNED_SECONDS))
     if error.status >= 500:
         return Unclear(f"the platform answered {int(error.status)}")
     if code in WHY:

@@ -166,14 +166,14 @@ class Showing:
             async with self._looks(shown) as look:
                 await self._change(address, look)
 
-        by_token = address.lives(self._clock())
+        shown_by = (lambda: patiently(act)) if effect.key else act
         await self._outbox.edit(
-            address.token if by_token else str(address.channel),
-            str(address.message),
-            (lambda: patiently(act)) if effect.key else act,
-            group=scene.group and not by_token,
-            paced=not effect.key,
+            self._edits(address), str(address.message), shown_by, group=scene.group, paced=not effect.key
         )
+
+    def _edits(self, address: Address) -> str:
+        """What counts together: the platform counts edits apart from messages, for each channel or token."""
+        return address.token if address.lives(self._clock()) else f"{address.channel} edits"
 
     async def _change(self, address: Address, look: Look) -> None:
         await self._somehow(
@@ -186,9 +186,7 @@ class Showing:
         address = read(effect.message)
         if address is None or not address.message:
             return
-        by_token = address.lives(self._clock())
-        chat = address.token if by_token else str(address.channel)
-        self._outbox.drop(chat, str(address.message))
+        self._outbox.drop(self._edits(address), str(address.message))
 
         async def act() -> None:
             await self._somehow(
@@ -197,7 +195,7 @@ class Showing:
                 lambda: self._calls.delete(address.channel, address.message),
             )
 
-        await self._outbox.send(chat, lambda: patiently(act))
+        await self._outbox.send(f"{address.channel} deletes", lambda: patiently(act))
 
     async def _somehow(
         self, address: Address, by_token: Callable[[], Awaitable[None]], in_channel: Callable[[], Awaitable[None]]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from frontends.bots.dialogue import payload
 from frontends.bots.dialogue.effects import Answer, Ask, Call
 from frontends.bots.dialogue.events import Filled
 from frontends.bots.dialogue.presses import ACTIONS, AT_ONCE
 from frontends.bots.dialogue.requests import Cancel, Erase, Look, Place, Report, TakeIn
-from tests.fixtures.theatre import NOW, Theatre, done, job, scene
+from tests.fixtures.theatre import HOUSE, NOW, Theatre, done, job, model, scene
 
 OWNER = "42"
 
@@ -93,6 +94,15 @@ def test_nobody_presses_what_is_somebody_elses(action: str) -> None:
     assert all(not isinstance(call.asked, Place | Cancel | Erase | Look | TakeIn) for call in told)
     answered = [effect.said for effect in stranger.effects if isinstance(effect, Answer)]
     assert [said.key for said in answered if said is not None] == ["toast.not_yours"]
+
+
+def test_a_model_for_pictures_and_for_films_has_one_button_among_the_rules_of_a_chat() -> None:
+    both = [model("ltx", "image", ["text-to-image"]), model("ltx", "video", ["text-to-video"])]
+    stage = Theatre(scene("discord", group=True, chat="7"), structs.replace(HOUSE, models=tuple(both)))
+    stage.command("settings", who=stage.person(is_admin=True))
+    stage.settle()
+    labels = [key.label for row in list(stage.messages.values())[-1].keys for key in row]
+    assert labels.count("Ltx") == 1
 
 
 def test_where_a_chat_shares_others_order_on_their_own_account() -> None:

@@ -1,18 +1,169 @@
-"""Orders on Discord, as people place them and see them come."""
+"""Orders on Discord, as people place them, see them come, and go on from there."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from frontends.bots.dialogue.rendering import sentence
+from frontends.bots.dialogue.screen import Said
+from frontends.bots.language.catalogue import say
+from frontends.bots.limits import DISCORD
+from frontends.standins.discord.messages import Message
+from frontends.standins.discord.people import Person
+from frontends.standins.person import Form
 from tests.fixtures.chatroom import at_work
 from tests.fixtures.discord_bots import Stage
+from tests.fixtures.marks import picture
+from tests.fixtures.people import at_ease, count
 
 ORDER = "a lighthouse, 64x64, 1 step, model testcard"
 
 
-async def test_a_command_is_answered_at_once_and_becomes_the_picture(stage: Stage) -> None:
+def told(key: str, language: str, **slots: Any) -> str:
+    """A sentence as it stands in a message."""
+    return sentence(Said(key, slots), language, DISCORD)
+
+
+def label(name: str, language: str, **slots: Any) -> str:
+    return say(f"button.{name}", language, **{"number": 1} | slots)
+
+
+async def ordered(stage: Stage, ann: Person, text: str = ORDER, **where: Any) -> Message:
+    """The message with the pictures."""
+    last = max([message.id for message in ann.messages()], default=0)
+    await ann.says(f"/generate {text}", to=stage.account, **where)
+    return await ann.sees(lambda message: message.media and message.id > last)
+
+
+async def pressed(stage: Stage, ann: Person, shown: Message, name: str) -> Message:
+    """The message that a button of a message leads to."""
+    await ann.presses(shown.button(label(name, ann.language)))
+    newest = max(message.id for message in ann.messages())
+    return await ann.sees(lambda message: message.id >= newest and message is not shown)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+async def test_a_command_is_answered_at_once_becomes_the_picture_and_every_button_works(
+    stage: Stage, language: str
+) -> None:
+    ann = stage.discord.person(42, "Ann", language)
+    async with stage.program() as program, at_work(stage.plane.service.hands):
+        shown = await ordered(stage, ann)
+        assert told("result.image", language, count=1) in shown.text
+        assert told("order.taken", language, cost=1) in shown.edits[0]
+        assert "a lighthouse" in shown.text
+        again = await pressed(stage, ann, shown, "again")
+        await stage.discord.changes.until(lambda: again.media, 10)
+        assert [message.media != [] for message in ann.messages()] == [True, True], "one message each"
+        answer = await ann.presses(shown.button(label("edit", language)))
+        assert isinstance(answer.form, Form)
+        assert (answer.form.title, answer.form.fields[0].value) == (say("field.image_title", language), "a lighthouse")
+        await ann.answers(answer.form, "a lighthouse at night, 2 steps")
+        await ann.sees(lambda message: message.media and "at night" in message.text)
+        varied = await pressed(stage, ann, shown, "vary")
+        await stage.discord.changes.until(lambda: varied.media, 10)
+        original = await pressed(stage, ann, shown, "original")
+        await stage.discord.changes.until(lambda: original.media, 10)
+        assert (original.text, original.media[0].data) == (told("result.original", language), shown.media[0].data)
+        info = await pressed(stage, ann, shown, "info")
+        assert "testcard" in info.text
+        shared = await pressed(stage, ann, shown, "share")
+        await stage.discord.changes.until(lambda: shared.media, 10)
+        form = (await ann.presses(shared.button(label("report", language)))).form
+        assert form is not None
+        thanks = (await ann.answers(form, "too many gulls")).message
+        assert thanks is not None
+        assert thanks.text == told("report.taken", language)
+        asked = await pressed(stage, ann, shown, "delete")
+        assert asked.text == told("press.really_delete", language)
+        await ann.presses(asked.button(label("delete_for_good", language)))
+        await stage.discord.changes.until(lambda: asked.text == told("press.deleted", language), 5)
+        gone = await ann.presses(shown.button(label("vary", language)))
+        assert gone.text == told("toast.files_gone", language)
+        await program.settled()
+
+
+async def test_an_order_is_canceled_at_every_stage(stage: Stage) -> None:
+    ann = stage.discord.person(42, "Ann", "es")
+    async with stage.program() as program:
+        await ann.says(f"/generate {ORDER}", to=stage.account)
+        shown = await ann.sees(told("order.taken", "es", cost=1))
+        answer = await ann.presses(shown.button(label("cancel", "es")))
+        assert answer.text == told("toast.canceling", "es")
+        await stage.discord.changes.until(lambda: told("ended.canceled", "es") in shown.text, 5)
+        await program.settled()
+
+
+async def test_what_is_chosen_beside_the_words_is_understood_with_them(stage: Stage, owner_url: str) -> None:
+    ann = stage.discord.person(42, "Ann", "en")
+    async with stage.program():
+        await ann.says("/help", to=stage.account)
+        await ann.sees("/status")
+        at_ease(owner_url)
+        names = await ann.completes(stage.account, "generate", "model", "test")
+        assert names == ["Test card picture"]
+        await ann.calls(
+            stage.account,
+            "generate",
+            prompt="a lighthouse",
+            shape="3:2",
+            count=2,
+            seed=7,
+            without="people, boats",
+            model="testcard",
+        )
+        shown = await ann.sees(lambda message: "a lighthouse" in message.text)
+        understood = shown.text.replace("\\", "")
+        for wish in ("3:2", "2 versions", "seed 7", "people, boats", "model testcard"):
+            assert wish in understood, wish
+
+
+async def test_a_picture_comes_along_with_a_command_in_a_message_and_in_a_reply(stage: Stage, owner_url: str) -> None:
+    ann = stage.discord.person(42, "Ann", "en")
+    async with stage.program() as program, at_work(stage.plane.service.hands):
+        await ann.sends_photo(picture(), f"/generate like this, {ORDER}", to=stage.account)
+        await ann.sees(lambda message: message.media and "like this" in message.text)
+        sent = await ann.sends_photo(picture("red"), "as a drawing, 64x64, model testcard", to=stage.account)
+        drawn = await ann.sees(lambda message: message.media and "as a drawing" in message.text)
+        assert sent is not None
+        assert drawn.reply_to == sent.id
+        await ann.says("at night, 64x64, model testcard", to=stage.account, reply_to=drawn)
+        await ann.sees(lambda message: message.media and "at night" in message.text)
+        await program.settled()
+    assert count(owner_url, "select count(*) from input_uses") == 3
+
+
+async def test_words_in_private_are_an_order_and_several_pictures_are_one_message(stage: Stage) -> None:
+    ann = stage.discord.person(42, "Ann", "en")
+    async with stage.program(), at_work(stage.plane.service.hands):
+        said = await ann.says(f"{ORDER}, 3 pictures", to=stage.account)
+        shown = await ann.sees(lambda message: len(message.media) == 3)
+        assert said is not None
+        assert shown.reply_to == said.id
+        asked = await pressed(stage, ann, shown, "vary")
+        assert asked.text == told("press.which", "en")
+        varied = await pressed(stage, ann, asked, "number")
+        await stage.discord.changes.until(lambda: len(varied.media) == 1, 10)
+
+
+async def test_a_message_of_the_bot_has_commands_of_its_own(stage: Stage) -> None:
     ann = stage.discord.person(42, "Ann", "de")
     async with stage.program(), at_work(stage.plane.service.hands):
-        await ann.says(f"/generate {ORDER}", to=stage.account)
-        shown = await ann.sees(lambda message: message.media)
-        assert "Seed" in shown.text
-        assert len(shown.media) == 1
-        assert shown.edits
+        shown = await ordered(stage, ann)
+        remixed = await ann.uses("Neu mischen", on=shown, of=stage.account)
+        await stage.discord.changes.until(lambda: remixed.form, 5)
+        assert remixed.form is not None
+        await ann.answers(remixed.form, f"ein Leuchtturm bei Nacht, {ORDER}")
+        await ann.sees(lambda message: message.media and "bei Nacht" in message.text)
+        larger = await ann.uses("Vergrößern", on=shown, of=stage.account)
+        await stage.discord.changes.until(lambda: larger.response and not larger.response.thinking, 5)
+        moving = await ann.uses("Animieren", on=shown, of=stage.account)
+        await stage.discord.changes.until(lambda: moving.response and not moving.response.thinking, 5)
+        plain = await ann.says("nur so", to=stage.account)
+        assert plain is not None
+        nothing = await ann.uses("Neu mischen", on=plain, of=stage.account)
+        await stage.discord.changes.until(lambda: nothing.response, 5)
+        assert nothing.response is not None
+        assert nothing.response.text == told("press.no_picture", "de")
