@@ -106,6 +106,7 @@ class TelegramBot:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._quiet.wait()
         self._stopped = True
+        self._outbox.stop()
         for limit in self._limits:
             limit.reschedule(asyncio.get_running_loop().time())
         await self._line.close()

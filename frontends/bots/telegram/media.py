@@ -7,6 +7,7 @@ sent again is not uploaded again. It is read from where it lies, half a megabyte
 from __future__ import annotations
 
 import asyncio
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +99,14 @@ class Files:
         return await self._made(chat, document, spoiler)
 
     async def _preview(self, chat: str, preview: bytes, spoiler: bool) -> Any:
-        number = self._line.client.rnd_id()
+        number = secrets.randbits(63)
         await self._line.ask(fn.upload.SaveFilePart(file_id=number, file_part=0, bytes=preview), media=True)
         file = tl.InputFile(id=number, parts=1, name="preview.jpg", md5_checksum="")
         return await self._made(chat, tl.InputMediaUploadedPhoto(file=file), spoiler)
 
     async def _uploaded(self, path: Path) -> Any:
         """All parts of a file."""
-        size, number = _size(path), self._line.client.rnd_id()
+        size, number = _size(path), secrets.randbits(63)
         count, big = -(-size // PART_BYTES), size > BIG_BYTES
         parts = iter(range(count))
 
@@ -116,9 +117,12 @@ class Files:
                     data = file.read(PART_BYTES)
                     await self._patiently(_part(number, part, count if big else None, data), PART_SECONDS, media=True)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(count, PARTS_AT_ONCE)):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(count, PARTS_AT_ONCE)):
+                    group.create_task(work())
+        except ExceptionGroup as refused:
+            raise refused.exceptions[0] from None  # one reason is enough, and it is looked for by its kind
         if big:
             return tl.InputFileBig(id=number, parts=count, name=path.name)
         return tl.InputFile(id=number, parts=count, name=path.name, md5_checksum="")

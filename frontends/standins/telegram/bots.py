@@ -1,7 +1,8 @@
 """A bot's account: its token, who is logged in as it, its updates, menus and what it was asked.
 
 Updates have numbers (pts) so that a client that starts again gets what it missed by getDifference; presses and
-checkouts have none and are lost then. A client that only lost its connection gets everything when it is back.
+checkouts have none and are lost then. A supergroup has numbers of its own, by getChannelDifference. A client that only
+lost its connection gets everything when it is back.
 """
 
 from __future__ import annotations
@@ -39,6 +40,19 @@ class Query:
     declined: str | None = None
 
 
+@dataclass(frozen=True)
+class Noted:
+    """An update that is kept for whoever is away."""
+
+    supergroup: int | None
+    """Whose numbers it counts by; None: the account's own."""
+    pts: int
+    at: int
+    build: Callable[[], Any]
+    random_id: int | None
+    """Of a message of the bot's own: what the client had called it."""
+
+
 @dataclass
 class Charge:
     person: Person
@@ -67,7 +81,7 @@ class Bot:
     random_ids: set[int] = field(default_factory=set)
     paces: Paces = field(default_factory=Paces)
     pts: int = 1
-    _log: deque[tuple[int, Callable[[], Any]]] = field(default_factory=lambda: deque(maxlen=UPDATES_KEPT))
+    _log: deque[Noted] = field(default_factory=lambda: deque(maxlen=UPDATES_KEPT))
 
     @property
     def connected(self) -> bool:
@@ -106,19 +120,28 @@ class Bot:
         self.pts += 1
         return self.pts
 
-    def note(self, message: Message, kind: Any) -> Any:
+    def note(self, message: Message, kind: Any, random_id: int | None = None) -> Any:
         """An update about a message, numbered and kept for whoever is away."""
         pts = self.next_pts(message.place)
 
         def build() -> Any:
             return kind(message=message.to_tl(self), pts=pts, pts_count=1)
 
-        if not (isinstance(message.place, Group) and message.place.supergroup):
-            self._log.append((pts, build))
+        place, at = message.place, int(self.telegram.clock.now())
+        supergroup = place.id if isinstance(place, Group) and place.supergroup else None
+        self._log.append(Noted(supergroup, pts, at, build, random_id))
         return build()
 
-    def missed(self, pts: int) -> list[Any]:
-        return [build() for number, build in self._log if number > pts]
+    def missed(self, pts: int, supergroup: int | None = None) -> list[Any]:
+        """What came after a number, of the account or of a supergroup; own messages with what they were called."""
+        found = [noted for noted in self._log if noted.supergroup == supergroup and noted.pts > pts]
+        updates = [(noted.random_id, noted.build()) for noted in found]
+        named = [tl.UpdateMessageID(id=update.message.id, random_id=name) for name, update in updates if name]
+        return [*named, *(update for _, update in updates)]
+
+    def changed(self, since: int) -> set[int]:
+        """Supergroups in which something happened."""
+        return {noted.supergroup for noted in self._log if noted.supergroup is not None and noted.at >= since}
 
     async def push(self, updates: list[Any], people: list[Person], place: Place) -> None:
         """Tell whoever is logged in."""

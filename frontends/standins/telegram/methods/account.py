@@ -86,8 +86,10 @@ async def state(call: Call) -> Any:
 
 
 async def difference(call: Call) -> Any:
-    """What came while the client was away; new messages, then everything else."""
+    """What came while the client was away: new messages, then the rest; of supergroups only that there is more."""
+    grown = [call.telegram.groups[id] for id in call.bot.changed(call.request.date)]
     missed = call.bot.missed(call.request.pts)
+    missed += [tl.UpdateChannelTooLong(channel_id=group.id, pts=group.pts) for group in grown]
     if not missed:
         return tl.updates.DifferenceEmpty(date=int(call.now), seq=0)
     new = [update.message for update in missed if isinstance(update, tl.UpdateNewMessage)]

@@ -81,8 +81,19 @@ async def chats(call: Call) -> Any:
 
 
 async def channel_difference(call: Call) -> Any:
+    """What came in a supergroup while the client was away."""
     group = call.group(call.request.channel.channel_id)
-    return tl.updates.ChannelDifferenceEmpty(pts=group.pts, final=True)
+    missed = call.bot.missed(call.request.pts, group.id)
+    if not missed:
+        return tl.updates.ChannelDifferenceEmpty(pts=group.pts, final=True)
+    return tl.updates.ChannelDifference(
+        pts=group.pts,
+        final=True,
+        new_messages=[update.message for update in missed if isinstance(update, tl.UpdateNewChannelMessage)],
+        other_updates=[update for update in missed if not isinstance(update, tl.UpdateNewChannelMessage)],
+        chats=[group.to_tl()],
+        users=[member.to_tl() for member in _members(group)],
+    )
 
 
 def _members(group: Group) -> list[Person | Bot]:

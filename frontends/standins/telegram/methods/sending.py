@@ -115,7 +115,8 @@ async def _send(call: Call, place: Place, messages: list[Message], random_ids: l
     updates = []
     for message, random_id in zip(messages, random_ids, strict=True):
         await call.telegram.post(message)
-        updates += [tl.UpdateMessageID(id=message.id, random_id=random_id), call.bot.note(message, kind)]
+        note = call.bot.note(message, kind, random_id)
+        updates += [tl.UpdateMessageID(id=message.id, random_id=random_id), note]
     return call.telegram.updates(call.bot, updates, call.telegram.present(place), place)
 
 

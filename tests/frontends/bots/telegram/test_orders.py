@@ -6,22 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from frontends.standins.person import Message
 from frontends.standins.telegram import Telegram
 from tests.fixtures.api import BOTS_SCOPES, Plane
 from tests.fixtures.chatroom import at_work
-from tests.fixtures.telegraph import running
-
-ORDER = "a lighthouse, 64x64, 1 step, model testcard"
+from tests.fixtures.telegraph import ORDER, has_picture, running
 
 
 @pytest.fixture
 async def key(control_plane: Plane, owner_url: str) -> str:
     return await control_plane.service_key("telegram", scopes=BOTS_SCOPES)
-
-
-def pictures(message: Message) -> bool:
-    return bool(message.media)
 
 
 async def test_words_become_a_picture_with_buttons(
@@ -38,7 +31,7 @@ async def test_words_become_a_picture_with_buttons(
         said = await ann.says(ORDER, to=bot)
         status = await ann.sees("Ordered for")
         assert status.reply_to == said.id
-        shown = await ann.sees(pictures)
+        shown = await ann.sees(has_picture)
         assert "Seed" in shown.text
         assert shown.media[0].kind == "photo"
         answer = await ann.presses(shown.button("Info"))
