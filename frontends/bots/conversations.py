@@ -213,6 +213,8 @@ class Conversations:
         except Exception:  # likewise
             log.exception("effect.failed", bot=bot, effect=type(effect).__name__)
             outcome = _refused(effect, self._clock())
+        if isinstance(effect, Delete) and outcome is None and effect.key:
+            outcome = Sent(key=effect.key, at=self._clock(), message=effect.message)
         if isinstance(outcome, Unsent) and outcome.why in ("blocked", "bot_gone"):
             outcome = self._without(scene, bot, outcome)
         if outcome is not None:

@@ -32,7 +32,9 @@ def sent(turn: Turn, event: Sent) -> None:
     what, order = _about(turn, event.key)
     if order is None:
         return
-    if what in ("status", "moved"):
+    if what in ("status", "moved") and not event.message:
+        _lost(turn, order)  # it is there, but nobody can say where
+    elif what in ("status", "moved"):
         _arrived(turn, msgspec.structs.replace(order, ends_at=event.ends_at), event.message)
     elif event.key in order.ending:
         _end_arrived(turn, order, event.key)

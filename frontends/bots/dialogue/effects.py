@@ -42,9 +42,11 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, tag="edit"):
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
-    """Takes a message of ours away, as far as the platform lets us."""
+    """Takes a message of ours away, as far as the platform lets us. Once that was tried it is acknowledged, whatever
+    came of it: skins need not."""
 
     message: str
+    key: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):

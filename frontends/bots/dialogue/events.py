@@ -121,6 +121,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, tag="sent"):
     key: str
     at: float
     message: str = ""
+    """Empty when the platform has it, but cannot say any more which it is."""
     ends_at: float | None = None
     """From when on it cannot be edited any more, where that is so."""
 

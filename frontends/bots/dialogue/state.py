@@ -14,7 +14,7 @@ import msgspec
 from control_plane.wire.job import JobView
 from control_plane.wire.model import ModelView
 from control_plane.wire.user import Preferences
-from frontends.bots.dialogue.effects import Ask, Bill, Call, Edit, Say
+from frontends.bots.dialogue.effects import Ask, Bill, Call, Delete, Edit, Say
 from frontends.bots.language.bounds import Clipped
 from frontends.bots.limits import PLATFORMS, Platform, PlatformName
 
@@ -105,7 +105,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """An effect that was not acknowledged yet, and what happens then."""
 
-    effect: Call | Say | Edit | Bill | Ask
+    effect: Call | Say | Edit | Bill | Ask | Delete
     then: str = ""
     """The name of a continuation."""
     about: dict[str, str] = {}

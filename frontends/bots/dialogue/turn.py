@@ -130,7 +130,9 @@ class Turn:
         self.effects.append(effect)
 
     def delete(self, message: str) -> None:
-        self.effects.append(Delete(message=message))
+        effect = Delete(message=message, key=f"gone:{message}")
+        self._await(effect.key, Pending(effect=effect))
+        self.effects.append(effect)
 
     def respond(self, cause: Cause, card: Card) -> None:
         """The answer to a command or a press, for the person alone where the platform can."""

@@ -169,6 +169,34 @@ def test_an_end_that_comes_before_the_status_message_is_told_once_that_is_there(
     assert stage.state.idle
 
 
+def test_a_status_message_that_nobody_can_find_any_more_is_left_alone_and_the_end_is_told() -> None:
+    stage = Theatre()
+    stage.command("generate", "a lighthouse")
+    while stage.calls:
+        stage.answer(stage.calls[0])
+    (status,) = stage.unacknowledged
+    stage.unacknowledged.clear()
+    stage.tell(Sent(key=status.key, at=stage.now, message=""))  # it was sent, and its answer was lost for good
+    stage.news(job(1, "succeeded"))
+    stage.settle()
+    assert [bool(shown.media) for shown in stage.messages.values()] == [True]
+    assert stage.state.idle
+
+
+def test_a_message_that_is_to_be_taken_away_is_after_a_restart() -> None:
+    stage = Theatre()
+    stage.command("generate", "a lighthouse")
+    stage.settle()
+    stage.news(job(1, "succeeded"))
+    (end,) = stage.unacknowledged
+    stage.arrive(end)
+    assert len(stage.messages) == 2, "the program dies before it takes the old one away"
+    stage.restart()
+    stage.settle()
+    assert [bool(shown.media) for shown in stage.messages.values()] == [True]
+    assert stage.state.idle
+
+
 def test_an_end_that_overtakes_the_status_message_takes_it_away_when_it_comes() -> None:
     stage = Theatre()
     stage.command("generate", "a lighthouse")
@@ -179,6 +207,7 @@ def test_an_end_that_overtakes_the_status_message_takes_it_away_when_it_comes() 
     stage.arrive(stage.unacknowledged[-1])
     assert not stage.state.idle, "a message is still on its way"
     stage.arrive(status)
+    stage.settle()
     assert [bool(shown.media) for shown in stage.messages.values()] == [True]
     assert stage.state.idle
 
