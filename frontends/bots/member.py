@@ -12,16 +12,16 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 
 from frontends.bots.conversations import Skin
 from frontends.bots.dialogue.effects import Ask, Bill, Delete, Edit, Say, Shown
-from frontends.bots.dialogue.events import Event, Sent, Unsent
+from frontends.bots.dialogue.events import Event, Refusal, Sent, Unsent
 from frontends.bots.dialogue.state import Bot, House, Scene
 from frontends.bots.errands import Errands
 from frontends.bots.refusal import BotRefused
@@ -90,6 +90,10 @@ class Silent(Exception):
     """The platform does not answer any more."""
 
 
+class _Withdrawn(Exception):
+    """Nothing is to be shown any more: the message is deleted, or the bot has ended."""
+
+
 class Member:
     """`came` is told of the bot whenever it has come up; it runs in the bot's own group of tasks."""
 
@@ -99,7 +103,7 @@ class Member:
         make: Make,
         handle: Handle,
         errands: Errands,
-        came: Callable[[RunningBot], Awaitable[None]],
+        came: Callable[[RunningBot], Coroutine[Any, Any, None]],
         rhythm: Rhythm = USUAL,
     ) -> None:
         self.settings = settings
@@ -116,6 +120,7 @@ class Member:
         self._came = came
         self._rhythm = rhythm
         self._running: RunningBot | None = None
+        self._tasks: asyncio.TaskGroup | None = None
         self._floods_before = 0
         self._heard_at: float | None = None
         self._changed = asyncio.Condition()
@@ -178,6 +183,7 @@ class Member:
         """Once, from its start to its end; always raises."""
         self.starts += 1
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             running = self._make(
                 self.settings, handle=self._happened, errands=self._errands, tasks=tasks, clock=time.time
             )
@@ -277,14 +283,38 @@ class Member:
                     return None
                 await self._until(lambda: self._running is not None or self.state == "refused")
                 if self._running is None:
-                    return _handed_back(effect)
+                    return _unsent(effect, "bot_gone")
                 continue
+            outcome = await self._tried(running, scene, effect, language)
+            if not isinstance(outcome, Exception):
+                return outcome
+            if self._running is running:
+                if isinstance(outcome, _Withdrawn):
+                    return _unsent(effect, "gone")
+                raise outcome
+            if not _must_arrive(effect):
+                return None
+            # its connection was ended meanwhile: once more, under the same key
+
+    async def _tried(
+        self, running: RunningBot, scene: Scene, effect: Shown, language: str
+    ) -> Sent | Unsent | Exception | None:
+        """The outcome, or what was raised. In the bot's own group: it ends when the bot does, whatever it waits for."""
+
+        async def attempt() -> Sent | Unsent | Exception | None:
             try:
                 return await running.perform(scene, effect, language)
-            except Exception:
-                if self._running is running or not _must_arrive(effect):
-                    raise
-                # its connection was ended meanwhile: once more, under the same key
+            except Exception as error:
+                return error
+
+        assert self._tasks is not None
+        task = self._tasks.create_task(attempt())
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return _Withdrawn() if task.cancelled() else task.result()
 
     async def fetch(self, reference: str, folder: Path) -> Path:
         return await (await self._present()).fetch(reference, folder)
@@ -312,9 +342,9 @@ def _must_arrive(effect: Shown) -> bool:
     return isinstance(effect, Delete) or (isinstance(effect, Say | Edit | Bill | Ask) and bool(effect.key))
 
 
-def _handed_back(effect: Shown) -> Unsent | None:
+def _unsent(effect: Shown, why: Refusal) -> Unsent | None:
     key = effect.key if isinstance(effect, Say | Edit | Bill | Ask) else ""
-    return Unsent(key=key, at=time.time(), why="bot_gone") if key else None
+    return Unsent(key=key, at=time.time(), why=why) if key else None
 
 
 def _reason(group: BaseExceptionGroup[BaseException]) -> BaseException:

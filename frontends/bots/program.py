@@ -36,8 +36,9 @@ from frontends.bots.systemd import Notify
 from frontends.client import Client, connect
 from frontends.problems import ClientError
 
-PATIENCE_SECONDS = 15.0
-"""For one call of the service, before a person is told that it does not answer."""
+PATIENCE_SECONDS = 8.0
+"""For one call of the service, before a person is told that it does not answer. Less than what it asks of those whose
+line is full, who are told so at once."""
 OPEN_SECONDS = 5.0
 """How long the first events wait for the service at a start."""
 AGAIN_MAX_SECONDS = 15.0

@@ -178,6 +178,23 @@ async def test_a_sign_that_the_bot_is_gone_is_looked_into_at_once(stage: Stage) 
     assert member.state == "refused"
 
 
+async def test_what_hangs_in_a_connection_that_has_ended_is_done_by_the_next(stage: Stage) -> None:
+    member = stage.member()
+    stage.keeps(member)
+    await member.settled()
+    stage.platform.stuck.add("painter")
+    say = asyncio.create_task(member.perform(SCENE, Say(key="k", card=CARD), "en"))
+    edit = asyncio.create_task(member.perform(SCENE, Edit(message="42/1", card=CARD), "en"))
+    await until(lambda: stage.platform.waiting == 2)
+    stage.platform.unreachable.add("painter")
+    await until(lambda: member.state == "away")
+    stage.platform.stuck.clear()
+    stage.platform.unreachable.clear()
+    assert isinstance(await asyncio.wait_for(say, WITHIN_SECONDS), Sent)
+    assert await asyncio.wait_for(edit, WITHIN_SECONDS) is None
+    assert len(stage.platform.room.messages) == 1
+
+
 async def test_a_stop_hands_nothing_back_because_the_next_start_goes_on_with_it(stage: Stage) -> None:
     stage.platform.unreachable.add("painter")
     member = stage.member()
