@@ -19,14 +19,15 @@ ADMIN, ADMIN_PLAN = "admin", "pro"
 
 async def ensure_admin_key(database: Database, data_dir: Path) -> str | None:
     """Make the operator's account and key when this machine has none (that works). Returns a key just made."""
-    if (key := premises.admin_key(data_dir)) and await _opens(database, key):
+    if (key := premises.admin_key(data_dir)) and await opens(database, key):
         return None
     key = await _make(database)
     premises.store_admin_key(data_dir, key)
     return key
 
 
-async def _opens(database: Database, key: str) -> bool:
+async def opens(database: Database, key: str) -> bool:
+    """Whether a key works."""
     from control_plane.errors import Unauthorized
     from control_plane.people.credentials import Credentials
 

@@ -77,6 +77,15 @@ def admin_key(data_dir: Path) -> str | None:
     return _read(data_dir / ADMIN_KEY)
 
 
+def store_secret(file: Path, secret: str) -> None:
+    """For its user alone."""
+    _write(file, secret, 0o600)
+
+
+def secret(file: Path) -> str | None:
+    return _read(file)
+
+
 def _write(file: Path, text: str, mode: int) -> None:
     """Whole or not at all, and never readable by more people than meant, not even for a moment."""
     fresh = file.with_name(file.name + ".new")

@@ -1,7 +1,7 @@
 """The process tree of `tessera up`: in which order its parts start, are looked after, and stop.
 
-    database ─ schema ─ control plane ─ key and address ─ agent         start
-    agent finishes ─ control plane ─ database                            stop
+    database ─ schema ─ control plane ─ key and address ─ agent, bots         start
+    agent finishes, bots stop ─ control plane ─ database                     stop
 
 The first signal stops, the second hurries. When the control plane ends for good, so does everything; without its
 agent the service still serves agents elsewhere; a database that dies is started again.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from control_plane import embedded, migrate
-from control_plane.cli import first_start, local_agent, premises, printing
+from control_plane.cli import first_start, local_agent, local_bots, premises, printing
 from control_plane.cli.child import Keeper, Verdict
 from control_plane.cli.listening import local_url
 from control_plane.cli.operating import opened
@@ -49,19 +49,20 @@ class Tree:
         self.settings = settings
         self.url = local_url(settings)
         self.control = Keeper("control plane", ("-m", "control_plane", "serve"), _environ(settings), _again)
-        self.agent: Keeper | None = None
+        self.others: list[Keeper] = []
+        """Agent and bots."""
         self.stopping = stopping
         stopping.also = self._signalled
 
-    async def run(self, *, agent: bool) -> int:
+    async def run(self, *, agent: bool, demo_port: int | None = None) -> int:
         """Until it is told to stop; returns the exit code."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_control())
             try:
                 if await self._ready():
-                    await self._settle(tasks, agent=agent)
+                    await self._settle(tasks, agent=agent, demo_port=demo_port)
                     await self.stopping.asked.wait()
-                    await self._finish_agent()
+                    await self._finish_others()
             finally:
                 premises.forget_address(self.settings.data_dir)
                 await self.control.finish()
@@ -72,7 +73,7 @@ class Tree:
         if not self.stopping.asked.is_set():
             printing.note("\nStopping; what is being made is finished first. Ctrl-C again hurries.")
             return
-        for keeper in filter(None, (self.agent, self.control)):
+        for keeper in (*self.others, self.control):
             if keeper.leaving:
                 keeper.leave()
 
@@ -80,21 +81,27 @@ class Tree:
         await self.control.run()
         self.stopping.asked.set()
 
-    async def _settle(self, tasks: asyncio.TaskGroup, *, agent: bool) -> None:
-        """The control plane answers: key, agent, and what people are told."""
+    async def _settle(self, tasks: asyncio.TaskGroup, *, agent: bool, demo_port: int | None) -> None:
+        """The control plane answers: key, agent, bots, and what people are told. `demo_port`: of the page of chats."""
         data_dir = self.settings.data_dir
         async with opened(self._database_url) as database:
             new_key = await first_start.ensure_admin_key(database, data_dir)
+            found = [await local_bots.keeper(database, data_dir, self.url)]
             if agent:
-                self.agent = await local_agent.keeper(database, data_dir, self.url)
+                found.append(await local_agent.keeper(database, data_dir, self.url))
+            if demo_port is not None:
+                found.append(await local_bots.demo(database, data_dir, self.url, demo_port))
+            self.others = [keeper for keeper in found if keeper is not None]
         premises.announce(data_dir, self.url)
         print(first_start.greeting(self.settings, self.url, new_key), flush=True)
-        if self.agent is not None:
-            tasks.create_task(self.agent.run())
+        for keeper in self.others:
+            tasks.create_task(keeper.run())
 
-    async def _finish_agent(self) -> None:
-        if self.agent is not None:
-            await self.agent.finish()
+    async def _finish_others(self) -> None:
+        for keeper in self.others:
+            keeper.leave()
+        for keeper in self.others:
+            await keeper.finish()
 
     async def _ready(self) -> bool:
         """Wait until the control plane answers; False when it is not wanted any more."""
@@ -108,13 +115,13 @@ class Tree:
         raise CommandError(f"The control plane did not get ready within {READY_SECONDS:g} s.", EX_UNAVAILABLE)
 
 
-async def run(settings: Settings, *, agent: bool) -> int:
+async def run(settings: Settings, *, agent: bool, demo_port: int | None = None) -> int:
     """`tessera up` but for its arguments: the database around the tree."""
     stopping = Stopping()
     with stopping.listening():
         async with database(settings) as url:
             tree = Tree(msgspec.structs.replace(settings, database_url=url), stopping)
-            return await tree.run(agent=agent)
+            return await tree.run(agent=agent, demo_port=demo_port)
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """`tessera up`: the whole service of one machine, in one process tree, until Ctrl-C.
 
-This process holds the data folder (`premises`), the embedded PostgreSQL, and two children (`tree`): the control plane
-and the local agent. What dies is started again. The children are tied to this process, so that even its SIGKILL
-leaves only PostgreSQL behind, which the next start takes over.
+This process holds the data folder (`premises`), the embedded PostgreSQL, and its children (`tree`): the control plane,
+the local agent, bots if there are any. What dies is started again. The children are tied to this process, so that even
+its SIGKILL leaves only PostgreSQL behind, which the next start takes over.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ def add(commands: Any) -> None:
         help="run the whole service on this machine, until Ctrl-C",
         description=(
             "Run the whole service on this machine: database, control plane and a local agent, which takes a ComfyUI "
-            "that it finds at 127.0.0.1:8188, else the built-in engine. Ctrl-C stops it, twice hurries."
+            "that it finds at 127.0.0.1:8188, else the built-in engine; and the bots in the folder `bots` of the data "
+            "folder, if there are any. Ctrl-C stops it, twice hurries."
         ),
         examples=(
             "  tessera up\n"
             "  tessera up --port 8001 --no-agent\n"
+            "  tessera up --demo-chats            chat with bots in a browser, without any account\n"
             "  tessera up --host 0.0.0.0          also for other machines; set TESSERA_PUBLIC_URL, too"
         ),
         json=False,
@@ -36,6 +38,11 @@ def add(commands: Any) -> None:
     made.add_argument("--port", metavar="N", help="port to listen on, 0 = any (or TESSERA_PORT; default: 8000)")
     made.add_argument("--data-dir", metavar="FOLDER", help="what to keep everything in (or TESSERA_DATA_DIR)")
     made.add_argument("--no-agent", action="store_true", help="without a local agent: other machines do the work")
+    made.add_argument(
+        "--demo-chats",
+        action="store_true",
+        help="also bots on stand-ins of Telegram and Discord, with a page where you chat with them",
+    )
 
 
 def _up(arguments: argparse.Namespace) -> int:
@@ -43,11 +50,12 @@ def _up(arguments: argparse.Namespace) -> int:
 
     from control_plane import log
     from control_plane.cli import tree
-    from control_plane.cli.listening import settled
+    from control_plane.cli.listening import free_port, settled
 
     chosen = settings(
         {"TESSERA_HOST": arguments.host, "TESSERA_PORT": arguments.port, "TESSERA_DATA_DIR": arguments.data_dir}
     )
     log.configure(chosen.log_level, chosen.log_format)
     with translated(), premises.occupied(chosen.data_dir):
-        return asyncio.run(tree.run(settled(chosen), agent=not arguments.no_agent))
+        demo_port = free_port("127.0.0.1", 0) if arguments.demo_chats else None
+        return asyncio.run(tree.run(settled(chosen), agent=not arguments.no_agent, demo_port=demo_port))

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
@@ -126,7 +127,9 @@ def _parser() -> _Parser:
     top.add_argument("--only", metavar="BOTS", help="telegram, discord, or the name of one bot (default: all)")
     top.add_argument("--port", metavar="N", type=_port, help="for /healthz, /readyz and /metrics, 0 = any (8020)")
     top.set_defaults(run=_run)
-    _add_setup(top.add_subparsers(metavar="COMMAND"))
+    commands = top.add_subparsers(metavar="COMMAND")
+    _add_setup(commands)
+    _add_demo(commands)
     return top
 
 
@@ -145,6 +148,42 @@ def _add_setup(commands: argparse._SubParsersAction[_Parser]) -> None:
     for name, metavar, meaning in SETUP_OPTIONS:
         made.add_argument(f"--{name}", metavar=metavar, help=meaning)
     made.set_defaults(run=_setup)
+
+
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
+    made = commands.add_parser(
+        "demo",
+        help="bots on stand-ins of the platforms, with a page where you chat with them",
+        description=(
+            "Run four bots of a service on stand-ins of Telegram and Discord on this machine, and print the address of"
+            " a page where you chat with them in a browser, without any account. `tessera up --demo-chats` does it all."
+        ),
+    )
+    made.add_argument("--url", metavar="URL", required=True, help="where the service answers")
+    made.add_argument("--api-key-file", metavar="FILE", required=True, help="a file with a key of it for bots")
+    made.add_argument(
+        "--folder", metavar="FOLDER", required=True, help="for what the bots remember until the next start"
+    )
+    made.add_argument("--page-port", metavar="N", type=_port, default=0, help="port of the page (any)")
+    made.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    faults = list(packages.faults(("telegram", "discord")))
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+    log.configure("warning", "auto")
+    from frontends.bots import demo
+
+    try:
+        key = Path(options.api_key_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"--api-key-file names {options.api_key_file}, which cannot be read: {error}."
+        ) from error
+    with suppress(asyncio.CancelledError):
+        asyncio.run(demo.run(options.url, key, Path(options.folder).absolute(), options.page_port))
+    return 0
 
 
 def _setup(options: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -85,7 +85,9 @@ class Program:
         self._models_at: float | None = None
         self.fleet = Fleet(bots, settings.dir / "registered", errands, self._opened, make_of)
 
-    async def run(self, memory: Memory, notify: Notify) -> None:
+    async def run(
+        self, memory: Memory, notify: Notify, started: Callable[[Program], None] = lambda running: None
+    ) -> None:
         """Until it is told to stop. Raises `NoBotLeft`, `WrongKey` and `PortTaken`."""
         members = self.fleet.members
         async with AsyncExitStack() as around:
@@ -93,9 +95,9 @@ class Program:
                 health.serve(self.settings.port, members, self.lag, self.service_answers)
             )
             with suppress(_Over):
-                await self._run(memory, notify)
+                await self._run(memory, notify, started)
 
-    async def _run(self, memory: Memory, notify: Notify) -> None:
+    async def _run(self, memory: Memory, notify: Notify, started: Callable[[Program], None]) -> None:
         members = self.fleet.members
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -105,7 +107,7 @@ class Program:
                 tasks.create_task(self.lag.measure())
                 tasks.create_task(self._know(conversations))
                 kept = [tasks.create_task(member.keep()) for member in members.values()]
-                tasks.create_task(self._tell_started(notify))
+                tasks.create_task(self._tell_started(notify, started))
                 await self.stopping.wait()
                 await _leave(kept)
                 conversations.stop()
@@ -113,12 +115,13 @@ class Program:
         except BaseExceptionGroup as group:
             raise _first(group) from None
 
-    async def _tell_started(self, notify: Notify) -> None:
+    async def _tell_started(self, notify: Notify, started: Callable[[Program], None]) -> None:
         await self.fleet.settled()
         if self.fleet.is_hopeless:
             raise NoBotLeft("The platforms refuse every bot; see above. Nothing is left to run.")
         log.info("program.started", bots=len(self.fleet.members), health=self.url, now=self.fleet.in_a_line())
         self.started.set()
+        started(self)
         await notify.beat(self.fleet.in_a_line)
 
     async def _know(self, conversations: Conversations) -> None:
@@ -157,8 +160,14 @@ class Program:
         await self._open.wait()
 
 
-async def run(settings: Settings, bots: Sequence[BotSettings], notify: Notify) -> None:
-    """The whole program but for its arguments. Raises what `Program.run` does, and `AlreadyRunning`."""
+async def run(
+    settings: Settings,
+    bots: Sequence[BotSettings],
+    notify: Notify,
+    started: Callable[[Program], None] = lambda running: None,
+) -> None:
+    """The whole program but for its arguments; `started` is told once the bots are up. Raises what `Program.run` does,
+    and `AlreadyRunning`."""
     settings.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.chdir(settings.dir)  # where the library for Telegram leaves notes about errors that it does not know
     with alone(settings.dir, bots):
@@ -166,7 +175,7 @@ async def run(settings: Settings, bots: Sequence[BotSettings], notify: Notify) -
             with _signals(running):
                 memory = Memory(settings.dir / MEMORY, time.time())
                 try:
-                    await running.run(memory, notify)
+                    await running.run(memory, notify, started)
                 finally:
                     memory.close()
     log.info("program.stopped")
