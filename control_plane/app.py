@@ -28,6 +28,7 @@ from control_plane.api.document import document
 from control_plane.api.edge import Edge
 from control_plane.api.express import Express
 from control_plane.api.protocol import Protocol
+from control_plane.api.site import Site
 from control_plane.conduct.judgement import Conduct
 from control_plane.context import Context
 from control_plane.database import Database
@@ -179,7 +180,7 @@ def create_app(
         return await context.credentials.origins()
 
     inner = Preflights(Express(app.asgi_handler, handlers), origins)
-    app.asgi_handler = Edge(inner, settings.request_seconds, api.operations())
+    app.asgi_handler = Edge(Site(inner, settings), settings.request_seconds, api.operations())
     return app
 
 

@@ -139,6 +139,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of workflows besides those that come with Tessera, read again when it changes; unset = `workflows` in
     `data_dir`. One of the same name stands in for a shipped one."""
 
+    site: Path | None = None
+    """Folder of the website as `make web` exports it; unset = the one of this clone, if it was built."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` = for people on a terminal, JSON lines otherwise."""
@@ -158,6 +161,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def workflows_folder(self) -> Path:
         return self.workflows or self.data_dir / "workflows"
+
+    @property
+    def site_folder(self) -> Path:
+        return self.site or Path(__file__).parents[1] / "frontends" / "website" / "out"
 
 
 FIELDS: dict[str, Any] = get_type_hints(Settings, include_extras=True)

@@ -72,9 +72,11 @@ class Edge:
     def _finished(self, scope: HTTPScope, request_id: str, status: int, seconds: float) -> None:
         handler: HTTPRouteHandler | None = scope.get("route_handler")  # type: ignore[assignment]  # absent on a 404
         known = declared(handler) if handler is not None else None
-        path = known.path if known is not None else UNKNOWN_PATH
-        metrics.request_finished(scope["method"] if known is not None else UNKNOWN_PATH, path, status, seconds)
-        tell = self._log.debug if known is not None and known.hot and status < 500 else self._log.info
+        served: str | None = scope["state"].get("served")
+        path = known.path if known is not None else served or UNKNOWN_PATH
+        metrics.request_finished(scope["method"] if path != UNKNOWN_PATH else UNKNOWN_PATH, path, status, seconds)
+        quiet = served is not None or (known is not None and known.hot)
+        tell = self._log.debug if quiet and status < 500 else self._log.info
         tell(
             "request.finished",
             method=scope["method"],

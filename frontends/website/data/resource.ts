@@ -1,0 +1,56 @@
+"use client";
+
+/** Something that the server knows: asked for when shown, again on demand, when the tab is looked at, or by the clock. */
+import { useCallback, useEffect, useRef, useState } from "react";
+
+import { get, Problem } from "@/data/api";
+
+export type Resource<T> = {
+  data: T | null;
+  error: unknown;
+  reload: () => Promise<void>;
+  set: (next: T) => void;
+};
+
+export function useResource<T>(path: string | null, everyMilliseconds = 0): Resource<T> {
+  const [data, setData] = useState<T | null>(null);
+  const [error, setError] = useState<unknown>(null);
+  const current = useRef<AbortController | null>(null);
+
+  const reload = useCallback(async () => {
+    if (path === null) return;
+    current.current?.abort();
+    const mine = (current.current = new AbortController());
+    try {
+      const got = await get<T>(path, mine.signal);
+      if (mine.signal.aborted) return;
+      setData(got);
+      setError(null);
+    } catch (problem) {
+      if (mine.signal.aborted) return;
+      setError(problem);
+      tell(problem);
+    }
+  }, [path]);
+
+  useEffect(() => {
+    setData(null);
+    setError(null);
+    void reload();
+    const seen = () => document.visibilityState === "visible" && void reload();
+    const timer = everyMilliseconds ? setInterval(seen, everyMilliseconds) : undefined;
+    document.addEventListener("visibilitychange", seen);
+    return () => {
+      current.current?.abort();
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", seen);
+    };
+  }, [reload, everyMilliseconds]);
+
+  return { data, error, reload, set: setData };
+}
+
+/** A session that has ended is noticed wherever it is noticed first. */
+export function tell(problem: unknown) {
+  if (problem instanceof Problem && problem.status === 401) dispatchEvent(new Event("tessera:unauthorized"));
+}

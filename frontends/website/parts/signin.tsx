@@ -1,0 +1,52 @@
+"use client";
+
+/** The ways in: providers that the operator has set up, the code that a bot gave, a login link. */
+import Link from "next/link";
+import { useState, type FormEvent } from "react";
+
+import { call, sentence } from "@/data/api";
+import { useSession } from "@/data/session";
+
+export function SignIn({ next }: { next: string }) {
+  const { session, reload } = useSession();
+  const [code, setCode] = useState("");
+  const [error, setError] = useState("");
+  const enter = async (event: FormEvent) => {
+    event.preventDefault();
+    try {
+      await call("POST", "/auth/code", { code });
+      await reload();
+    } catch (problem) {
+      setError(sentence(problem));
+    }
+  };
+  const providers = (session?.providers ?? []).filter((one) => one.id !== "link");
+  return (
+    <main id="main" className="page">
+      <div className="door">
+        <h1>Sign in</h1>
+        <div className="card stack">
+          {providers.map((one) => (
+            <a key={one.id} className="button wide provider" href={`/auth/${one.id}/start?next=${encodeURIComponent(next)}`}>
+              Continue with {one.title}
+            </a>
+          ))}
+          <form className="field" onSubmit={(event) => void enter(event)}>
+            <label htmlFor="code">Code from a bot</label>
+            <div className="row">
+              <input id="code" className="input grow" value={code} onChange={(event) => setCode(event.target.value)} autoComplete="one-time-code" placeholder="K7QM-2XWD" maxLength={64} required aria-invalid={error !== ""} aria-describedby="code-help" />
+              <button className="button">Enter</button>
+            </div>
+            <small id="code-help">{error || "Send /link to one of our bots on Telegram or Discord; it answers with a code."}</small>
+          </form>
+          <p className="small soft">
+            Whoever runs this server can also make you a login link: <code>tessera user login-link NAME</code>
+          </p>
+        </div>
+        <p className="small soft">
+          New here? See <Link href="/pricing" prefetch={false}>what it costs</Link>.
+        </p>
+      </div>
+    </main>
+  );
+}
