@@ -73,6 +73,7 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     album: int
     """Files in one message."""
     album_buttons: bool
+    """Whether several files can have buttons; else text and buttons follow in a message of their own."""
     adult: bool
     """Whether adult content may be shown in a chat that is marked for it."""
     pays_by: Literal["stars", "link"]

@@ -47,9 +47,6 @@ def ending(turn: Turn, job: JobView, *, adult: bool) -> list[tuple[str, Card]]:
     fitting = [one for one in media if isinstance(one, Artifact)]
     links = [said("result.link", url=Link(one.url)) for one in media if isinstance(one, ArtifactView)]
     card = result(turn, job, links)
-    if len(fitting) > 1 and not turn.platform.album_buttons:
-        album = Card(media=list(fitting), spoiler=adult)
-        return [(f"album:{job.id.hex}", album), (f"end:{job.id.hex}", card)]
     return [(f"end:{job.id.hex}", msgspec.structs.replace(card, media=list(fitting), spoiler=adult))]
 
 

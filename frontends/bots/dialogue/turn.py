@@ -145,6 +145,8 @@ class Turn:
 
     def ask(self, cause: Cause, form: Form) -> None:
         key = self._key("ask") if self.platform.form == "reply" else ""
+        if key:
+            self.toast(cause)  # a window is the answer to a press; a message is none
         effect = Ask(key=key, press=cause.id, message=cause.message, form=form)
         if key:
             self._await(key, Pending(effect=effect, cause=cause))

@@ -184,7 +184,8 @@ class Inbox:
             self._remember(update.random_id, update.id)
             return
         story, pts = told or (reading.story_of(update), getattr(update, "pts", None))
-        mark = self._bookmarks.setdefault(story, Bookmark(pts or 0)).open(None if self._behind else pts)
+        bookmark = self._bookmarks.setdefault(story, Bookmark((pts or 1) - 1))
+        mark = bookmark.open(None if self._behind else pts)
         heard = reading.read(update, people)
         if heard is None or heard.id in self._known:
             await self._close(story, mark)

@@ -148,7 +148,7 @@ class Hand:
         together = itertools.groupby(((_kind(media), file) for media, file in files if file), key=lambda one: one[0])
         groups = [[file for _, file in group] for _, group in together]
         albums = [group[start : start + ALBUM] for group in groups for start in range(0, len(group), ALBUM)]
-        if not albums or (len(albums[-1]) > 1 and shown.keys):  # an album cannot have buttons
+        if not albums or (len(albums[-1]) > 1 and shown.keys and not TELEGRAM.album_buttons):
             albums.append([])
         keyboard = _keyboard(shown.keys)
         return [*(Part(album) for album in albums[:-1]), Part(albums[-1], shown.text, keyboard)]

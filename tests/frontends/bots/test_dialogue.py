@@ -125,7 +125,7 @@ def test_several_pictures_are_one_album_with_buttons_where_they_may_be(stage: Th
     done(stage, count=4)
     albums = [shown for shown in stage.messages.values() if len(shown.media) == 4]
     assert len(albums) == 1
-    assert bool(albums[0].keys) == stage.scene.platform.album_buttons
+    assert albums[0].keys, "where an album has none, the skin lets them follow"
     assert sum(bool(shown.keys) for shown in stage.messages.values()) == 1
 
 

@@ -1,0 +1,130 @@
+"""Every command on Telegram is answered in the person's language; menus, questions, codes and bills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from frontends.bots.dialogue.commands import COMMANDS
+from frontends.bots.language.catalogue import say
+from frontends.standins.telegram import Declined
+from tests.fixtures.people import count, violations
+from tests.fixtures.telegram_bots import HOUSE, ORDER, Stage, beginning
+
+ANSWERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "generate": (ORDER, "order.taken", {"cost": 1}),
+    "video": ("a lighthouse, 64x64, 1 second, model testcard-video", "problem.plan-forbids", {}),
+    "upscale": ("", "press.no_picture", {}),
+    "status": ("", "status.none", {}),
+    "queue": ("", "status.none", {}),
+    "cancel": ("", "status.none", {}),
+    "history": ("", "history.none", {}),
+    "balance": ("", "balance.available", {"count": 25}),
+    "plan": ("", "plan.yours", {"plan": "free"}),
+    "buy": ("", "buy.choose", {}),
+    "models": ("", "models.title", {}),
+    "settings": ("", "settings.title", {}),
+    "language": ("", "language.choose", {}),
+    "link": ("", "link.code", {}),
+    "report": ("", "report.how", {}),
+    "help": ("", "page.help_image", {"name": HOUSE.name}),
+    "start": ("", "page.start_image", {"name": HOUSE.name}),
+    "privacy": ("", "page.privacy", {"name": HOUSE.name, "support": HOUSE.support}),
+    "terms": ("", "page.terms", {"name": HOUSE.name, "support": HOUSE.support}),
+    "paysupport": ("", "page.paysupport", {"name": HOUSE.name, "support": HOUSE.support}),
+}
+"""What is typed after each command, and what is answered to somebody who has nothing yet."""
+
+
+async def test_every_command_is_answered_in_the_language_of_who_asks(stage: Stage) -> None:
+    assert {known.name for known in COMMANDS if known.listed} == set(ANSWERS)
+    async with stage.program():
+        for language in ("en", "ru"):
+            for number, (name, (text, key, slots)) in enumerate(ANSWERS.items()):
+                person = stage.telegram.person(100 + number + 100 * (language == "ru"), "Ann", language)
+                said = await person.says(f"/{name} {text}".strip(), to=stage.account)
+                shown = await person.sees(beginning(key, language, **slots))
+                assert shown.reply_to == said.id
+
+
+async def test_menus_and_what_a_bot_is_are_registered_in_every_language_once(stage: Stage) -> None:
+    stage.hire("film_bot", "video")
+    async with stage.program() as program:
+        for bot in program.bots.values():
+            await bot.publish(HOUSE)
+        calls = len(stage.telegram.calls)
+        await program.bot.publish(HOUSE)
+        assert not [name for _, name in stage.telegram.calls[calls:] if name.startswith("bots.Set")], (
+            "it was so already"
+        )
+    for language in ("en", "de", "es", "ru", "zh"):
+        listed = {command.name: command.description for command in stage.account.menu(language)}
+        assert listed["generate"] == say("command.generate", language)
+        assert "admin" not in listed
+        code = "" if language == "en" else language
+        assert stage.account.info["about", code] == say("about.image", language, name=HOUSE.name)
+        assert stage.accounts["film_bot"].info["description", code] == say("profile.video", language, name=HOUSE.name)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_what_was_left_out_is_asked_for_and_answered_by_a_reply(stage: Stage, language: str) -> None:
+    ann = stage.telegram.person(42, "Ann", language)
+    async with stage.program():
+        await ann.says("/generate", to=stage.account)
+        question = await ann.sees(lambda message: message.asks)
+        assert say("field.image_title", language) in question.text
+        await ann.answers(question, ORDER)
+        await ann.sees(beginning("order.taken", language, cost=1))
+
+
+async def test_language_and_settings_are_chosen_by_buttons(stage: Stage) -> None:
+    ann = stage.telegram.person(42, "Ann", "en")
+    async with stage.program():
+        await ann.says("/language", to=stage.account)
+        page = await ann.sees(beginning("language.choose", "en"))
+        await ann.presses(page.button("Deutsch"))
+        await stage.until(lambda: "Deutsch" in page.text or any("Deutsch" in m.text for m in ann.messages()))
+        await ann.says("/settings", to=stage.account)
+        page = await ann.sees(beginning("settings.title", "de"))
+        answer = await ann.presses(page.button(say("button.count", "de", number=2)))
+        assert answer.text == say("toast.chosen", "de")
+        await stage.until(lambda: page.edits)
+
+
+async def test_a_link_leads_into_the_chat_with_what_it_is_about(stage: Stage) -> None:
+    ann = stage.telegram.person(42, "Ann", "es")
+    async with stage.program():
+        await ann.starts(stage.account, "link_K7QM-2XWD")
+        asked = await ann.sees(beginning("link.confirm", "es"))
+        await ann.presses(asked.button(say("button.link_now", "es")))
+        await ann.sees(lambda message: message.id > asked.id)
+        await ann.starts(stage.account, "history")
+        await ann.sees(beginning("history.none", "es"))
+
+
+async def test_tokens_are_bought_for_stars_once_and_go_back(stage: Stage, owner_url: str) -> None:
+    ann, ada = stage.telegram.person(42, "Ann", "de"), stage.telegram.person(43, "Ada", "en")
+    async with stage.program() as program:
+        code = await stage.plane.call("POST", "/api/v1/user/link-code", stage.plane.admin_key)
+        await ada.says(f"/link {code.json['code']}", to=stage.account)
+        await ann.says("/buy", to=stage.account)
+        offer = await ann.sees(beginning("buy.choose", "de"))
+        assert not [button for row in offer.buttons for button in row if button.url], "no other checkout in Telegram"
+        await ann.presses(offer.button("150 ⭐"))
+        bill = await ann.sees(lambda message: message.invoice)
+        assert bill.invoice is not None
+        assert (bill.invoice.currency, bill.invoice.amount) == ("XTR", 150)
+        charge = await ann.pays(bill)
+        await ann.sees(beginning("buy.credited", "de", count=500))
+        bill.invoice = type(bill.invoice)("500", "500", "XTR", 1, bill.invoice.payload)  # a price that does not hold
+        with pytest.raises(Declined, match="Preis"):
+            await ann.pays(bill)
+        await ada.sees("Linked")
+        await ada.says(f"/admin refund {charge} asked for", to=stage.account)
+        await ada.sees("150 Stars go back")
+        assert stage.account.charges[charge].refunded
+        await program.settled()
+        await program.bot.give_back("42", charge)  # once more, after a crash: it is left alone
+    assert count(owner_url, "select count(*) from payments") == 1
+    assert violations(owner_url) == []
