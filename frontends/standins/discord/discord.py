@@ -257,8 +257,10 @@ class Discord:
                 await request.read()
                 return self._refused(call, name, refusal, headers)
             except (Cut, Unanswered):
-                assert request.transport is not None
-                request.transport.close()
+                if request.transport is not None:  # else the bot has hung up by itself
+                    request.transport.close()
+                return web.Response()
+            except ConnectionError:  # it has hung up in the middle of its request
                 return web.Response()
             except Exception as error:
                 log.exception("standin.failed", call=name)

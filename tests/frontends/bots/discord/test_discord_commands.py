@@ -156,6 +156,22 @@ async def test_the_operator_types_what_is_in_no_menu(stage: Stage, control_plane
         await ann.sees(beginning("admin.not_you", "en", {}))
 
 
+async def test_what_is_for_adults_is_covered_and_only_where_the_platform_allows_it(stage: Stage) -> None:
+    ann = stage.discord.person(42, "Ann", "en")
+    given: dict[str, Any] = {"bots": [stage.account], "people": [ann], "admins": [ann]}
+    rated, plain = stage.discord.group("Rated", **given, adult=True), stage.discord.group("Plain", **given)
+    async with stage.program(), at_work(stage.plane.service.hands):
+        await ann.says("/settings", to=stage.account, where=rated)
+        page = await ann.sees(beginning("rules.title", "en", {}), where=rated)
+        await ann.presses(page.button(say("button.safe_off", "en")))
+        await until(stage, lambda: page.edits)
+        await ann.says(f"/generate a nude, {ORDER}", to=stage.account, where=rated)
+        shown = await ann.sees(lambda message: message.media, where=rated)
+        assert [media.spoiler for media in shown.media] == [True]
+        await ann.says(f"/generate a nude, {ORDER}", to=stage.account, where=plain)
+        await ann.sees(beginning("problem.adult-content", "en", {}), where=plain)
+
+
 async def test_nobody_is_mentioned_by_what_somebody_typed(stage: Stage) -> None:
     ann = stage.discord.person(42, "Ann", "en")
     async with stage.program():

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 
 from frontends.bots.dialogue.rendering import sentence
@@ -19,7 +17,7 @@ from frontends.standins.discord.places import Group
 from frontends.standins.faults import Fault
 from frontends.standins.person import Message
 from tests.fixtures.chatroom import at_work
-from tests.fixtures.discord_bots import NAME, Stage
+from tests.fixtures.discord_bots import NAME, Stage, no_orders
 from tests.fixtures.people import at_ease, count
 
 ORDER = "a lighthouse, 64x64, 1 step, model testcard"
@@ -75,14 +73,6 @@ async def test_a_message_that_was_sent_and_never_told_of_is_one_message(stage: S
         assert shown(ann) == [result]
         assert lost.hits == 1
     assert count(owner_url, "select count(*) from jobs") == 1
-
-
-@asynccontextmanager
-async def no_orders(owner_url: str) -> AsyncIterator[None]:
-    """The service takes its time with orders for as long as the block runs."""
-    async with await psycopg.AsyncConnection.connect(owner_url) as owner:
-        await owner.execute("lock table jobs in exclusive mode")
-        yield
 
 
 async def test_a_slow_service_is_waited_for_behind_a_promise(stage: Stage, owner_url: str) -> None:
