@@ -110,6 +110,8 @@ class Outbox:
             return
         now = self._clock()
         while (turn := self._pace.take(now)) is not None:
+            if turn.is_edit and self._edits.get((turn.chat, turn.key)) is turn.content:
+                del self._edits[turn.chat, turn.key]  # from here on a newer face is another errand
             self._tasks.create_task(self._carry_out(turn))
         if self._timer is not None:
             self._timer.cancel()
@@ -120,8 +122,6 @@ class Outbox:
 
     async def _carry_out(self, turn: Turn) -> None:
         errand: _Errand = turn.content
-        if turn.is_edit and self._edits.get((turn.chat, turn.key)) is errand:
-            del self._edits[turn.chat, turn.key]  # from here on a newer face is another errand
         try:
             if not all(waiter.done() for waiter in errand.waiting):
                 _tell(errand, await errand.act())

@@ -64,6 +64,16 @@ async def test_of_many_faces_the_newest_is_shown_and_everybody_hears_how_it_fare
     assert all(heard in platform.arrived for heard in told)
 
 
+async def test_a_face_that_comes_when_another_has_just_been_taken_is_shown_after_it() -> None:
+    platform = Platform()
+    async with asyncio.TaskGroup() as tasks:
+        outbox = Outbox(QUICK, tasks, time.monotonic)
+        old = tasks.create_task(outbox.edit("ann", "m1", platform.act("old")))
+        new = tasks.create_task(outbox.edit("ann", "m1", platform.act("new"), paced=False))
+        assert await asyncio.gather(old, new) == ["old", "new"]
+    assert platform.arrived == ["old", "new"]
+
+
 async def test_a_flood_wait_holds_up_one_chat_and_loses_nothing() -> None:
     platform, other = Platform(floods=2), Platform()
     async with asyncio.TaskGroup() as tasks:
