@@ -55,10 +55,11 @@ class Outbox:
         self.floods = 0
         """How often the platform has asked for patience."""
 
-    async def send(self, chat: str, act: Act[Outcome], *, group: bool = False) -> Outcome:
-        """A message that has to arrive, after those before it in this chat. Raises what `act` raises."""
+    async def send(self, chat: str, act: Act[Outcome], *, group: bool = False, weight: int = 1) -> Outcome:
+        """A message that has to arrive, or several at once (`weight`), after those before it in this chat. Raises what
+        `act` raises."""
         errand = _Errand(act)
-        self._pace.send(self._clock(), chat, f"message {next(self._numbers)}", errand, group=group)
+        self._pace.send(self._clock(), chat, f"message {next(self._numbers)}", errand, group=group, weight=weight)
         outcome: Outcome = await self._done(errand)
         return outcome
 

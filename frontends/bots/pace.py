@@ -32,17 +32,18 @@ class Window:
         self._seconds = rate.seconds
         self._times: deque[float] = deque(maxlen=rate.count)
 
-    def free_at(self) -> float:
-        """From when on there is room."""
-        full = len(self._times) == self._times.maxlen
-        return self._times[0] + self._seconds if full else float("-inf")
+    def free_at(self, weight: int = 1) -> float:
+        """From when on there is room for so much."""
+        assert self._times.maxlen is not None
+        over = len(self._times) + min(weight, self._times.maxlen) - self._times.maxlen
+        return self._times[over - 1] + self._seconds if over > 0 else float("-inf")
 
     def empty_at(self) -> float:
         """From when on nothing of it matters any more."""
         return self._times[-1] + self._seconds if self._times else float("-inf")
 
-    def spend(self, now: float) -> None:
-        self._times.append(now)
+    def spend(self, now: float, weight: int = 1) -> None:
+        self._times.extend([now] * weight)
 
 
 @dataclass(eq=False)
@@ -56,6 +57,8 @@ class Turn:
     is_edit: bool = False
     paced: bool = True
     """An edit that only shows progress keeps a distance to the one before; the last one need not."""
+    weight: int = 1
+    """As how many messages it counts: each file of an album does, in groups."""
 
 
 @dataclass
@@ -78,9 +81,11 @@ class Pace:
         self._overall = Window(rates.overall)
         self._chats: dict[str, _Chat] = {}
 
-    def send(self, now: float, chat: str, key: str, content: Any = None, *, group: bool = False) -> None:
-        """A message that has to arrive."""
-        self._chat(chat, group).sends.append(Turn(chat, key, now, content))
+    def send(
+        self, now: float, chat: str, key: str, content: Any = None, *, group: bool = False, weight: int = 1
+    ) -> None:
+        """A message that has to arrive, or several at once (`weight`)."""
+        self._chat(chat, group).sends.append(Turn(chat, key, now, content, weight=weight))
 
     def edit(
         self, now: float, chat: str, message: str, content: Any, *, group: bool = False, paced: bool = True
@@ -101,7 +106,7 @@ class Pace:
         """What may go now: of everything there is room for, what has waited longest."""
         if self._overall.free_at() > now:
             return None
-        ready = [turn for turn, at in self._waiting() if at <= now]
+        ready = [turn for turn, at in self._waiting() if max(at, self._overall.free_at(turn.weight)) <= now]
         if not ready:
             return None
         turn = min(ready, key=self._rank)
@@ -112,8 +117,8 @@ class Pace:
         else:
             chat.sends.popleft()
         chat.busy[turn.key] = turn.is_edit
-        chat.window.spend(now)
-        self._overall.spend(now)
+        chat.window.spend(now, turn.weight)
+        self._overall.spend(now, turn.weight)
         return turn
 
     def done(self, now: float, turn: Turn) -> None:
@@ -133,8 +138,8 @@ class Pace:
 
     def wake_at(self) -> float | None:
         """When something may go at the earliest; None: nothing waits, or it waits for something under way."""
-        times = [at for _, at in self._waiting()]
-        return max(min(times), self._overall.free_at()) if times else None
+        times = [max(at, self._overall.free_at(turn.weight)) for turn, at in self._waiting()]
+        return min(times, default=None)
 
     def _rank(self, turn: Turn) -> float:
         return turn.since + (self._chats[turn.chat].gap if turn.is_edit and turn.paced else 0.0)
@@ -144,6 +149,7 @@ class Pace:
         for chat in self._chats.values():
             room = max(chat.window.free_at(), chat.blocked_until)
             if chat.sends and all(chat.busy.values()):  # the next message follows when the one before has arrived
+                room = max(room, chat.window.free_at(chat.sends[0].weight))  # for edits too: they would take it away
                 yield chat.sends[0], room
             for message, turn in chat.edits.items():
                 if message not in chat.busy:

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -69,6 +70,8 @@ class Hand:
         self._clock = clock
         self._pictured: OrderedDict[tuple[str, str], bool] = OrderedDict()
         """Which messages have a picture, of those that were sent or changed lately."""
+        self._previews: dict[tuple[str, str], Preview] = {}
+        """That are still to be shown: the next edit takes its message's along, whichever that is."""
 
     async def perform(self, scene: Scene, effect: Shown, language: str) -> Sent | Unsent | None:
         """See `Skin.perform`."""
@@ -122,6 +125,7 @@ class Hand:
 
     async def _delete(self, scene: Scene, message: str) -> None:
         self._outbox.drop(scene.chat, message)
+        self._previews.pop((scene.chat, message), None)
         ids = [int(message)]
         if not reading.is_channel(scene.chat):
             await self._line.ask(fn.messages.DeleteMessages(id=ids, revoke=True))
@@ -138,7 +142,8 @@ class Hand:
         message = ""
         for number, part in enumerate(parts):
             key = f"{effect.key}/{number}" if number else effect.key
-            message = await self._sent(scene, key, part.query, effect.reply_to if number == 0 else "")
+            answered = effect.reply_to if number == 0 else ""
+            message = await self._sent(scene, key, part.query, answered, weight=max(1, len(part.files)))
         self._note(scene.chat, message, bool(parts[-1].files))
         return message
 
@@ -192,35 +197,42 @@ class Hand:
         return await self._sent(scene, effect.key, query, "")
 
     async def _edit(self, scene: Scene, effect: Edit, language: str) -> str:
-        card, chat = effect.card, scene.chat
-        pictured = bool(card.media) or self._pictured.get((chat, effect.message), True)
-        platform = replace(TELEGRAM, message_length=TELEGRAM.caption_length) if pictured else TELEGRAM
-        shown = face(card, language, platform)
-        media: list[Any] = []
+        card, chat, place = effect.card, scene.chat, (scene.chat, effect.message)
+        if card.media:
+            self._previews[place] = Preview(card.media[0], card.spoiler)
+        elif effect.key:
+            self._previews.pop(place, None)
+        pictured = place in self._previews or self._pictured.get(place, True)
+        shown = face(
+            card, language, replace(TELEGRAM, message_length=TELEGRAM.caption_length) if pictured else TELEGRAM
+        )
 
         async def act() -> None:
-            if shown.media and not media:
-                media.append(await self._files.up(chat, shown.media[0], spoiler=shown.spoiler))
+            preview = self._previews.get(place)
+            if preview is not None and preview.file is None:
+                preview.file = await self._files.up(chat, preview.media, spoiler=preview.spoiler)
             query = fn.messages.EditMessage(
                 peer=await self._line.peer(chat),
                 id=int(effect.message),
                 message=shown.text,
                 no_webpage=True,
                 reply_markup=_keyboard(shown.keys),
-                media=media[0] if media else None,
+                media=preview.file if preview is not None else None,
             )
             try:
                 await self._line.ask(query)
             except RPCError as error:
                 if refusals.name(error) != "MESSAGE_NOT_MODIFIED":
                     raise
+            if preview is not None and self._previews.get(place) is preview:
+                del self._previews[place]
+                if preview.file is not None:
+                    self._note(chat, effect.message, True)
 
         await self._outbox.edit(chat, effect.message, act, group=scene.group, paced=not effect.key)
-        if media and media[0] is not None:
-            self._note(chat, effect.message, True)
         return effect.message
 
-    async def _sent(self, scene: Scene, key: str, query: Query, reply_to: str) -> str:
+    async def _sent(self, scene: Scene, key: str, query: Query, reply_to: str, *, weight: int = 1) -> str:
         """Sends something; the message that it is, or "" when nobody can say which."""
         number, chat = random_id(scene.chat, scene.subject, key), scene.chat
         answered = tl.InputReplyToMessage(reply_to_msg_id=int(reply_to)) if reply_to else None
@@ -240,7 +252,7 @@ class Hand:
                     return await once(None)  # what it answers was deleted meanwhile
                 raise
 
-        return await self._outbox.send(chat, act, group=scene.group)
+        return await self._outbox.send(chat, act, group=scene.group, weight=weight if scene.group else 1)
 
     async def _user(self, subject: str) -> Any:
         peer = await self._line.peer(subject)
@@ -250,6 +262,16 @@ class Hand:
         self._pictured[chat, message] = pictured
         while len(self._pictured) > SHOWN_MAX:
             self._pictured.popitem(last=False)
+
+
+@dataclass
+class Preview:
+    """What a job looks like in the middle of it."""
+
+    media: Media
+    spoiler: bool
+    file: Any = None
+    """Once it is uploaded."""
 
 
 class Part(NamedTuple):

@@ -19,6 +19,7 @@ CHATS = {"ann": False, "bob": False, "crowd": True}
 deeds = st.lists(
     st.one_of(
         st.tuples(st.just("send"), st.sampled_from(sorted(CHATS))),
+        st.tuples(st.just("album"), st.integers(2, 6)),
         st.tuples(st.just("edit"), st.sampled_from(sorted(CHATS)), st.integers(1, 3)),
         st.tuples(st.just("wait"), st.floats(0.05, 4.0)),
         st.tuples(st.just("flood"), st.floats(0.5, 9.0)),
@@ -45,7 +46,7 @@ class Witness:
         while True:
             while (turn := self.pace.take(self.now)) is not None:
                 assert self.now >= self.blocked.get(turn.chat, 0.0), "a flood wait is obeyed"
-                self.out.append((self.now, turn.chat, turn.key, turn.content))
+                self.out += [(self.now, turn.chat, turn.key, turn.content)] * min(turn.weight, RATES.group.count)
                 if self.floods:
                     wait = self.floods.pop()
                     self.blocked[turn.chat] = self.now + wait
@@ -73,6 +74,9 @@ def test_no_budget_is_ever_exceeded_and_the_last_state_is_always_shown(deeds: li
             case "send", [str(chat)]:
                 witness.pace.send(witness.now, chat, f"send-{number}", number, group=CHATS[chat])
                 witness.sent[chat] += 1
+            case "album", [int(weight)]:
+                witness.pace.send(witness.now, "crowd", f"send-{number}", number, group=True, weight=weight)
+                witness.sent["crowd"] += 1
             case "edit", [str(chat), int(message)]:
                 witness.pace.edit(witness.now, chat, f"m{message}", number, group=CHATS[chat])
                 witness.wanted[chat, f"m{message}"] = number

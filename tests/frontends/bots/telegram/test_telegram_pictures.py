@@ -28,13 +28,6 @@ LOOKS: list[tuple[str, str, list[str]]] = [
 """Buttons that show something, what it begins with, and its files."""
 
 
-async def ordered(stage: Stage, person: Person, text: str = ORDER) -> Message:
-    """The result of an order, that has buttons."""
-    before = max((message.id for message in person.messages()), default=0)
-    await person.says(text, to=stage.account)
-    return await result(person, before)
-
-
 async def result(person: Person, before: int) -> Message:
     """The next picture with buttons."""
     return await person.sees(lambda message: message.id > before and has_picture(message) and message.buttons)
@@ -158,7 +151,8 @@ async def test_what_is_covered_and_what_cannot_stand_together(stage: Stage, owne
     """What the dialogue does not ask for on Telegram yet, but may."""
     ann = stage.telegram.person(42, "Ann", "en")
     async with stage.program() as program, at_work(stage.plane.service.hands):
-        await ordered(stage, ann, f"2 pictures, {ORDER}")
+        await ann.says(f"2 pictures, {ORDER}", to=stage.account)
+        await ann.sees(beginning("result.image", "en", count=2))
         await program.settled()
         with rows(owner_url) as owner:
             job_id = UUID(str(one(owner, "select id from jobs")))
