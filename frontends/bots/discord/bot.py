@@ -27,6 +27,8 @@ from frontends.bots.discord.calls import UPLOAD_SECONDS, Calls
 from frontends.bots.discord.hearing import Heard, Raw
 from frontends.bots.discord.showing import Showing
 from frontends.bots.errands import Errands
+from frontends.bots.language.catalogue import say
+from frontends.bots.language.tongue import FALLBACK
 from frontends.bots.limits import DISCORD
 from frontends.bots.outbox import Outbox
 from frontends.bots.refusal import BotRefused
@@ -165,11 +167,12 @@ class DiscordBot:
             await self._session.close()
 
     async def publish(self, house: House) -> None:
-        """Registers its commands, in place of all that were."""
+        """Registers its commands, in place of all that were, and says what it is, in the one language there is."""
+        makes = self._settings.makes
+        described = say(f"profile.{makes}", FALLBACK, name=house.name)
         async with asyncio.timeout(CALL_SECONDS):
-            await self._rest.set_application_commands(
-                self._settings.application_id, commands.commands(self._settings.makes)
-            )
+            await self._rest.set_application_commands(self._settings.application_id, commands.commands(makes))
+            await self._rest.edit_application(description=described)
 
     async def _introduce(self) -> None:
         async with asyncio.timeout(CALL_SECONDS):

@@ -32,7 +32,7 @@ from frontends.bots.limits import DISCORD
 from frontends.bots.outbox import Outbox
 from frontends.problems import ClientError, Refused
 
-ANSWERINGS_KEPT = 5_000
+ANSWERINGS_KEPT = 2_000
 GLIMPSE_NAME = "preview.webp"
 PROMISED = frozenset({"toast.ordering"})
 """Toasts after which a message comes that says more: a toast here is a message that stays."""

@@ -27,6 +27,7 @@ class Bot:
     privileged: int
     """Intents of those that have to be granted, which were."""
     revoked: bool = False
+    description: str = ""
     commands: list[dict[str, Any]] = field(default_factory=list)
     guild_commands: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     sessions: list[Session] = field(default_factory=list)

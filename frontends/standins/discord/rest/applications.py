@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from frontends.standins.discord import commands
-from frontends.standins.discord.limits import SESSION_STARTS, Refusal
+from frontends.standins.discord.limits import SESSION_STARTS, Refusal, malformed
 from frontends.standins.discord.rest.calls import Call, Route
+
+DESCRIPTION_MAX = 400
 
 
 async def gateway(call: Call) -> Any:
@@ -33,7 +35,7 @@ async def application(call: Call) -> Any:
         "id": str(bot.id),
         "name": bot.name,
         "icon": None,
-        "description": "",
+        "description": bot.description,
         "summary": "",
         "bot_public": True,
         "bot_require_code_grant": False,
@@ -45,6 +47,15 @@ async def application(call: Call) -> Any:
         "approximate_user_install_count": len(bot.installed_by),
         "integration_types_config": {"0": {}, "1": {}},
     }
+
+
+async def edit_application(call: Call) -> Any:
+    """What is said about it; nothing else is kept here."""
+    said = str((await call.body()).get("description") or "")
+    if len(said) > DESCRIPTION_MAX:
+        raise malformed("description", "BASE_TYPE_MAX_LENGTH", f"Must be {DESCRIPTION_MAX} or fewer in length.")
+    call.bot.description = said
+    return await application(call)
 
 
 async def guilds(call: Call) -> Any:
@@ -102,6 +113,7 @@ ROUTES: list[Route] = [
     ("GET", "/users/@me/guilds", guilds),
     ("GET", "/users/{user}", user),
     ("GET", "/applications/@me", application),
+    ("PATCH", "/applications/@me", edit_application),
     ("GET", "/oauth2/applications/@me", application),
     ("GET", "/applications/{application}/commands", get_commands),
     ("PUT", "/applications/{application}/commands", put_commands),

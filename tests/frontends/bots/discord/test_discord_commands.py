@@ -15,7 +15,7 @@ from frontends.bots.language.tongue import tongue
 from frontends.bots.limits import DISCORD
 from tests.fixtures.api import Plane
 from tests.fixtures.chatroom import at_work
-from tests.fixtures.discord_bots import HOUSE, Stage
+from tests.fixtures.discord_bots import HOUSE, Stage, no_orders
 
 ORDER = "a lighthouse, 64x64, 1 step, model testcard"
 
@@ -74,6 +74,7 @@ async def test_commands_are_listed_in_every_language_with_their_options(stage: S
             assert set(listed["generate"].options) >= {"prompt", "picture", "shape", "count", "seed", "model"}
             assert listed[say("menu.remix", language)].on == "message"
             assert "admin" not in listed
+        assert stage.account.description == say("profile.image", "en", name=HOUSE.name)
 
 
 async def test_in_a_server_private_things_are_for_one_pair_of_eyes(stage: Stage) -> None:
@@ -129,6 +130,22 @@ async def test_settings_and_language_change_in_the_message_that_shows_them(stage
         await ann.sees("Deutsch")
         await ann.says("/status", to=stage.account)
         await ann.sees(sentence(Said("status.none"), "de", DISCORD))
+
+
+async def test_where_it_is_too_late_for_a_window_a_button_opens_it(stage: Stage, owner_url: str) -> None:
+    ann = stage.discord.person(42, "Ann", "de")
+    async with stage.program(), at_work(stage.plane.service.hands):
+        await ann.says(f"/generate {ORDER}", to=stage.account)
+        result = await ann.sees(lambda message: message.media)
+        async with no_orders(owner_url, "access exclusive"):
+            assert (await ann.presses(result.button(say("button.edit", "de")))).form is None
+            remix = await ann.uses("Neu mischen", on=result, of=stage.account)
+            await until(stage, lambda: remix.acknowledged)
+        for _ in range(2):
+            late = await ann.sees(lambda message: message.hidden and message.buttons and not message.deleted)
+            form = (await ann.presses(late.button(say("field.image_title", "de")))).form
+            assert form is not None
+            assert form.fields[0].value == "a lighthouse"
 
 
 async def test_a_window_asks_for_what_was_left_out(stage: Stage) -> None:
