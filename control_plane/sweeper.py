@@ -68,6 +68,11 @@ KNOWN = Query("sweep.known", str)
 IDEMPOTENCY_KEYS: Query[None] = Query("sweep.idempotency_keys")
 DELIVERIES: Query[None] = Query("deliveries.sweep")
 PROGRESS: Query[None] = Query("sweep.progress")
+SESSIONS: Query[None] = Query("sessions.sweep")
+LOGIN_LINKS: Query[None] = Query("sessions.sweep_links")
+SIGN_INS: Query[None] = Query("signin.sweep")
+PROOFS: Query[None] = Query("signin.sweep_proofs")
+ENDED = (SESSIONS, LOGIN_LINKS, SIGN_INS, PROOFS)
 ENSURE_PARTITIONS: Query[None] = Query("sweep.ensure_partitions")
 
 log = structlog.get_logger()
@@ -98,6 +103,7 @@ class Sweeper:
                 Task("idempotency_keys", HOUR, self.idempotency_keys),
                 Task("deliveries", HOUR, self.deliveries),
                 Task("progress", HOUR, self.progress),
+                Task("sessions", HOUR, self.sessions),
                 Task("ledger", LEDGER_SECONDS, self.ledger),
             )
         }
@@ -198,6 +204,10 @@ class Sweeper:
 
     async def progress(self) -> int:
         return await self._delete_rows(PROGRESS, PROGRESS_SECONDS)
+
+    async def sessions(self) -> int:
+        """Sessions, links and sign-ins that have ended by themselves."""
+        return sum([await self._delete_rows(query, 0.0) for query in ENDED])
 
     async def ledger(self) -> int:
         """Takes nothing away: looks whether the books agree, for the gauge and the log."""

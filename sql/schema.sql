@@ -796,7 +796,7 @@ CREATE UNLOGGED TABLE public.guesses (
     since timestamp with time zone NOT NULL,
     guesses integer NOT NULL,
     CONSTRAINT guesses_guesses_check CHECK ((guesses > 0)),
-    CONSTRAINT guesses_kind_check CHECK ((kind = ANY (ARRAY['link_code'::text, 'link'::text, 'invite'::text])))
+    CONSTRAINT guesses_kind_check CHECK ((kind = ANY (ARRAY['link_code'::text, 'link'::text, 'invite'::text, 'sign_in'::text, 'login_code'::text, 'login_link'::text])))
 );
 
 CREATE TABLE public.idempotency_keys (
@@ -1326,6 +1326,13 @@ CREATE VIEW public.live_inputs AS
              JOIN public.plans p ON ((p.name = owner.plan)))
           WHERE ((u.input_id = i.id) AND ((j.finished_at IS NULL) OR (j.finished_at > (now() - make_interval(days => p.retention_days))))))));
 
+CREATE TABLE public.login_links (
+    user_id uuid NOT NULL,
+    token_sha256 bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT login_links_token_sha256_check CHECK ((octet_length(token_sha256) = 32))
+);
+
 CREATE TABLE public.models (
     name text NOT NULL,
     kind text NOT NULL,
@@ -1436,6 +1443,37 @@ CREATE TABLE public.schema_migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.sessions (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    user_id uuid NOT NULL,
+    secret_sha256 bytea NOT NULL,
+    way text NOT NULL,
+    device text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sessions_device_check CHECK ((length(device) <= 120)),
+    CONSTRAINT sessions_secret_sha256_check CHECK ((octet_length(secret_sha256) = 32)),
+    CONSTRAINT sessions_way_check CHECK ((way = ANY (ARRAY['code'::text, 'discord'::text, 'google'::text, 'link'::text, 'telegram'::text])))
+);
+
+CREATE TABLE public.sign_ins (
+    state_sha256 bytea NOT NULL,
+    browser_sha256 bytea NOT NULL,
+    provider text NOT NULL,
+    verifier text NOT NULL,
+    nonce text NOT NULL,
+    next text NOT NULL,
+    for_user uuid,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT sign_ins_browser_sha256_check CHECK ((octet_length(browser_sha256) = 32)),
+    CONSTRAINT sign_ins_next_check CHECK (((length(next) >= 1) AND (length(next) <= 500))),
+    CONSTRAINT sign_ins_nonce_check CHECK (((length(nonce) >= 1) AND (length(nonce) <= 128))),
+    CONSTRAINT sign_ins_provider_check CHECK ((provider = ANY (ARRAY['discord'::text, 'google'::text, 'telegram'::text]))),
+    CONSTRAINT sign_ins_state_sha256_check CHECK ((octet_length(state_sha256) = 32)),
+    CONSTRAINT sign_ins_verifier_check CHECK (((length(verifier) >= 43) AND (length(verifier) <= 128)))
+);
+
 CREATE TABLE public.sign_ups (
     provider text NOT NULL,
     day date NOT NULL,
@@ -1473,6 +1511,12 @@ CREATE TABLE public.slots (
     CONSTRAINT slots_slot_check CHECK (((slot >= 0) AND (slot <= 15)))
 )
 WITH (fillfactor='50');
+
+CREATE TABLE public.spent_proofs (
+    proof_sha256 bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT spent_proofs_proof_sha256_check CHECK ((octet_length(proof_sha256) = 32))
+);
 
 CREATE TABLE public.switches (
     name text NOT NULL,
@@ -1722,6 +1766,12 @@ ALTER TABLE ONLY public.link_codes
 ALTER TABLE ONLY public.link_codes
     ADD CONSTRAINT link_codes_pkey PRIMARY KEY (user_id);
 
+ALTER TABLE ONLY public.login_links
+    ADD CONSTRAINT login_links_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY public.login_links
+    ADD CONSTRAINT login_links_token_sha256_key UNIQUE (token_sha256);
+
 ALTER TABLE ONLY public.webhook_deliveries
     ADD CONSTRAINT message_once UNIQUE (endpoint_id, event_seq);
 
@@ -1749,8 +1799,17 @@ ALTER TABLE ONLY public.reports
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_secret_sha256_key UNIQUE (secret_sha256);
+
 ALTER TABLE ONLY public.settlements
     ADD CONSTRAINT settlements_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY public.sign_ins
+    ADD CONSTRAINT sign_ins_pkey PRIMARY KEY (state_sha256);
 
 ALTER TABLE ONLY public.sign_ups
     ADD CONSTRAINT sign_ups_pkey PRIMARY KEY (provider, day);
@@ -1760,6 +1819,9 @@ ALTER TABLE ONLY public.signing_keys
 
 ALTER TABLE ONLY public.slots
     ADD CONSTRAINT slots_pkey PRIMARY KEY (worker_id, slot);
+
+ALTER TABLE ONLY public.spent_proofs
+    ADD CONSTRAINT spent_proofs_pkey PRIMARY KEY (proof_sha256);
 
 ALTER TABLE ONLY public.switches
     ADD CONSTRAINT switches_pkey PRIMARY KEY (name);
@@ -1855,7 +1917,15 @@ CREATE INDEX reports_job ON public.reports USING btree (job_id);
 
 CREATE INDEX reports_state ON public.reports USING btree (state, id DESC);
 
+CREATE INDEX sessions_expire ON public.sessions USING btree (expires_at);
+
+CREATE INDEX sessions_user ON public.sessions USING btree (user_id);
+
 CREATE INDEX settlements_user ON public.settlements USING btree (user_id, job_id DESC);
+
+CREATE INDEX sign_ins_expire ON public.sign_ins USING btree (expires_at);
+
+CREATE INDEX spent_proofs_expire ON public.spent_proofs USING btree (expires_at);
 
 CREATE INDEX usage_daily_day ON public.usage_daily USING btree (day);
 
@@ -1959,6 +2029,9 @@ ALTER TABLE ONLY public.lanes
 ALTER TABLE ONLY public.link_codes
     ADD CONSTRAINT link_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.login_links
+    ADD CONSTRAINT login_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pack_fkey FOREIGN KEY (pack) REFERENCES public.packs(name);
 
@@ -1970,6 +2043,12 @@ ALTER TABLE ONLY public.reports
 
 ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_reporter_id_fkey FOREIGN KEY (reporter_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.sign_ins
+    ADD CONSTRAINT sign_ins_for_user_fkey FOREIGN KEY (for_user) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.slots
     ADD CONSTRAINT slots_loaded_lane_id_fkey FOREIGN KEY (loaded_lane_id) REFERENCES public.lanes(id);
@@ -2116,6 +2195,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO tessera_app;
 
 GRANT SELECT ON TABLE public.live_inputs TO tessera_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.login_links TO tessera_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.models TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.packs TO tessera_app;
@@ -2134,11 +2215,17 @@ GRANT UPDATE(handled_by) ON TABLE public.reports TO tessera_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO tessera_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sign_ins TO tessera_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.sign_ups TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.signing_keys TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.slots TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.spent_proofs TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.switches TO tessera_app;
 

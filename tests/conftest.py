@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.fixtures.money",
     "tests.fixtures.bucket",
     "tests.fixtures.chats",
+    "tests.fixtures.browsers",
 ]
 
 for _name in [name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")]:

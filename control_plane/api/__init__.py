@@ -19,11 +19,13 @@ from control_plane.api import (
     inputs,
     jobs,
     keys,
+    links,
     openai,
     operator,
     pages,
     payments,
     people,
+    sessions,
     webhooks,
     worker,
 )
@@ -45,6 +47,11 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
         ("GET", "/artifacts/{job_id:uuid}/{index:int}/thumbnail"),
         ("GET", "/inputs/{input_id:uuid}"),
         ("POST", "/api/v1/worker/enroll"),
+        ("GET", "/api/v1/session"),
+        ("POST", "/auth/signout"),
+        ("GET", "/auth/link/{token:str}"),
+        ("POST", "/auth/link/{token:str}"),
+        ("POST", "/auth/code"),
     }
 )
 """Everything that anybody may call. A test compares it with the router, both ways."""
@@ -61,6 +68,8 @@ def handlers() -> list[HTTPRouteHandler]:
         conduct,
         catalogue,
         people,
+        sessions,
+        links,
         payments,
         chats,
         operator,

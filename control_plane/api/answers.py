@@ -56,3 +56,10 @@ def nothing(status: int = 204) -> Answer:
     answer = Answer(b"", status=status)
     answer.headers = answer.headers[2:]
     return answer
+
+
+def see_other(location: str) -> Answer:
+    """A browser goes there next, by GET."""
+    answer = Answer(b"", status=303, headers={"Location": location})
+    answer.headers = answer.headers[1:]
+    return answer

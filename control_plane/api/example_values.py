@@ -210,6 +210,10 @@ STRUCTS: dict[str, Json] = {
     "ModelView": {"name": "testcard", "kind": "image"},
     "Waiting": {"position": "3"},
     "Health": {"status": "ok"},
+    "SessionView": {"signed_in": True, "session_id": OTHER, "refusal": None},
+    "SessionUser": {"status": "active"},
+    "ProviderView": {"id": "google", "title": "Google", "url": "/auth/google/start"},
+    "SessionEntry": {"current": True, "way": "google", "device": "Firefox on Linux", "last_used_at": NOON},
     "RepeatRequest": {"seed": 8},
 }
 """Struct → fields that are shown, whatever their defaults; of a request nothing else but what it requires."""
@@ -220,6 +224,7 @@ PARAMETERS: dict[str, str] = {
     "chat": "-1001234567890",
     "worker": "den",
     "slug": "tokens-short",
+    "token": "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     "model": "testcard",
     "index": "0",
     "attempt": "1",

@@ -3,7 +3,8 @@
 Every operation names its guard, so nothing is open by forgetting; what is public stands in `api.PUBLIC` as well, and
 a test compares the two. A key of a user acts for that user. A key of a service acts for the person that
 `Tessera-On-Behalf-Of: telegram:123` names, within the providers it is bound to, and may do nothing on anybody's
-rows without that header. Unknown, malformed, expired and revoked credentials are refused alike.
+rows without that header. Unknown, malformed, expired and revoked credentials are refused alike. A request without a
+key may show the cookie of a session instead (`cookies.py`), which acts for its person as a key with all their rights.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from litestar import Request
 from litestar.types import Scope as Connection
 
-from control_plane.api import cors
+from control_plane.api import cookies, cors
+from control_plane.api.senders import client_address as client_address
+from control_plane.api.senders import header as header
+from control_plane.api.senders import is_forwarded, peer, within
 from control_plane.context import Context
 from control_plane.errors import Forbidden, Suspended, Unauthorized, Unavailable
 from control_plane.people import signup, users
@@ -27,10 +30,8 @@ from control_plane.people.users import Acting, Identity
 from control_plane.queue import admission
 
 ON_BEHALF_OF_HEADER = "Tessera-On-Behalf-Of"
-FORWARDING_HEADERS = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 
 Who = TypeVar("Who")
-Address = IPv4Address | IPv6Address
 
 
 class Person:
@@ -157,9 +158,8 @@ async def _metrics(request: Request[Any, Any, Any]) -> None:
     if header(request.scope, b"authorization") is not None:
         await _key(request, "metrics")
         return
-    peer = _peer(request.scope)
-    forwarded = any(header(request.scope, name) is not None for name in FORWARDING_HEADERS)
-    if peer is None or forwarded or not _within(peer, list(settings.metrics_networks)):
+    near = peer(request.scope)
+    if near is None or is_forwarded(request.scope) or not within(near, list(settings.metrics_networks)):
         raise unauthorized()
 
 
@@ -197,18 +197,31 @@ WORKER = Guard("worker", WorkerIdentity, worker)
 async def _key(request: Request[Any, Any, Any], wanted: Scope, *, also_suspended: bool = False) -> ApiKey:
     """The live key of the request, with this scope and from a network it is bound to. Raises `Suspended` when that of
     a user who is, unless it may be."""
-    key = await _context(request).credentials.api_key(bearer(request.scope))
+    key = await _shown(request)
     if key.origins is not None:
         cors.allow(request.scope, key.origins)
     if key.networks is not None:
         sender = client_address(request.scope, list(_context(request).settings.trusted_proxies))
-        if sender is None or not _within(sender, key.networks):
+        if sender is None or not within(sender, key.networks):
             raise Forbidden("This key may not be used from this network.")
     if wanted not in key.scopes and "admin" not in key.scopes:
         raise Forbidden(f"This key lacks the scope `{wanted}`.")
     if key.user_status == "suspended" and not also_suspended:
         raise admission.suspended()
     return key
+
+
+async def _shown(request: Request[Any, Any, Any]) -> ApiKey:
+    """The key of the request or, where it shows none, what its session may do."""
+    context, scope = _context(request), request.scope
+    credential = header(scope, b"authorization")
+    if credential is not None:
+        return await context.credentials.api_key(_token(credential))
+    secret = cookies.session(scope, context.settings)
+    found = await context.credentials.session(secret) if secret is not None else None
+    if found is None:
+        raise unauthorized()
+    return found
 
 
 def _refuse_tests(key: ApiKey) -> None:
@@ -259,46 +272,14 @@ def _named(request: Request[Any, Any, Any], key: ApiKey) -> Identity:
 
 def bearer(scope: Connection) -> str:
     """The token of `Authorization: Bearer …`. Raises `Unauthorized`."""
-    value = header(scope, b"authorization") or b""
+    return _token(header(scope, b"authorization") or b"")
+
+
+def _token(value: bytes) -> str:
     kind, _, token = value.partition(b" ")
     if kind.lower() != b"bearer" or not token or len(token) > TOKEN_LENGTH_MAX or not token.isascii():
         raise unauthorized()
     return token.decode("ascii")
-
-
-def header(scope: Connection, name: bytes) -> bytes | None:
-    """A request header by its lower-case name; of several, the first."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return value
-    return None
-
-
-def client_address(scope: Connection, trusted: list[IPv4Network | IPv6Network]) -> Address | None:
-    """Where a request came from: its peer, or, told by a trusted proxy, the nearest sender that is not one."""
-    sender = _peer(scope)
-    values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    hops = [hop.strip() for hop in b",".join(values).decode("latin-1").split(",") if hop.strip()]
-    while hops and sender is not None and _within(sender, trusted):
-        sender = _address(hops.pop())
-    return sender
-
-
-def _peer(scope: Connection) -> Address | None:
-    client = scope.get("client")
-    return _address(client[0]) if client else None
-
-
-def _address(text: str) -> Address | None:
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return None
-    return getattr(found, "ipv4_mapped", None) or found
-
-
-def _within(address: Address, networks: list[IPv4Network | IPv6Network]) -> bool:
-    return any(address in network for network in networks)
 
 
 def _context(request: Request[Any, Any, Any]) -> Context:

@@ -24,11 +24,19 @@ PERIOD_SECONDS = 600.0
 
 _LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1", "-": "", " ": ""})
 
-Kind = Literal["link_code", "link", "invite"]
+Kind = Literal["link_code", "link", "invite", "login_code", "login_link", "sign_in"]
 
-LIMITS: dict[Kind, tuple[int, int]] = {"link_code": (10, 10_000), "link": (5, 1_000), "invite": (10, 10_000)}
+LIMITS: dict[Kind, tuple[int, int]] = {
+    "link_code": (10, 10_000),
+    "link": (5, 1_000),
+    "invite": (10, 10_000),
+    "login_code": (10, 1_000),
+    "login_link": (60, 50_000),
+    "sign_in": (60, 50_000),
+}
 """Tries in a period, of one guesser and of everybody. A thousand tries at a hundred live codes of 40 bits find one in
-eleven million periods; an invite has 80 bits."""
+eleven million periods; an invite has 80 bits. What the last two try has 256, and is counted for the work that it makes.
+Whoever signs in is known by their address only."""
 
 
 class Guessed(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Who a bearer credential speaks for: API keys of users and of services, credentials of workers.
+"""Who a credential speaks for: API keys of users and of services, sessions of browsers, credentials of workers.
 
 A secret is shown once and stored as SHA-256 of the whole string. What was found is remembered under that hash, a
 worker for `WORKER_SECONDS` and whoever speaks for a user for `CACHE_SECONDS`, and dropped at once when a process
@@ -18,7 +18,7 @@ import time
 from collections.abc import Collection
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -29,6 +29,12 @@ from control_plane import audit
 from control_plane.audit import Actor
 from control_plane.database import Database, Query
 from control_plane.errors import NotFound, Unauthorized, Unavailable
+from control_plane.people.rights import SCOPES as SCOPES
+from control_plane.people.rights import ApiKey as ApiKey
+from control_plane.people.rights import FoundSession, as_key
+from control_plane.people.rights import Scope as Scope
+from control_plane.people.rights import SpokenFor as SpokenFor
+from control_plane.people.rights import WorkerIdentity as WorkerIdentity
 from control_plane.people.twins import is_test, twin
 
 CACHE_SECONDS = 4.0
@@ -39,70 +45,20 @@ CACHED_MAX = 10_000
 USE_SECONDS = 60.0
 """How often uses are written down."""
 TOKEN_LENGTH_MAX = 200
+IDLE_SECONDS = 14 * 86_400.0
+"""A session that nobody has used for so long has ended."""
 ORIGINS_MAX = 10_000
 """Web sites remembered at once."""
-
-Scope = Literal["read", "submit", "keys", "admin", "metrics", "payments", "operate"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 LIVE, TEST = "tsk", "tsr_test"
 """What a key begins with; the hash is of the whole, so neither can pass for the other."""
 
 _KEY = re.compile(r"(?:tsk|tsr_test)_([0-9a-z]{12})_[0-9a-f]{64}")
+_SESSION = re.compile(r"tss_[0-9a-f]{64}")
 _WORKER = re.compile(r"tsw_[0-9a-f]{64}")
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 log = structlog.get_logger()
-
-
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key as it was found: of a user, or of a service (`user_id` is None)."""
-
-    id: str
-    secret_sha256: bytes
-    old_secret_sha256: bytes | None
-    """From before the last rotation."""
-    old_expires_in: float | None
-    user_id: UUID | None
-    user_status: str | None
-    """Of a test key: of whom it tests for."""
-    reads_per_minute: int | None
-    """Of the plan that the user has."""
-    scopes: list[str]
-    providers: list[str]
-    networks: list[IPv4Network | IPv6Network] | None
-    models: list[str] | None
-    daily_cap: int | None
-    """Tokens that it may order in a day (UTC)."""
-    origins: list[str] | None
-    """Web sites whose pages may use it."""
-    expires_in: float | None
-    """Seconds, by the database's clock; None = never."""
-    embed_metadata: bool
-    """What its user has chosen for orders that do not say."""
-
-    @property
-    def is_test(self) -> bool:
-        return self.user_id is not None and is_test(self.user_id)
-
-
-class SpokenFor(NamedTuple):
-    """The user for whom a service speaks."""
-
-    user_id: UUID
-    reads_per_minute: int
-    """Of the plan that the user has."""
-    suspended: bool = False
-    embed_metadata: bool = True
-    """What the user has chosen for orders that do not say."""
-
-
-class WorkerIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker that has shown its own credential."""
-
-    id: UUID
-    name: str
-    trust: str
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +100,8 @@ ADD_KEY = Query("credentials.add_key", str)
 LIST_KEYS = Query("credentials.list_keys", KeyListed)
 REVOKE_KEY = Query("credentials.revoke_key", str)
 USED: Query[None] = Query("credentials.used")
+FIND_SESSION = Query("sessions.find", FoundSession)
+SESSIONS_USED: Query[None] = Query("sessions.used")
 
 
 class Credentials:
@@ -155,6 +113,7 @@ class Credentials:
         self._acting: dict[tuple[str, str], tuple[float, SpokenFor]] = {}
         self._used: set[str] = set()
         self._used_old: set[str] = set()
+        self._used_sessions: set[str] = set()
         self._origins: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
         self.changes = 0
         """Rises with everything that is to be forgotten: what was looked up meanwhile is not remembered."""
@@ -174,6 +133,27 @@ class Credentials:
         self._used.add(known.id)
         if known.old_secret_sha256 == digest:
             self._used_old.add(known.id)
+        return known
+
+    async def session(self, secret: str) -> ApiKey | None:
+        """What the person whose cookie this is may do, as a key that may do all they may; None when it opens nothing.
+
+        An operator's opens what is an operator's: they own a key that does so too."""
+        if not _SESSION.fullmatch(secret):
+            return None
+        digest = sha256(secret)
+        place = b"session " + digest  # apart from keys: neither passes for the other
+        known = self._remembered(place)
+        if known is None:
+            changes = self.changes
+            found = await self._database.one(FIND_SESSION, {"secret_sha256": digest, "idle_seconds": IDLE_SECONDS})
+            if found is None:
+                return None
+            known = as_key(found, digest)
+            if changes == self.changes:
+                self._remember(place, found.id, known, min(CACHE_SECONDS, found.expires_in))
+        assert isinstance(known, ApiKey), "nothing else is remembered there"
+        self._used_sessions.add(known.id)
         return known
 
     async def origins(self) -> frozenset[str]:
@@ -241,12 +221,14 @@ class Credentials:
     async def write_uses(self) -> None:
         used, self._used = self._used, set()
         old, self._used_old = self._used_old, set()
-        if not used:
-            return
+        sessions, self._used_sessions = self._used_sessions, set()
         try:
-            await self._database.run(USED, {"id": sorted(used), "old": sorted(old)})
+            if used:
+                await self._database.run(USED, {"id": sorted(used), "old": sorted(old)})
+            if sessions:
+                await self._database.run(SESSIONS_USED, {"id": sorted(sessions)})
         except (Unavailable, psycopg.Error) as error:
-            log.warning("credentials.uses_lost", keys=len(used), error=type(error).__name__)
+            log.warning("credentials.uses_lost", keys=len(used), sessions=len(sessions), error=type(error).__name__)
 
     def _remembered(self, digest: bytes) -> ApiKey | WorkerIdentity | None:
         found = self._known.get(digest)

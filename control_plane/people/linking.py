@@ -99,7 +99,7 @@ async def link(database: Database, code: str, user_id: UUID) -> Linked:
     await codes.count_try(database, "link", str(user_id))
 
     async def work(connection: Connection) -> Linked:
-        owner = await _owner(connection, code)
+        owner = await owner_of(connection, code)
         return await _merged(connection, owner, user_id, actor=user_id)
 
     return await _patiently(database, work)
@@ -111,7 +111,7 @@ async def attach(database: Database, code: str, provider: str, subject: str) -> 
     await codes.count_try(database, "link", f"{provider}:{subject}")
 
     async def work(connection: Connection) -> Linked:
-        owner = await _owner(connection, code)
+        owner = await owner_of(connection, code)
         status = await LOCK_USER.one(connection, {"user_id": owner})
         if status != "active":
             raise refused(status or "unknown")
@@ -167,7 +167,7 @@ def _chosen(known: list[Named], provider: str, subject: str | None) -> Named:
     return fitting[0]
 
 
-async def _owner(connection: Connection, code: str) -> UUID:
+async def owner_of(connection: Connection, code: str) -> UUID:
     """Whose live code this is; it is used up, should the transaction succeed."""
     await ONE_AT_A_TIME.run(connection)
     owner = await TAKE_CODE.one(connection, {"code_sha256": codes.digest(code)})

@@ -62,6 +62,7 @@ async def _uploaded(service: Service) -> str:
 STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
     "get_job": _queued,
     "follow_job": _done,
+    "get_timeline": _queued,
     "cancel_job": _queued,
     "get_preview": _shown,
     "repeat_job": _queued,
@@ -108,12 +109,15 @@ CHATS = {"get_chat", "set_chat", "admit_order", "give_back_order"}
 OWN = {"unlink_identity"}
 """Operations that name a thing of the caller by what it is called among theirs."""
 
-KEYS = {"rotate_key", "end_key"}
-"""Operations that need the scope `keys`; `test_keys.py` tries each with the key of somebody else."""
+KEYS = {"rotate_key", "end_key", "end_session"}
+"""Operations that need the scope `keys`; `test_keys.py` and `test_sessions.py` try each with what is somebody else's."""
+
+DOORS = {"get_login_link", "follow_login_link"}
+"""Operations that name a secret or a provider by which somebody comes in; see `test_sessions.py`, `test_signin.py`."""
 
 ADMINISTRATORS = {
     *("quarantine_artifact", "restore_artifact", "uphold_report", "dismiss_report", "suspend_user", "restore_user"),
-    *("drain_machine", "resume_machine", "grant_tokens", "explain_job"),
+    *("drain_machine", "resume_machine", "revoke_machine", "grant_tokens", "explain_job"),
 }
 """Operations on anybody's things, for which a person without the scope is refused before anything is looked at."""
 
@@ -164,7 +168,7 @@ async def test_every_guarded_route_refuses_a_caller_without_credentials(control_
 
 
 def test_every_operation_with_an_id_is_tried_by_a_second_user() -> None:
-    tried = {*STRANGERS, *FENCED, *SIGNED, *ADMINISTRATORS, *PROBLEM_PAGES, *KEYS, *CATALOGUE, *OWN, *CHATS}
+    tried = {*STRANGERS, *FENCED, *SIGNED, *ADMINISTRATORS, *PROBLEM_PAGES, *KEYS, *CATALOGUE, *OWN, *CHATS, *DOORS}
     assert {op.name for op in _by_id()} == tried
 
 
@@ -202,11 +206,13 @@ async def test_a_list_has_only_ones_own_jobs(control_plane: Plane) -> None:
 def _filled(op: Operation, job_id: str) -> str:
     job_id, _, within = job_id.partition("/")
     ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id", "batch_id", "input_id"), job_id) | {
-        "delivery_id": within or job_id
+        "delivery_id": within or job_id,
+        "session_id": job_id,
     }
     named = {"slug": "invalid", "provider": "telegram", "model": "testcard", "key_id": "0" * 12} | {
         "chat": "1",
         "worker": "den",
+        "token": "none",
     }
     values = {**ids, **named, "number": "1", "attempt": "1", "index": "0"}
     return plain_path(op.path).format(**values)

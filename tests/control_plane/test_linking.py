@@ -270,6 +270,9 @@ STAYS = {
     "reports",  # say who complained then
     "payments",  # say who paid; looked for through whom they have become
     "chats",  # say who made their rules
+    "sessions",  # those of somebody who was merged are looked for through whom they have become
+    "login_links",  # lead to whom the user has become
+    "sign_ins",  # last ten minutes, and lead to whom the user has become
     "users",  # merged_into itself; a twin stays the twin of whom it was made for
 }
 """And those in which it says what it said."""
