@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.fixtures.chatroom import at_work
 from tests.fixtures.discord_bots import Stage
 from tests.fixtures.marks import picture
 from tests.fixtures.people import at_ease, count
+from tests.fixtures.working import staffing
 
 ORDER = "a lighthouse, 64x64, 1 step, model testcard"
 
@@ -167,3 +169,25 @@ async def test_a_message_of_the_bot_has_commands_of_its_own(stage: Stage) -> Non
         await stage.discord.changes.until(lambda: nothing.response, 5)
         assert nothing.response is not None
         assert nothing.response.text == told("press.no_picture", "de")
+
+
+async def test_one_message_shows_how_far_it_is_a_glimpse_and_then_the_picture_or_the_film(
+    stage: Stage, tmp_path: Path, owner_url: str
+) -> None:
+    films = stage.hire("film", "video")
+    ann, ben = stage.discord.person(42, "Ann", "en"), stage.discord.person(43, "Ben", "zh")
+    async with stage.program() as program, staffing(stage.plane.service, tmp_path / "agent", picture_seconds=3.0):
+        for person, bot in ((ann, stage.account), (ben, films)):
+            await person.says("/help", to=bot)
+            await person.sees("/status")
+        at_ease(owner_url)
+        await ann.says("/generate a lighthouse, 128x96, model testcard", to=stage.account)
+        await ben.says("/generate 灯塔,64x64,1 秒,model testcard-video", to=films)
+        status = await ann.sees(told("order.taken", "en", cost=1))
+        await stage.discord.changes.until(lambda: [media.name for media in status.media] == ["preview.webp"], 15)
+        await stage.discord.changes.until(lambda: told("result.image", "en", count=1) in status.text, 15)
+        assert [media.mime_type for media in status.media] == ["image/png"]
+        assert any("▰" in text for text in status.edits)
+        film = await ben.sees(lambda message: message.media and message.media[0].kind == "video", within=20)
+        assert film.media[0].data[4:8] == b"ftyp"
+        await program.settled()
