@@ -18,7 +18,6 @@ from frontends.bots.dialogue.state import Bot, House, Scene
 from frontends.bots.errands import Errands
 from frontends.bots.limits import TELEGRAM
 from frontends.bots.outbox import Flooded, Outbox
-from frontends.bots.refusal import BotRefused
 from frontends.bots.settings import TelegramSettings
 from frontends.bots.telegram import menus, refusals
 from frontends.bots.telegram.hearing import Ear, Handle
@@ -93,11 +92,9 @@ class TelegramBot:
     async def ping(self) -> None:
         """A round trip. Raises `OSError` or `BotRefused` when there is none."""
         try:
-            await self._line.ask_once(fn.updates.GetState(), seconds=PING_SECONDS)
-        except RPCError as error:
-            if refusals.why(error) == "bot_gone":
-                raise BotRefused(refusals.name(error)) from error
-            raise ConnectionError(f"Telegram answered {refusals.name(error)}") from error
+            await self._line.ask(fn.updates.GetState(), seconds=PING_SECONDS, again=False)
+        except (RPCError, Flooded) as error:
+            raise ConnectionError(f"Telegram answered {error}") from error
 
     async def stop(self) -> None:
         """Hears nothing more, lets what is under way finish for some seconds, ends it, closes."""

@@ -69,21 +69,15 @@ class Line:
 
     async def open(self) -> None:
         """Connects and logs in. Raises `BotRefused`, or `OSError` when nobody answers."""
-        client = self._new_client()
         try:
             async with asyncio.timeout(OPEN_SECONDS):
-                client = await self._logged_in(client)
+                client = await self._logged_in()
         except (BadRequest, Unauthorized) as error:
-            await _closed(client)
             self._refused = BotRefused(refusals.name(error))
             self._standing.set()
             raise self._refused from error
         except RPCError as error:
-            await _closed(client)
             raise ConnectionError(f"Telegram answered {refusals.name(error)}") from error
-        except BaseException:
-            await _closed(client)
-            raise
         self._refused = None
         self._client = client
         client.connect_handler, client.disconnect_handler = self._on_connect, self._on_disconnect
@@ -97,8 +91,9 @@ class Line:
             client.connect_handler = client.disconnect_handler = None
             await _closed(client)
 
-    async def ask(self, query: Any, *, media: bool = False, seconds: float = ANSWER_SECONDS) -> Any:
-        """The answer to a call, however long it takes. Raises `Flooded`, `RPCError`, `BotRefused`."""
+    async def ask(self, query: Any, *, media: bool = False, seconds: float = ANSWER_SECONDS, again: bool = True) -> Any:
+        """The answer to a call, however long it takes; or (not `again`) `OSError` when the first try has none. Raises
+        `Flooded`, `RPCError`, `BotRefused`."""
         pause = PAUSE_SECONDS
         while True:
             client = self._client
@@ -111,6 +106,8 @@ class Line:
             except (OSError, InternalServerError, ServiceUnavailable) as error:
                 if isinstance(error, BadRequest):  # among them: the number was used before
                     raise
+                if not again:
+                    raise ConnectionError(f"no answer: {type(error).__name__}") from error
                 log.info("call.repeated", bot=self._settings.name, call=query.QUALNAME, error=type(error).__name__)
             await asyncio.sleep(pause)
             pause = min(PAUSE_SECONDS_MAX, pause * 2)
@@ -142,6 +139,7 @@ class Line:
         async with self._renewing:
             if self._client is not lost:
                 return  # somebody else did
+            self._broke()
             await self.close()
             while self._client is None:
                 try:
@@ -149,6 +147,7 @@ class Line:
                 except OSError as error:
                     log.info("login.repeated", bot=self._settings.name, error=type(error).__name__)
                     await asyncio.sleep(PAUSE_SECONDS_MAX)
+            self._mended()
 
     # ------------------------------------------------------------------------------------------ logging in
 
@@ -180,32 +179,38 @@ class Line:
         client.handle_updates = self._take  # the library forgets an update before it was heard; `inbox` does not
         return client
 
-    async def _logged_in(self, client: Any) -> Any:
-        """The client, or the one that takes its place when its session file is of no use."""
+    async def _logged_in(self) -> Any:
+        """A client that is logged in; from the token alone when its session file is of no use."""
+        client = self._new_client()
         try:
-            await self._log_in(client)
+            return await self._log_in(client)
         except (AuthKeyNotFound, Unauthorized):
             log.info("session.forgotten", bot=self._settings.name)
+            await client.storage.open()
             reached = await client.storage.get_update_states()
-            await _closed(client)
-            client.storage.database.unlink(missing_ok=True)
-            client = self._new_client()
-            await self._log_in(client, reached)
-        return client
+            await client.storage.close()
+            client.storage.database.unlink()
+        return await self._log_in(self._new_client(), reached)
 
-    async def _log_in(self, client: Any, reached: Sequence[UpdateState] = ()) -> None:
-        authorized = await client.connect()
-        client.storage.database.chmod(0o600)
-        client.storage.conn.execute("pragma synchronous = normal")
-        await _connected(client.session)
-        if not authorized:
-            await client.sign_in_bot(self._settings.token)
-        state = await client.invoke(fn.updates.GetState(), retries=2)
-        if not await client.storage.get_update_states(0):
-            first = UpdateState(0, state.pts, state.qts, state.date, state.seq)
-            await client.storage.set_update_state([*reached] or [first])
-        await client.storage.save()
-        self.me = client.me = await client.get_me()
+    async def _log_in(self, client: Any, reached: Sequence[UpdateState] = ()) -> Any:
+        """The client, logged in; what cannot be is closed. `reached`: how far was heard with another session file."""
+        try:
+            authorized = await client.connect()
+            client.storage.database.chmod(0o600)
+            client.storage.conn.execute("pragma synchronous = normal")
+            await _connected(client.session)
+            if not authorized:
+                await client.sign_in_bot(self._settings.token)
+            state = await client.invoke(fn.updates.GetState(), retries=2)
+            if not await client.storage.get_update_states(0):
+                first = UpdateState(0, state.pts, state.qts, state.date, state.seq)
+                await client.storage.set_update_state([*reached] or [first])
+            await client.storage.save()
+            self.me = client.me = await client.get_me()
+        except BaseException:
+            await _closed(client)
+            raise
+        return client
 
     # ------------------------------------------------------------------------------------------ the library's hooks
 

@@ -20,6 +20,7 @@ from control_plane.wire.input import INPUT_BYTES_MAX
 from frontends.bots.dialogue.screen import Artifact, Glimpse, Media
 from frontends.bots.errands import Errands
 from frontends.bots.outbox import Flooded
+from frontends.bots.telegram import refusals
 from frontends.bots.telegram.line import Line
 from frontends.client import full_jitter
 from frontends.problems import ClientError, ProblemDocument, Refused
@@ -29,7 +30,7 @@ PARTS_AT_ONCE = 3
 BIG_BYTES = 10 * 1024**2
 """Larger files go up another way."""
 PART_SECONDS = 30.0
-PROCESS_SECONDS = 120.0
+PROCESS_SECONDS, PROCESS_BYTES_PER_SECOND = 8.0, 1e6
 """For Telegram to make a photo or a video of a file."""
 FETCH_SECONDS = 120.0
 
@@ -80,29 +81,27 @@ class Files:
         return path
 
     async def _artifact(self, chat: str, artifact: Artifact, spoiler: bool) -> Any:
+        """A file of a job; it goes up anew when Telegram has lost it, or may have taken it and nobody heard of it."""
+        seconds = PROCESS_SECONDS + artifact.bytes / PROCESS_BYTES_PER_SECOND
         async with self._errands.file(artifact) as path:
-            file = await self._uploaded(path)
-        if artifact.shown_as == "photo":
-            return await self._made(chat, tl.InputMediaUploadedPhoto(file=file), spoiler)
-        attributes = [tl.DocumentAttributeFilename(file_name=artifact.file_name)]
-        is_video = artifact.shown_as == "video"
-        if is_video:
-            shape = {"w": artifact.width, "h": artifact.height, "duration": 0.0}
-            attributes.append(tl.DocumentAttributeVideo(**shape, supports_streaming=True, nosound=True))
-        document = tl.InputMediaUploadedDocument(
-            file=file,
-            mime_type=artifact.mime_type,
-            attributes=attributes,
-            nosound_video=is_video or None,  # else a film without sound would be made an animation
-            force_file=None if is_video else True,
-        )
-        return await self._made(chat, document, spoiler)
+            while True:
+                uploaded = _described(artifact, await self._uploaded(path))
+                try:
+                    return await self._made(chat, uploaded, spoiler, seconds)
+                except OSError:
+                    continue
+                except RPCError as error:
+                    if not refusals.name(error).endswith("_MISSING"):  # a part of it
+                        raise
 
     async def _preview(self, chat: str, preview: bytes, spoiler: bool) -> Any:
         number = secrets.randbits(63)
         await self._line.ask(fn.upload.SaveFilePart(file_id=number, file_part=0, bytes=preview), media=True)
         file = tl.InputFile(id=number, parts=1, name="preview.jpg", md5_checksum="")
-        return await self._made(chat, tl.InputMediaUploadedPhoto(file=file), spoiler)
+        try:
+            return await self._made(chat, tl.InputMediaUploadedPhoto(file=file), spoiler, PROCESS_SECONDS)
+        except OSError:
+            return None  # there will be another one
 
     async def _uploaded(self, path: Path) -> Any:
         """All parts of a file."""
@@ -127,25 +126,43 @@ class Files:
             return tl.InputFileBig(id=number, parts=count, name=path.name)
         return tl.InputFile(id=number, parts=count, name=path.name, md5_checksum="")
 
-    async def _made(self, chat: str, uploaded: Any, spoiler: bool) -> Any:
-        """Telegram's own of an uploaded file, by its id."""
-        peer = await self._line.peer(chat)
-        made = await self._patiently(fn.messages.UploadMedia(peer=peer, media=uploaded), PROCESS_SECONDS)
+    async def _made(self, chat: str, uploaded: Any, spoiler: bool, seconds: float) -> Any:
+        """Telegram's own of an uploaded file, by its id. Raises `OSError` when there is no answer in time."""
+        query = fn.messages.UploadMedia(peer=await self._line.peer(chat), media=uploaded)
+        made = await self._patiently(query, seconds, again=False)
         if isinstance(made, tl.MessageMediaPhoto):
             return tl.InputMediaPhoto(id=_reference(tl.InputPhoto, made.photo), spoiler=spoiler or None)
         return tl.InputMediaDocument(id=_reference(tl.InputDocument, made.document), spoiler=spoiler or None)
 
-    async def _patiently(self, query: Any, seconds: float, *, media: bool = False) -> Any:
+    async def _patiently(self, query: Any, seconds: float, *, media: bool = False, again: bool = True) -> Any:
         """What is no message is not in the outbox, so it waits by itself."""
         while True:
             try:
-                return await self._line.ask(query, media=media, seconds=seconds)
+                return await self._line.ask(query, media=media, seconds=seconds, again=again)
             except Flooded as flood:
                 await asyncio.sleep(flood.seconds)
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size
+
+
+def _described(artifact: Artifact, file: Any) -> Any:
+    """What an uploaded file is to be."""
+    if artifact.shown_as == "photo":
+        return tl.InputMediaUploadedPhoto(file=file)
+    attributes = [tl.DocumentAttributeFilename(file_name=artifact.file_name)]
+    is_video = artifact.shown_as == "video"
+    if is_video:
+        shape = {"w": artifact.width, "h": artifact.height, "duration": 0.0}
+        attributes.append(tl.DocumentAttributeVideo(**shape, supports_streaming=True, nosound=True))
+    return tl.InputMediaUploadedDocument(
+        file=file,
+        mime_type=artifact.mime_type,
+        attributes=attributes,
+        nosound_video=is_video or None,  # else a film without sound would be made an animation
+        force_file=None if is_video else True,
+    )
 
 
 def _part(number: int, part: int, count: int | None, data: bytes) -> Any:
