@@ -10,12 +10,13 @@ from control_plane.api import answers, decoding, guards, sse
 from control_plane.api.guards import Follower, Guard, Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
 from control_plane.errors import NotFound, TesseraError, TooManyWaiting
+from control_plane.events import tail
 from control_plane.events.feed import Listener
 from control_plane.events.tail import Position
-from control_plane.jobs import streams
+from control_plane.jobs import desk, streams
 from control_plane.jobs.streams import Audience, Check
 from control_plane.wire import Request
-from control_plane.wire.event import EventNames
+from control_plane.wire.event import EventNames, Timeline, TimelineEvent
 
 LAST_EVENT_ID = Header(
     name="Last-Event-ID",
@@ -66,6 +67,24 @@ async def follow_job(call: Call[Person, Nothing, JobEventsQuery]) -> ASGIApp:
     if first is None:
         return answers.nothing()
     return sse.Stream(call.context, listener, first, frames)
+
+
+@operation(
+    "GET",
+    "/api/v1/jobs/{job_id:uuid}/timeline",
+    guard=guards.READ,
+    answers={200: Timeline},
+    problems=(NotFound,),
+    tag="Events",
+)
+async def get_timeline(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """What has happened to a job so far, the oldest first."""
+    job = await desk.view(call.context, call.who.user_id, call.path("job_id"))
+    async with call.context.database.connection() as connection:
+        story = await tail.of_job(connection, job.id)
+    return answers.json(
+        Timeline(data=[TimelineEvent(name=event.name, attempt=event.attempt, at=event.at) for event in story])
+    )
 
 
 @operation(

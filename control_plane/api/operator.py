@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar.types import ASGIApp
@@ -22,15 +22,22 @@ from control_plane.database import Database
 from control_plane.errors import Invalid, NotFound
 from control_plane.money import ledger
 from control_plane.operator import switches, why
-from control_plane.operator.tables import JOB, LANES, SUBMITS, LaneRow
+from control_plane.operator.tables import JOB, JOBS, LANES, SUBMITS, LaneRow
 from control_plane.people import users
 from control_plane.wire import Request
 from control_plane.wire.operator import (
+    BooksView,
     Condition,
+    Enrolment,
+    EnrolmentRequest,
     GrantRequest,
     GrantView,
     LaneView,
+    OperatorJob,
+    OperatorJobList,
+    Revocation,
     ServiceView,
+    SlotView,
     SwitchRequest,
     UserFound,
     WhyView,
@@ -38,12 +45,17 @@ from control_plane.wire.operator import (
     WorkerView,
 )
 from control_plane.workers import roster
-from control_plane.workers.roster import Listed, condition
+from control_plane.workers.roster import Listed, SlotRow, condition
 
 
 class UserQuery(Request, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     """A name, an id, or an identity such as `telegram:123`."""
+
+
+class JobsQuery(Request, frozen=True, kw_only=True):
+    state: Literal["queued", "running", "succeeded", "failed", "canceled", "expired"] | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
 @operation("GET", "/api/v1/admin/status", guard=guards.OPERATOR, answers={200: ServiceView}, tag="Operator")
@@ -90,6 +102,52 @@ async def drain_machine(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 async def resume_machine(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     """Take a drain or a quarantine of a machine back. Repeating this changes nothing."""
     return await _told(call, roster.resume)
+
+
+@operation(
+    "POST",
+    "/api/v1/admin/workers/{worker:str}/revoke",
+    guard=guards.OPERATOR,
+    answers={200: Revocation},
+    problems=(NotFound,),
+    tag="Operator",
+)
+async def revoke_machine(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """End the rights of a machine for ever; what it held goes back into the line. It can enrol anew."""
+    database, bus = call.context.database, call.context.dispatcher.bus
+    worker = await roster.find(database, call.path("worker"))
+    ended = await roster.revoke(database, worker.id, _actor(call))
+    bus.announce("credential", worker.id)
+    bus.announce("worker", worker.id)
+    for job in ended:
+        if job.tag is not None:
+            bus.announce("lane", job.lane_id, repr(job.tag), 1)
+    return answers.json(Revocation(id=worker.id, jobs=len(ended)))
+
+
+@operation("POST", "/api/v1/admin/enrolment-tokens", guard=guards.OPERATOR, answers={201: Enrolment}, tag="Operator")
+async def make_enrolment_token(call: Call[Person, EnrolmentRequest, Nothing]) -> ASGIApp:
+    """Make a token with which one new machine enrols, within an hour."""
+    token = await roster.create_token(call.context.database, call.body.name, actor=_actor(call))
+    command = f"tessera-agent enroll {call.context.settings.base_url} {token}"
+    return answers.json(Enrolment(token=token, command=command), status=201)
+
+
+@operation("GET", "/api/v1/admin/jobs", guard=guards.OPERATOR, answers={200: OperatorJobList}, tag="Operator")
+async def list_everybodys_jobs(call: Call[Person, Nothing, JobsQuery]) -> ASGIApp:
+    """The newest jobs of everybody, in any state or in one; never what was written in them."""
+    parameters = {"user_id": None, "state": call.query.state, "most": call.query.limit}
+    rows = await call.context.database.many(JOBS, parameters)
+    fields = OperatorJob.__struct_fields__
+    data = [OperatorJob(**{name: getattr(row, name) for name in fields}) for row in rows]
+    return answers.json(OperatorJobList(data=data))
+
+
+@operation("GET", "/api/v1/admin/books", guard=guards.OPERATOR, answers={200: BooksView}, tag="Operator")
+async def check_books(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
+    """Read all the books and say where they disagree. This reads everything: not to be asked by the minute."""
+    found = await ledger.violations(call.context.database)
+    return answers.json(BooksView(violations=[ledger.violation_in_words(one) for one in found]))
 
 
 async def _told(
@@ -195,7 +253,14 @@ def _worker(listed: Listed) -> WorkerView:
         serves=sorted({lane for slot in listed.slots for lane in slot.lanes}),
         last_seen_at=worker.last_seen_at,
         agent_version=worker.agent_version,
+        engines=[_slot(slot) for slot in listed.slots],
     )
+
+
+def _slot(row: SlotRow) -> SlotView:
+    measured = {name: float(value) for name, value in row.gpu.items() if isinstance(value, int | float)}
+    shown = {name: getattr(row, name) for name in ("slot", "loaded", "vram_gib", "healthy", "leases")}
+    return SlotView(**shown, quarantined=row.quarantined_at is not None, gpu=measured)
 
 
 def _actor(call: Call[Person, Any, Any]) -> audit.Actor:

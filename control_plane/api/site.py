@@ -30,6 +30,7 @@ ASK = "no-cache"
 MACHINES = ("/api/", "/v1/", "/artifacts/", "/inputs/", "/_next/", "/problems/")
 """Below these nobody looks for pages."""
 NOT_FOUND = "404.html"
+ICON = "/icon.svg"
 HIDDEN = re.compile(r"(^|/)(_not-found|404)(\.|/)")
 SEEN_AS = "site"
 """What metrics and log call these files."""
@@ -91,6 +92,8 @@ def load(folder: Path, *, elsewhere: bool) -> dict[str, File]:
         name = path.relative_to(folder).as_posix()
         if path.is_file() and path.suffix not in PACKED.values() and (name == NOT_FOUND or not HIDDEN.search(name)):
             files[address(name)] = _file(path, f"/{name}", elsewhere=elsewhere)
+    if ICON in files:
+        files["/favicon.ico"] = files[ICON]  # asked for by browsers on pages that name none
     return files
 
 

@@ -72,6 +72,7 @@ class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     model_paused: bool
     queued: int
+    oldest_seconds: float | None
     backoff: int
     leased: int
     live_slots: int

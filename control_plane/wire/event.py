@@ -47,6 +47,20 @@ class EventView(Message, frozen=True, kw_only=True):
     """For a service: how the job's user is known to it, as `provider:id`."""
 
 
+class TimelineEvent(Message, frozen=True, kw_only=True):
+    """Something that has happened to a job, without the job."""
+
+    name: str
+    attempt: int
+    """Which lease of the job it was about; 0 before the first."""
+    at: datetime
+
+
+class Timeline(Message, frozen=True, kw_only=True):
+    data: list[TimelineEvent]
+    """The oldest first."""
+
+
 class Opened(Message, frozen=True, kw_only=True):
     """The first frame of a stream over all jobs."""
 

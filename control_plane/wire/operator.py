@@ -31,6 +31,8 @@ class LaneView(Message, frozen=True, kw_only=True):
     """Of jobs that failed and wait for their next try."""
     leased: int
     live_slots: int
+    oldest_seconds: float | None = None
+    """How long ago the oldest that waits was ordered."""
 
 
 class ServiceView(Message, frozen=True, kw_only=True):
@@ -41,6 +43,20 @@ class ServiceView(Message, frozen=True, kw_only=True):
     workers: dict[Condition, int]
     """How many are how."""
     lanes: list[LaneView]
+
+
+class SlotView(Message, frozen=True, kw_only=True):
+    """An engine of a machine."""
+
+    slot: int
+    loaded: str | None
+    """The model that it has loaded."""
+    vram_gib: int
+    healthy: bool
+    quarantined: bool
+    gpu: dict[str, float]
+    """What its agent measured last, such as `temperature` (°C) and `utilisation`."""
+    leases: int
 
 
 class WorkerView(Message, frozen=True, kw_only=True):
@@ -54,6 +70,57 @@ class WorkerView(Message, frozen=True, kw_only=True):
     serves: list[str]
     last_seen_at: datetime | None
     agent_version: str
+    engines: list[SlotView] = []
+
+
+class EnrolmentRequest(Request, frozen=True, kw_only=True):
+    """A token for one new machine."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)] | None = None
+    """What it will be called; absent: as its agent says."""
+
+
+class Enrolment(Message, frozen=True, kw_only=True):
+    """A one-time token, which is shown only now."""
+
+    token: str
+    command: str
+    """What to run on that machine."""
+
+
+class Revocation(Message, frozen=True, kw_only=True):
+    """A machine that may do nothing more."""
+
+    id: UUID
+    jobs: int
+    """How many went back into the line."""
+
+
+class OperatorJob(Message, frozen=True, kw_only=True):
+    """A job of anybody, without what they wrote."""
+
+    id: UUID
+    user: str
+    kind: str
+    model: str
+    state: str
+    worker: str | None
+    attempt: int
+    created_at: datetime
+    finished_at: datetime | None
+    error_code: str | None
+
+
+class OperatorJobList(Message, frozen=True, kw_only=True):
+    data: list[OperatorJob]
+    """The newest first."""
+
+
+class BooksView(Message, frozen=True, kw_only=True):
+    """Whether the ledger, the balances and the jobs agree."""
+
+    violations: list[str]
+    """Every way in which they do not, as a sentence; empty when no token was lost."""
 
 
 class WorkerList(Message, frozen=True, kw_only=True):

@@ -122,6 +122,29 @@ class UsageView(Message, frozen=True, kw_only=True):
     """Daily and purchased, in all these days together."""
 
 
+class LedgerLine(Message, frozen=True, kw_only=True):
+    """Tokens that moved, and what was there after it."""
+
+    id: int
+    at: datetime
+    kind: str
+    """`grant`, `adjust`, `hold`, `charge` or `return`."""
+    amount: int
+    """Above zero comes to hand, below zero leaves it. A charge takes what was held before."""
+    words: str
+    """What happened, as a sentence."""
+    job_id: UUID | None
+    purchased: int
+    held: int
+
+
+class LedgerList(Message, frozen=True, kw_only=True):
+    data: list[LedgerLine]
+    """The newest first."""
+    has_more: bool
+    next_cursor: str | None
+
+
 class PlanView(Message, frozen=True, kw_only=True):
     """What a plan gives, allows and costs."""
 

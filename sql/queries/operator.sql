@@ -44,6 +44,8 @@ order by f.index;
 select l.id, l.kind, l.model, l.task, l.vram_gib,
     l.paused_at is not null as paused, m.paused_at is not null as model_paused,
     (select count(*) from jobs j where j.lane_id = l.id and j.state = 'queued' and j.tag is not null)::integer as queued,
+    (select extract(epoch from now() - min(j.created_at)) from jobs j
+        where j.lane_id = l.id and j.state = 'queued' and j.tag is not null)::float8 as oldest_seconds,
     (select count(*) from jobs j where j.lane_id = l.id and j.state = 'queued' and j.due_at is not null)::integer as backoff,
     (select count(*) from jobs j where j.lane_id = l.id and j.state = 'running')::integer as leased,
     (select count(*) from slots s join workers w on w.id = s.worker_id

@@ -4,27 +4,20 @@
 import { createContext, useCallback, useContext, useEffect, useState, type ReactNode } from "react";
 
 import { call, get, Problem } from "@/data/api";
+import type { SessionView } from "@/data/types";
 
-export type Provider = { id: string; title: string; url: string };
-export type Session = {
-  signed_in: boolean;
-  user: { id: string; name: string; plan: string } | null;
-  is_operator: boolean;
-  providers: Provider[];
-};
+const NOBODY: SessionView = { signed_in: false, user: null, is_operator: false, providers: [], refusal: null, session_id: null, expires_at: null };
 
-const NOBODY: Session = { signed_in: false, user: null, is_operator: false, providers: [] };
-
-type Held = { session: Session | null; reload: () => Promise<void>; signOut: () => Promise<void>; error: unknown };
+type Held = { session: SessionView | null; reload: () => Promise<void>; signOut: () => Promise<void>; error: unknown };
 
 const Context = createContext<Held>({ session: null, reload: async () => {}, signOut: async () => {}, error: null });
 
 export function SessionProvider({ children }: { children: ReactNode }) {
-  const [session, setSession] = useState<Session | null>(null);
+  const [session, setSession] = useState<SessionView | null>(null);
   const [error, setError] = useState<unknown>(null);
   const reload = useCallback(async () => {
     try {
-      setSession(await get<Session>("/api/v1/session"));
+      setSession(await get<SessionView>("/api/v1/session"));
       setError(null);
     } catch (problem) {
       if (problem instanceof Problem && problem.status > 0 && problem.status < 500) setSession(NOBODY);

@@ -1,4 +1,4 @@
-// Made by `make types` from the schemas of `tessera openapi`, 0ba83659de259077f218d07e24f9f323bd20d03a881c7b95b3f67499f40229d4.
+// Made by `make types` from the schemas of `tessera openapi`, dfa938f51d8ab7da78eadc8ce7641f858011a4f8300e2d3687cb7e08806ed4d0.
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -356,6 +356,10 @@ export interface components {
             self: string;
             cancel: string;
         };
+        /** BooksView */
+        BooksView: {
+            violations: string[];
+        };
         /** ChatRules */
         ChatRules: {
             /**
@@ -428,6 +432,10 @@ export interface components {
             slot: number;
             expires_in: number;
             spec: components["schemas"]["JobSpec"];
+        };
+        /** CodeSignIn */
+        CodeSignIn: {
+            code: string;
         };
         /** CompleteRequest */
         CompleteRequest: {
@@ -525,6 +533,16 @@ export interface components {
             progress: number;
             /** @default 15 */
             prefetch: number;
+        };
+        /** Enrolment */
+        Enrolment: {
+            token: string;
+            command: string;
+        };
+        /** EnrolmentRequest */
+        EnrolmentRequest: {
+            /** @default null */
+            name: string | null;
         };
         /** ErrorBody */
         ErrorBody: {
@@ -790,6 +808,23 @@ export interface components {
             /** @default null */
             origins: string[] | null;
         };
+        /** LedgerList */
+        LedgerList: {
+            data: components["schemas"]["LedgerLine"][];
+            has_more: boolean;
+            next_cursor: string | null;
+        };
+        /** LedgerLine */
+        LedgerLine: {
+            id: number;
+            at: string;
+            kind: string;
+            amount: number;
+            words: string;
+            job_id: string | null;
+            purchased: number;
+            held: number;
+        };
         /** LinkCode */
         LinkCode: {
             code: string;
@@ -876,6 +911,24 @@ export interface components {
              * @enum {unknown}
              */
             object: "list";
+        };
+        /** OperatorJobList */
+        OperatorJobList: {
+            data: components["schemas"]["OperatorJob"][];
+        };
+        /** OperatorJob */
+        OperatorJob: {
+            /** Format: uuid */
+            id: string;
+            user: string;
+            kind: string;
+            model: string;
+            state: string;
+            worker: string | null;
+            attempt: number;
+            created_at: string;
+            finished_at: string | null;
+            error_code: string | null;
         };
         /** PackList */
         PackList: {
@@ -1075,6 +1128,12 @@ export interface components {
             /** @default null */
             claimed: components["schemas"]["Claimed"] | null;
         };
+        /** Revocation */
+        Revocation: {
+            /** Format: uuid */
+            id: string;
+            jobs: number;
+        };
         /** RotateRequest */
         RotateRequest: {
             /** @default 86400 */
@@ -1100,6 +1159,48 @@ export interface components {
             backoff: number;
             leased: number;
             live_slots: number;
+            /** @default null */
+            oldest_seconds: number | null;
+        };
+        /** SessionList */
+        SessionList: {
+            data: components["schemas"]["SessionEntry"][];
+        };
+        /** SessionEntry */
+        SessionEntry: {
+            /** Format: uuid */
+            id: string;
+            current: boolean;
+            way: string;
+            device: string;
+            created_at: string;
+            expires_at: string;
+            last_used_at: string;
+        };
+        /** SessionView */
+        SessionView: {
+            signed_in: boolean;
+            user: components["schemas"]["SessionUser"] | null;
+            is_operator: boolean;
+            providers: components["schemas"]["ProviderView"][];
+            refusal: string | null;
+            session_id: string | null;
+            expires_at: string | null;
+        };
+        /** SessionUser */
+        SessionUser: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            plan: string;
+            status: string;
+        };
+        /** ProviderView */
+        ProviderView: {
+            /** @enum {unknown} */
+            id: "code" | "discord" | "google" | "telegram";
+            title: string;
+            url: string;
         };
         /** Suspension */
         Suspension: {
@@ -1121,6 +1222,16 @@ export interface components {
             paused: boolean;
             /** @default  */
             reason: string;
+        };
+        /** Timeline */
+        Timeline: {
+            data: components["schemas"]["TimelineEvent"][];
+        };
+        /** TimelineEvent */
+        TimelineEvent: {
+            name: string;
+            attempt: number;
+            at: string;
         };
         /** Uploaded */
         Uploaded: {
@@ -1221,6 +1332,20 @@ export interface components {
             serves: string[];
             last_seen_at: string | null;
             agent_version: string;
+            /** @default [] */
+            engines: components["schemas"]["SlotView"][];
+        };
+        /** SlotView */
+        SlotView: {
+            slot: number;
+            loaded: string | null;
+            vram_gib: number;
+            healthy: boolean;
+            quarantined: boolean;
+            gpu: {
+                [key: string]: number;
+            };
+            leases: number;
         };
         /** WorkflowSet */
         WorkflowSet: {

@@ -49,26 +49,24 @@ export function Composer({ draft, change, models, account, onNew }: { draft: Dra
   const hurry = (event: KeyboardEvent) => {
     if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) void submit();
   };
-  const kinds = (["image", "video"] as const).filter((kind) => all.some((one) => one.kind === kind));
+  const makes = (kind: Draft["kind"]) => !models || all.some((one) => one.kind === kind);
   const able = all.filter((one) => one.kind === draft.kind && one.tasks.includes(task(draft)));
   const { width, height } = model ? size(model, draft.shape, draft.scale, pixelsMax) : { width: 0, height: 0 };
   return (
     <form className="composer" onSubmit={(event) => void submit(event)} onKeyDown={hurry}>
-      {kinds.length > 1 && <Choices name="kind" title="What" hideTitle value={draft.kind} onChange={(kind) => change({ kind, model: null, steps: null, guidance: null })} choices={kinds.map((kind) => ({ value: kind, title: kind === "image" ? "Picture" : "Film" }))} />}
+      <Choices name="kind" title="What" hideTitle value={draft.kind} onChange={(kind) => change({ kind, model: null, steps: null, guidance: null })} choices={[{ value: "image", title: "Picture", disabled: !makes("image") }, { value: "video", title: "Film", disabled: !makes("video") }]} />
       <Well picker={picker}>
         <label className="hidden" htmlFor="prompt">What to make</label>
         <textarea id="prompt" className="input prompt" dir="auto" placeholder="A lighthouse on a hill at dusk, the sea in tiles" value={draft.prompt} maxLength={PROMPT_LENGTH_MAX} onChange={(event) => change({ prompt: event.target.value })} />
       </Well>
       <Given input={draft.input} picker={picker} onInput={() => change({ input: null })} />
       {models && !model && <p className="notice">No model here makes {draft.kind === "video" ? "films" : "pictures"}{draft.input ? " of pictures" : ""}.</p>}
-      {able.length > 1 && (
-        <div className="field">
-          <label htmlFor="model">Model</label>
-          <select id="model" className="select" value={model?.name} onChange={(event) => change({ model: event.target.value, steps: null, guidance: null })}>
-            {able.map((one) => <option key={one.name} value={one.name}>{one.title}{one.paused ? " (paused)" : one.feasible_now ? "" : " (no machine now)"}</option>)}
-          </select>
-        </div>
-      )}
+      <div className="field">
+        <label htmlFor="model">Model</label>
+        <select id="model" className="select" value={model?.name ?? ""} disabled={able.length === 0} onChange={(event) => change({ model: event.target.value, steps: null, guidance: null })}>
+          {able.map((one) => <option key={one.name} value={one.name}>{one.title}{one.paused ? " (paused)" : one.feasible_now ? "" : " (no machine now)"}</option>)}
+        </select>
+      </div>
       <Choices name="shape" title="Shape" value={draft.shape} onChange={(shape) => change({ shape })} choices={SHAPES.map((one) => ({ value: one.name, title: one.name, look: <i className={one.look} aria-hidden="true" /> }))} />
       <div className="two">
         <Choices name="scale" title={`Size${width ? ` · ${width} × ${height}` : ""}`} value={draft.scale} onChange={(scale) => change({ scale })} choices={SCALES.map((one) => ({ value: one.name, title: one.name }))} />

@@ -31,7 +31,6 @@ export function Frame({ children }: { children: ReactNode }) {
   const { session, error, signOut } = useSession();
   const sheet = useRef<HTMLDialogElement>(null);
   useEffect(() => sheet.current?.close(), [path]);
-  const rest = session?.is_operator ? [...REST, ADMIN] : REST;
   const links = (all: typeof MAIN) =>
     all.map(({ href, title, Icon }) => (
       <Link key={href} href={href} prefetch={false} aria-current={path === href ? "page" : undefined}>
@@ -39,34 +38,36 @@ export function Frame({ children }: { children: ReactNode }) {
         {title}
       </Link>
     ));
-  const more = (
+  const rest = links(session?.is_operator ? [...REST, ADMIN] : REST);
+  const switches = (
     <>
-      {links(rest)}
       <button type="button" onClick={turn}>
         <Moon /> Light or dark
       </button>
-      {session?.signed_in && (
-        <button type="button" onClick={() => void signOut()}>
-          <Door /> Sign out
-        </button>
-      )}
+      <button type="button" disabled={!session?.signed_in} onClick={() => void signOut()}>
+        <Door /> Sign out
+      </button>
     </>
   );
   return (
     <div className="frame">
       <header className="rail">
         <Mark href="/create" />
-        {session?.signed_in && <Purse />}
         <nav className="tabs" aria-label="Pages">
           {links(MAIN)}
           <button type="button" className="menu" onClick={() => sheet.current?.showModal()}>
             <More /> More
           </button>
         </nav>
-        <nav className="more" aria-label="More pages">{more}</nav>
+        <nav className="more" aria-label="More pages">{rest}</nav>
+        <div className="more last">{switches}</div>
+        <Purse known={session?.signed_in ?? false} />
       </header>
       <dialog ref={sheet} className="sheet" aria-label="More" onClick={(event) => event.target === sheet.current && sheet.current.close()}>
-        <nav aria-label="More pages">{more}</nav>
+        <nav aria-label="More pages">
+          {rest}
+          {switches}
+        </nav>
         <button type="button" className="button wide" onClick={() => sheet.current?.close()}>
           Close
         </button>
@@ -79,8 +80,8 @@ export function Frame({ children }: { children: ReactNode }) {
   );
 }
 
-function Purse() {
-  const { data } = useResource<Account>("/api/v1/user/me", PURSE_MILLISECONDS);
+function Purse({ known }: { known: boolean }) {
+  const { data } = useResource<Account>(known ? "/api/v1/user/me" : null, PURSE_MILLISECONDS);
   return (
     <Link className="purse" href="/account" prefetch={false}>
       <b>{data ? count(data.tokens.available) : "–"}</b> <span className="small soft">tokens</span>

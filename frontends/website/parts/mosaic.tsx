@@ -2,6 +2,7 @@
 const COLUMNS = 8;
 const ROWS = 7;
 const COLOURS = "aabcdeefab";
+const TOWER = ["M.24 .04h.52l.04 .92H.2z", "M.2 .04h.6l.04 .92H.16z", "M.16 .04h.68l.05 .92H.11z"];
 
 function chance(n: number): number {
   const x = Math.sin(n * 127.1 + 11.7) * 43_758.545;
@@ -31,11 +32,12 @@ function tile(n: number) {
 function ground(column: number, row: number): string {
   if (row === 6) return "c";
   if (row === 5) return column > 1 && column < 7 ? "f" : "c";
-  if (column === 4 && row > 1) return row % 2 ? "a" : "e";
+  if (column === 4) return "f";
   return COLOURS[Math.floor(chance(column + row * 13) * COLOURS.length)] === "b" ? "f" : "e";
 }
 
 function figure(column: number, row: number, n: number) {
+  if (column === 4 && row > 1 && row < 5) return <path className={row % 2 ? "d" : "a"} d={TOWER[row - 2]} />;
   if (column === 4 && row === 1) return <circle className="b" cx=".5" cy=".5" r=".36" />;
   if (column === 4 && row === 0) return <path className="a" d="M.04 .96 .5 .1.96 .96z" />;
   if (row === 1 && column < 4) return <path className="b" d={`M.04 ${0.16 - column * 0.03}.96 ${0.25 + column * 0.03}V${0.75 - column * 0.03}L.04 ${0.84 + column * 0.03}z`} />;

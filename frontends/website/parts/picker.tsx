@@ -63,7 +63,10 @@ export function Given({ input, picker, onInput }: { input: Pick<Input, "id" | "u
           <button type="button" className="button small bare" aria-label="Remove the picture" onClick={() => onInput(null)}><Bin /></button>
         </div>
       ) : (
-        <div><button type="button" className="button small bare" disabled={picker.busy} onClick={() => file.current?.click()}><Picture /> {picker.busy ? "Uploading…" : "Start from a picture"}</button> <span className="small soft">or drop or paste one</span></div>
+        <div className="row">
+          <button type="button" className="button small" disabled={picker.busy} onClick={() => file.current?.click()}><Picture /> {picker.busy ? "Uploading…" : "Start from a picture"}</button>
+          <span className="small soft">or drop or paste one</span>
+        </div>
       )}
       {picker.trouble && <p className="notice bad" role="alert">{picker.trouble}</p>}
     </div>

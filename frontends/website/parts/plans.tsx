@@ -23,7 +23,7 @@ export function Plans() {
         <section className="stack">
           <h2>More tokens, when a day is not enough</h2>
           <p className="soft">They do not expire, and are only used once today’s are gone. Buy them with Telegram Stars in our bot (/buy), or ask whoever runs this server.</p>
-          <div className="plans" data-small>
+          <div className="plans packs">
             {packs.data.data.map((pack) => (
               <div className="card row apart" key={pack.name}>
                 <span><b>{tokens(pack.tokens)}</b></span>
@@ -42,8 +42,8 @@ function Card({ plan, pictures }: { plan: Plan; pictures: number }) {
     <article className={`card plan${plan.name === "starter" ? " best" : ""}`}>
       <h2>{plan.name}</h2>
       <p>
-        <span className="number">{plan.price_cents ? money(plan.price_cents, plan.currency) : "Free"}</span>
-        {plan.price_cents > 0 && <span className="soft"> a month</span>}
+        <span className="number">{money(plan.price_cents, plan.currency)}</span>
+        <span className="soft"> {plan.price_cents ? "a month" : "for ever"}</span>
       </p>
       <ul>
         <li>{tokens(plan.tokens_per_day)} every day{pictures > 0 ? `: about ${count(pictures)} pictures` : ""}</li>

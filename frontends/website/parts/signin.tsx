@@ -20,14 +20,15 @@ export function SignIn({ next }: { next: string }) {
       setError(sentence(problem));
     }
   };
-  const providers = (session?.providers ?? []).filter((one) => one.id !== "link");
+  const providers = (session?.providers ?? []).filter((one) => one.id !== "code");
   return (
     <main id="main" className="page">
       <div className="door">
         <h1>Sign in</h1>
+        {session?.refusal && <p className="notice bad" role="alert">{session.refusal}</p>}
         <div className="card stack">
           {providers.map((one) => (
-            <a key={one.id} className="button wide provider" href={`/auth/${one.id}/start?next=${encodeURIComponent(next)}`}>
+            <a key={one.id} className="button wide provider" href={`${one.url}?next=${encodeURIComponent(next)}`}>
               Continue with {one.title}
             </a>
           ))}

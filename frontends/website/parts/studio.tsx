@@ -3,7 +3,7 @@
 /** Create: the order on one side, what became of the last ones on the other. */
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
-import { useEffect } from "react";
+import { useCallback, useEffect, useRef } from "react";
 
 import { get, sentence } from "@/data/api";
 import { taken, useDraft } from "@/data/draft";
@@ -36,12 +36,17 @@ export function Studio() {
     // eslint-disable-next-line react-hooks/exhaustive-deps -- once for each job that is taken over
   }, [from, models]);
 
+  const lane = useRef<HTMLElement>(null);
+  const show = useCallback((job: Job) => {
+    put(job);
+    if (matchMedia("(max-width: 60rem)").matches) lane.current?.scrollIntoView({ behavior: "smooth" });
+  }, [put]);
   const followed = jobs?.find((job) => job.status === "running")?.id ?? jobs?.findLast((job) => !isOver(job))?.id;
   const shown = jobs?.slice(0, SHOWN) ?? [];
   return (
     <div className="studio">
-      <Composer draft={draft} change={change} models={models} account={account.data} onNew={put} />
-      <section className="lane" aria-label="Your latest">
+      <Composer draft={draft} change={change} models={models} account={account.data} onNew={show} />
+      <section ref={lane} className="lane" aria-label="Your latest">
         {error !== null && <p className="notice bad" role="alert">{sentence(error)}</p>}
         {jobs && shown.length === 0 && (
           <div className="empty">

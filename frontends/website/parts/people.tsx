@@ -1,0 +1,66 @@
+"use client";
+
+/** Somebody, by name, id or identity: what they are, tokens for them, the door for them. */
+import { useState, type FormEvent } from "react";
+
+import { useAct } from "@/data/act";
+import { call, get } from "@/data/api";
+import type { GrantView, UserFound } from "@/data/types";
+import { tokens } from "@/data/words";
+import { useSay } from "@/parts/toasts";
+
+export function People() {
+  const { busy, act } = useAct();
+  const say = useSay();
+  const [name, setName] = useState("");
+  const [found, setFound] = useState<UserFound["user"] | null>(null);
+  const [amount, setAmount] = useState("100");
+  const [reason, setReason] = useState("");
+  const look = async () => setFound((await get<UserFound>(`/api/v1/admin/users?name=${encodeURIComponent(name)}`)).user);
+  const find = (event: FormEvent) => {
+    event.preventDefault();
+    setFound(null);
+    void act(look);
+  };
+  const grant = (event: FormEvent) => {
+    event.preventDefault();
+    if (!found) return;
+    void act(async () => {
+      const given = await call<GrantView>("POST", `/api/v1/admin/users/${found.id}/grant`, { tokens: Number(amount), reason });
+      say(`${found.name} has ${tokens(given.purchased)} that do not expire.`);
+    });
+  };
+  const door = (verb: "suspend" | "restore") =>
+    act(async () => {
+      if (verb === "suspend" && !confirm(`Shut ${found?.name} out? What they have ordered is canceled.`)) return;
+      await call("POST", `/api/v1/admin/users/${found?.id}/${verb}`, { reason });
+      await look();
+    });
+  return (
+    <section className="card stack">
+      <h2>People</h2>
+      <form className="field" onSubmit={find}>
+        <label htmlFor="who">Name, id, or identity such as telegram:123</label>
+        <div className="row">
+          <input id="who" className="input grow" required maxLength={200} value={name} onChange={(event) => setName(event.target.value)} />
+          <button className="button" disabled={busy}>Find</button>
+        </div>
+      </form>
+      {found && (
+        <>
+          <div className="row apart">
+            <span><b>{found.name}</b> <span className="chip cap">{found.plan}</span> {found.status !== "active" && <span className="chip bad">{found.status}</span>}<br /><span className="small soft">{found.identities.map((one) => `${one.provider}:${one.subject}`).join(", ") || "no linked identity"}</span></span>
+            {found.status === "active"
+              ? <button type="button" className="button small danger" disabled={busy} onClick={() => void door("suspend")}>Suspend</button>
+              : <button type="button" className="button small" disabled={busy} onClick={() => void door("restore")}>Restore</button>}
+          </div>
+          <form className="row end" onSubmit={grant}>
+            <div className="field"><label htmlFor="amount">Tokens</label><input id="amount" className="input" required inputMode="numeric" pattern="[1-9][0-9]{0,8}" size={7} value={amount} onChange={(event) => setAmount(event.target.value)} /></div>
+            <div className="field grow"><label htmlFor="reason">Why</label><input id="reason" className="input" required maxLength={300} value={reason} onChange={(event) => setReason(event.target.value)} /></div>
+            <button className="button" disabled={busy}>Give</button>
+          </form>
+        </>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,47 @@
+"use client";
+
+/** Tells the operator that something is wrong with a result. */
+import { useState, type FormEvent, type RefObject } from "react";
+
+import { call, sentence } from "@/data/api";
+import type { Job } from "@/data/types";
+import { useSay } from "@/parts/toasts";
+
+const CATEGORIES = [["sexual", "Sexual"], ["minors", "Involves minors"], ["violence", "Violence"], ["hate", "Hate"], ["person", "A real person"], ["copyright", "Copyright"], ["other", "Something else"]] as const;
+
+export function Report({ dialog, job }: { dialog: RefObject<HTMLDialogElement | null>; job: Job }) {
+  const say = useSay();
+  const [category, setCategory] = useState<string>("other");
+  const [text, setText] = useState("");
+  const send = async (event: FormEvent) => {
+    event.preventDefault();
+    try {
+      await call("POST", "/api/v1/reports", { job_id: job.id, category, text });
+      say("Thank you. The operator will look at it.");
+      dialog.current?.close();
+    } catch (problem) {
+      say(sentence(problem));
+    }
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby="report-title">
+      <form className="stack" onSubmit={(event) => void send(event)}>
+        <h2 id="report-title">Report this result</h2>
+        <div className="field">
+          <label htmlFor="category">What is wrong</label>
+          <select id="category" className="select" value={category} onChange={(event) => setCategory(event.target.value)}>
+            {CATEGORIES.map(([value, title]) => <option key={value} value={value}>{title}</option>)}
+          </select>
+        </div>
+        <div className="field">
+          <label htmlFor="report-text">In your words</label>
+          <textarea id="report-text" className="input" maxLength={1000} value={text} onChange={(event) => setText(event.target.value)} />
+        </div>
+        <div className="row">
+          <button className="button main">Send</button>
+          <button type="button" className="button" onClick={() => dialog.current?.close()}>Cancel</button>
+        </div>
+      </form>
+    </dialog>
+  );
+}
