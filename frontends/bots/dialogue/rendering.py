@@ -1,7 +1,8 @@
 """Cards as text: in the person's language, within what the platform takes, safe whatever was typed.
 
 Nothing is markup but what is written here: what a person typed is escaped where the platform reads Markdown, and sent
-as plain text elsewhere. What is too long loses the end of the quoted prompt first, then that of the whole.
+as plain text elsewhere. What is too long loses the end of the quoted prompt first, then that of the whole. Where the
+client renders moments, they are markup (Discord), or stand beside the text by their place in it (`Face.moments`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from frontends.bots.limits import Platform, cut, length
 
 MARKS = re.compile(r"([\\*_~`|>#\[\]()<@:-])")
 """What Discord might read as markup, a mention, a moment or a link."""
+OPENS, PARTS, CLOSES = "\ue000", "\ue001", "\ue002"
+"""Around a moment, while its place in the text is not known yet; nothing that is typed may contain them."""
+MOMENT = re.compile(f"{OPENS}([0-9]+){PARTS}([^{CLOSES}]*){CLOSES}")
+TORN = re.compile(f"{OPENS}[0-9]*{PARTS}?|[{PARTS}{CLOSES}]")
+"""What a cut has left of one."""
 SOON_SECONDS = 1.0
 
 
@@ -32,10 +38,20 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     style: str = "plain"
 
 
+class Ticking(msgspec.Struct, frozen=True):
+    """A piece of a text that the client keeps true: where it stands, as the platform counts, and the moment."""
+
+    offset: int
+    length: int
+    at: int
+    """Seconds since 1970."""
+
+
 class Face(msgspec.Struct, frozen=True, kw_only=True):
     """A card, in words."""
 
     text: str
+    moments: list[Ticking] = []
     keys: list[list[Key]]
     media: list[Media]
     spoiler: bool
@@ -58,9 +74,9 @@ def face(card: Card, language: str, platform: Platform) -> Face:
     lines = "\n".join(sentence(line, language, platform) for line in card.lines)
     room = most - length(lines, platform) - 8
     quote = _quoted(card.quote, room, platform) if card.quote and room > 0 else ""
-    text = cut("\n".join(part for part in (quote, lines) if part), most, platform)
+    text, moments = _placed(cut("\n".join(part for part in (quote, lines) if part), most, platform), platform)
     keys = [[_key(button, language, platform) for button in row] for row in card.buttons]
-    return Face(text=text, keys=keys, media=list(card.media), spoiler=card.spoiler)
+    return Face(text=text, moments=moments, keys=keys, media=list(card.media), spoiler=card.spoiler)
 
 
 def sentence(said: Said, language: str, platform: Platform) -> str:
@@ -90,7 +106,7 @@ def questions(form: Form, language: str, platform: Platform) -> list[Question]:
 
 def escaped(text: str, platform: Platform) -> str:
     """What a person typed, so that it is shown as it was typed."""
-    return MARKS.sub(r"\\\1", text) if platform.markdown else text
+    return MARKS.sub(r"\\\1", text) if platform.markdown else TORN.sub("", text)
 
 
 def _key(button: Button, language: str, platform: Platform) -> Key:
@@ -110,7 +126,7 @@ def _quoted(text: str, room: int, platform: Platform) -> str:
 def _filling(slot: Slot, language: str, platform: Platform) -> Filling:
     match slot:
         case Moment():
-            return f"<t:{int(slot.at)}:R>" if platform.moments else _relative(slot, language)
+            return _moment(slot, language, platform)
         case Link(url):
             return url
         case Said():
@@ -121,6 +137,24 @@ def _filling(slot: Slot, language: str, platform: Platform) -> Filling:
             return escaped(slot, platform)
         case _:
             return slot
+
+
+def _moment(moment: Moment, language: str, platform: Platform) -> str:
+    """A moment, as the platform takes it."""
+    if not platform.moments:
+        return _relative(moment, language)
+    at = int(moment.at)
+    return f"<t:{at}:R>" if platform.markdown else f"{OPENS}{at}{PARTS}{_relative(moment, language)}{CLOSES}"
+
+
+def _placed(text: str, platform: Platform) -> tuple[str, list[Ticking]]:
+    """The text without anything around its moments, and where they stand."""
+    whole, moments, rest = "", [], 0
+    for found in MOMENT.finditer(text):
+        whole += text[rest : found.start()]
+        moments.append(Ticking(length(whole, platform), length(found[2], platform), int(found[1])))
+        whole, rest = whole + found[2], found.end()
+    return whole + TORN.sub("", text[rest:]), moments
 
 
 def _relative(moment: Moment, language: str) -> str:

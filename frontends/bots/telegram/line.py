@@ -15,7 +15,15 @@ from typing import Any
 
 import structlog
 from pyrogram import Client
-from pyrogram.errors import BadRequest, Flood, InternalServerError, RPCError, ServiceUnavailable, Unauthorized
+from pyrogram.errors import (
+    BadRequest,
+    Flood,
+    InternalServerError,
+    PeerIdInvalid,
+    RPCError,
+    ServiceUnavailable,
+    Unauthorized,
+)
 from pyrogram.raw import functions as fn
 from pyrogram.raw import types as tl
 from pyrogram.session.session import AuthKeyNotFound
@@ -25,6 +33,7 @@ from frontends.bots.outbox import Flooded
 from frontends.bots.refusal import BotRefused
 from frontends.bots.settings import TelegramSettings
 from frontends.bots.telegram import refusals
+from frontends.bots.telegram.reading import CHANNELS
 
 OPEN_SECONDS = 20.0
 """For a connection, an exchange of keys and a login."""
@@ -127,12 +136,24 @@ class Line:
         return answer
 
     async def peer(self, chat: str) -> Any:
-        """The address of a chat. Raises `RPCError` when the bot does not know it, `OSError`, `BotRefused`."""
+        """The address of a chat. Raises `RPCError` when the bot does not know it, and what `ask` raises."""
+        known = await self._known_peer(chat)
+        if known is None:
+            found = await self.ask(_whereabouts(int(chat)))
+            await self.client.fetch_peers(found if isinstance(found, list) else [])
+            known = await self._known_peer(chat)
+        if known is None:
+            raise PeerIdInvalid
+        return known
+
+    async def _known_peer(self, chat: str) -> Any:
         await self._standing.wait()
         if self._refused is not None:
             raise self._refused
-        async with asyncio.timeout(OPEN_SECONDS):
-            return await self.client.resolve_peer(int(chat))
+        try:
+            return await self.client.storage.get_peer_by_id(int(chat))
+        except KeyError:
+            return None
 
     async def _renew(self, lost: Any) -> None:
         """Logs in anew when the login is worth nothing any more. Raises `BotRefused`."""
@@ -251,10 +272,10 @@ async def _closed(client: Any) -> None:
         await client.storage.close()
 
 
-def peer_of(chat: Any) -> str:
-    """A chat by its id as the dialogue has it: as bots know them, groups below zero."""
-    if isinstance(chat, tl.PeerUser | tl.InputPeerUser):
-        return str(chat.user_id)
-    if isinstance(chat, tl.PeerChat | tl.InputPeerChat):
-        return str(-chat.chat_id)
-    return str(-1_000_000_000_000 - chat.channel_id)
+def _whereabouts(chat: int) -> Any:
+    """Asks for a chat that is not in the session file: a bot may name whom it has met by the id alone."""
+    if chat > 0:
+        return fn.users.GetUsers(id=[tl.InputUser(user_id=chat, access_hash=0)])
+    if chat > CHANNELS:
+        return fn.messages.GetChats(id=[-chat])
+    return fn.channels.GetChannels(id=[tl.InputChannel(channel_id=CHANNELS - chat, access_hash=0)])

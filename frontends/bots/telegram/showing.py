@@ -8,12 +8,10 @@ outbox's time.
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import structlog
 from msgspec.structs import replace
@@ -23,14 +21,15 @@ from pyrogram.raw import types as tl
 
 from frontends.bots.dialogue.effects import Answer, Approve, Ask, Bill, Delete, Edit, Say, Shown
 from frontends.bots.dialogue.events import Refusal, Sent, Unsent
-from frontends.bots.dialogue.rendering import Face, Key, face, plainly, questions
-from frontends.bots.dialogue.screen import Artifact, Media
+from frontends.bots.dialogue.rendering import Face, face, plainly, questions
+from frontends.bots.dialogue.screen import Media
 from frontends.bots.dialogue.state import Scene
 from frontends.bots.limits import TELEGRAM, cut, length
 from frontends.bots.outbox import Outbox
 from frontends.bots.refusal import BotRefused
 from frontends.bots.telegram import reading, refusals
 from frontends.bots.telegram.inbox import Inbox
+from frontends.bots.telegram.layout import Part, entities, keyboard, laid_out, random_id
 from frontends.bots.telegram.line import Line
 from frontends.bots.telegram.media import Files
 from frontends.problems import ClientError
@@ -40,12 +39,7 @@ SHOWN_MAX = 5_000
 STARS = "XTR"
 TITLE_LENGTH, TEXT_LENGTH, PLACEHOLDER_LENGTH = 32, 255, 64
 """Of a bill, and of what stands in an empty answer."""
-ALBUM = TELEGRAM.album
 DUPLICATE = "RANDOM_ID_DUPLICATE"
-STYLES = {
-    "primary": tl.KeyboardButtonStyle(bg_primary=True),
-    "danger": tl.KeyboardButtonStyle(bg_danger=True),
-}
 
 log = structlog.get_logger()
 
@@ -148,34 +142,28 @@ class Hand:
         return message
 
     async def _parts(self, chat: str, shown: Face) -> list[Part]:
-        """The messages that a card is: files that may stand together, the text under the last of them."""
+        """The messages that a card is."""
         files = [(media, await self._files.up(chat, media, spoiler=shown.spoiler)) for media in shown.media]
-        together = itertools.groupby(((_kind(media), file) for media, file in files if file), key=lambda one: one[0])
-        groups = [[file for _, file in group] for _, group in together]
-        albums = [group[start : start + ALBUM] for group in groups for start in range(0, len(group), ALBUM)]
-        if not albums or (len(albums[-1]) > 1 and shown.keys and not TELEGRAM.album_buttons):
-            albums.append([])
-        keyboard = _keyboard(shown.keys)
-        return [*(Part(album) for album in albums[:-1]), Part(albums[-1], shown.text, keyboard)]
+        return laid_out(shown, [(media, file) for media, file in files if file is not None])
 
     async def _ask(self, scene: Scene, effect: Ask, language: str) -> str:
         asked = questions(effect.form, language, TELEGRAM)[0]
         title = plainly(effect.form.title, language, TELEGRAM)
         text = "\n".join(part for part in (title, asked.label if asked.label != title else "", asked.value) if part)
-        entities: list[Any] = []
+        looks: list[Any] = []
         if asked.value:  # as code, it is copied by a touch, to be changed
             before, length = _units(text) - _units(asked.value), _units(asked.value)
-            entities.append(tl.MessageEntityCode(offset=before, length=length))
+            looks.append(tl.MessageEntityCode(offset=before, length=length))
         if scene.group and not effect.message:  # asks the person who is named, nobody else
             user = await self._user(scene.subject)
             named = tl.InputMessageEntityMentionName(offset=0, length=_units(title), user_id=user)
-            entities.insert(0, named)
+            looks.insert(0, named)
         placeholder = cut(asked.placeholder, PLACEHOLDER_LENGTH, TELEGRAM) or None
         markup = tl.ReplyKeyboardForceReply(selective=True, single_use=True, placeholder=placeholder)
 
         def query(**address: Any) -> Any:
             return fn.messages.SendMessage(
-                **address, message=text, no_webpage=True, reply_markup=markup, entities=entities or None
+                **address, message=text, no_webpage=True, reply_markup=markup, entities=looks or None
             )
 
         return await self._sent(scene, effect.key, query, effect.message)
@@ -215,8 +203,9 @@ class Hand:
                 peer=await self._line.peer(chat),
                 id=int(effect.message),
                 message=shown.text,
+                entities=entities(shown),
                 no_webpage=True,
-                reply_markup=_keyboard(shown.keys),
+                reply_markup=keyboard(shown.keys),
                 media=preview.file if preview is not None else None,
             )
             try:
@@ -274,74 +263,12 @@ class Preview:
     """Once it is uploaded."""
 
 
-class Part(NamedTuple):
-    """One message, or one album."""
-
-    files: list[Any]
-    text: str = ""
-    keyboard: Any = None
-
-    def query(self, peer: Any, random_id: int, reply_to: Any) -> Any:
-        """As it is sent."""
-        if not self.files:
-            return fn.messages.SendMessage(
-                peer=peer,
-                message=self.text,
-                random_id=random_id,
-                reply_to=reply_to,
-                reply_markup=self.keyboard,
-                no_webpage=True,
-            )
-        if len(self.files) == 1:
-            return fn.messages.SendMedia(
-                peer=peer,
-                media=self.files[0],
-                message=self.text,
-                random_id=random_id,
-                reply_to=reply_to,
-                reply_markup=self.keyboard,
-            )
-        album = [
-            tl.InputSingleMedia(media=file, random_id=random_id + place, message="" if place else self.text)
-            for place, file in enumerate(self.files)
-        ]
-        return fn.messages.SendMultiMedia(peer=peer, multi_media=album, reply_to=reply_to)
-
-
-def random_id(*names: str) -> int:
-    """The number of a message, by what it is called: always the same. There is room above it for those of an album."""
-    digest = hashlib.sha256("\0".join(names).encode()).digest()
-    return int.from_bytes(digest[:8]) >> 2 | 1
-
-
 def _id_of(answer: Any, number: int) -> str:
     """Which message it has become."""
     if isinstance(answer, tl.UpdateShortSentMessage):
         return str(answer.id)
     told = getattr(answer, "updates", ())
     return next((str(one.id) for one in told if isinstance(one, tl.UpdateMessageID) and one.random_id == number), "")
-
-
-def _kind(media: Media) -> str:
-    """What may stand in one album: pictures and films, or documents."""
-    return "document" if isinstance(media, Artifact) and media.shown_as == "document" else "seen"
-
-
-def _keyboard(rows: list[list[Key]]) -> Any:
-    if not rows:
-        return None
-    return tl.ReplyInlineMarkup(
-        rows=[tl.KeyboardInlineButtonRow(buttons=[_button(key) for key in row]) for row in rows]
-    )
-
-
-def _button(key: Key) -> Any:
-    if key.url:
-        return tl.KeyboardInlineButton(text=key.label, type=tl.InlineButtonTypeUrl(url=key.url))
-    style = STYLES.get(key.style)
-    return tl.KeyboardInlineButton(
-        text=key.label, type=tl.InlineButtonTypeCallback(data=key.payload.encode()), style=style
-    )
 
 
 def _units(text: str) -> int:

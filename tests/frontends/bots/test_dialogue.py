@@ -36,7 +36,7 @@ def test_an_order_is_acknowledged_with_cost_place_and_expected_time(stage: Theat
     assert order.width > order.height
     for part in ("1 token", "Place in line: 3", "Understood: 3 pictures"):
         assert part in stage.text, stage.text
-    moment = f"<t:{int(NOW) + 40}:R>" if stage.scene.platform.moments else "in 40 seconds"
+    moment = f"<t:{int(NOW) + 40}:R>" if stage.scene.platform.markdown else "in 40 seconds"
     assert moment in stage.text
     assert [effect.job_id for effect in stage.effects if isinstance(effect, Follow)] == [str(job(1).id)]
     assert payload.read(stage.key("Cancel")) == payload.Payload("cancel", job(1).id, OWNER)

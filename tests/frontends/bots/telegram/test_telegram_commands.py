@@ -46,6 +46,8 @@ async def test_every_command_is_answered_in_the_language_of_who_asks(stage: Stag
                 said = await person.says(f"/{name} {text}".strip(), to=stage.account)
                 shown = await person.sees(beginning(key, language, **slots))
                 assert shown.reply_to == said.id
+                ticking = [run.time for run in shown.runs if run.format == "r"]
+                assert bool(ticking) == (name in ("balance", "link")), "when a code ends is told by the person's client"
 
 
 async def test_menus_and_what_a_bot_is_are_registered_in_every_language_once(stage: Stage) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from tests.fixtures.chatroom import at_work
 from tests.fixtures.people import count, violations
@@ -25,18 +27,12 @@ async def test_killed_in_any_step_it_is_one_order_and_one_result(stage: Stage, o
     async with at_work(stage.plane.service.hands):
         for number, (call, done) in enumerate(STEPS):
             ann = stage.telegram.person(100 + number, "Ann", ("en", "de")[number % 2])
-            step = stage.telegram.faults.hold(call, done=done)
-            async with stage.program(killed=True):
-                await ann.says(ORDER, to=stage.account)
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    await step.reached.wait()
-            step.abandon()
+            await killed_in(stage, call, ann.says(ORDER, to=stage.account), done)
             async with stage.program() as program:
                 shown = await ann.sees(has_picture)
                 await program.settled()
             left = ann.messages(by=stage.account)
             assert left == [shown], (call, done, [message.text for message in left])
-            assert step.hits == 1
     assert count(owner_url, "select count(*) from jobs where state = 'succeeded'") == len(STEPS)
     assert violations(owner_url) == []
 
@@ -49,18 +45,13 @@ async def test_killed_before_an_update_was_heard_it_is_told_again(stage: Stage, 
         await ann.says(f"/help@{stage.account.name}", to=stage.account, where=group)
         await ann.sees("/status", where=group)
         await program.settled()
-    looking = stage.telegram.faults.hold("messages.GetMessages", done=True)
     first = await ann.says("/start", to=stage.account)
-    async with stage.program(killed=True):
-        await ann.says(f"/generate {ORDER}", to=stage.account, reply_to=first)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await looking.reached.wait()
-    looking.abandon()
+    order = ann.says(f"/generate {ORDER}", to=stage.account, reply_to=first)
+    await killed_in(stage, "messages.GetMessages", order, True)
     await ann.says(f"/balance@{stage.account.name}", to=stage.account, where=group)
-    async with stage.program() as program:
+    async with stage.program():
         await ann.sees("Ordered for")
         await ann.sees(beginning("balance.parts", "en"), where=group)
-        await program.settled()
         said = [message.text[:20] for message in ann.messages(by=stage.account)]
         assert len(said) == len(set(said)) == 4, said
     assert count(owner_url, "select count(*) from jobs") == 1
@@ -84,3 +75,70 @@ async def test_a_bot_that_was_stopped_answers_what_was_said_meanwhile(stage: Sta
     assert len(ann.messages(by=stage.account)) == 2
     kept = list((stage.folder / "sessions").iterdir())
     assert {file.stat().st_mode & 0o777 for file in kept} == {0o600}
+
+
+async def test_killed_while_it_sends_an_album_it_is_one_album(stage: Stage) -> None:
+    async with at_work(stage.plane.service.hands):
+        for number, done in enumerate((False, True)):
+            ann = stage.telegram.person(200 + number, "Ann", "en")
+            await killed_in(stage, "messages.SendMultiMedia", ann.says(f"3 pictures, {ORDER}", to=stage.account), done)
+            async with stage.program() as program:
+                await ann.sees(beginning("result.image", "en", count=3))
+                await program.settled()
+            assert [bool(message.album) for message in ann.messages(by=stage.account)] == [True, True, True, False]
+
+
+async def test_killed_while_it_tells_that_nothing_came_of_it_that_is_told(stage: Stage) -> None:
+    for number, done in enumerate((False, True)):
+        ann = stage.telegram.person(300 + number, "Ann", "de")
+        async with stage.program():
+            await ann.says(ORDER, to=stage.account)
+            status = await ann.sees("Bestellt")
+        await killed_in(stage, "messages.EditMessage", ann.presses(status.button("Abbrechen")), done)
+        async with stage.program() as program:
+            assert await ann.sees(beginning("ended.canceled", "de"), within=10) is status
+            await program.settled()
+        assert ann.messages(by=stage.account) == [status]
+
+
+async def test_killed_after_a_question_its_answer_is_understood(stage: Stage) -> None:
+    ann = stage.telegram.person(42, "Ann", "es")
+    await killed_in(stage, "messages.SendMessage", ann.says("/generate", to=stage.account), True)
+    question = ann.messages(by=stage.account)[-1]
+    assert question.asks
+    async with stage.program():
+        await ann.answers(question, ORDER)
+        await ann.sees(beginning("order.taken", "es", cost=1))
+    assert len([message for message in ann.messages(by=stage.account) if message.asks]) == 1
+
+
+async def test_killed_in_any_step_of_a_purchase_it_is_one_bill_and_one_credit(stage: Stage, owner_url: str) -> None:
+    ann, bot = stage.telegram.person(42, "Ann", "de"), stage.account
+    async with stage.program() as program:
+        await ann.says("/buy", to=bot)
+        offer = await ann.sees(beginning("buy.choose", "de"))
+        await program.settled()
+    await killed_in(stage, "messages.SendMedia", ann.presses(offer.button("150 ⭐")), True)
+    async with stage.program() as program:
+        await program.settled()
+    bills = [message for message in ann.messages(by=bot) if message.invoice]
+    assert len(bills) == 1
+    await killed_in(stage, "messages.SetBotPrecheckoutResults", ann.pays(bills[0]), True)
+    await killed_in(stage, "messages.SendMessage", asyncio.sleep(0), True)
+    async with stage.program() as program:
+        await ann.sees(beginning("buy.credited", "de", count=500))
+        await program.settled()
+    told = [message for message in ann.messages(by=bot) if beginning("buy.credited", "de", count=500) in message.text]
+    assert len(told) == 1
+    assert count(owner_url, "select count(*) from payments") == 1
+    assert violations(owner_url) == []
+
+
+async def killed_in(stage: Stage, call: str, deed: Coroutine[Any, Any, object], done: bool) -> None:
+    """Somebody does something, and the program dies in the middle of what it does about it."""
+    step = stage.telegram.faults.hold(call, done=done)
+    async with stage.program(killed=True), asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
+        tasks.create_task(deed)
+        await step.reached.wait()
+    step.abandon()
+    assert step.hits == 1
