@@ -20,7 +20,7 @@ from frontends.bots.discord.calls import Calls
 from frontends.bots.discord.looks import Look
 from frontends.bots.discord.refusals import ALREADY_ACKNOWLEDGED, Unclear, Unsendable, patiently
 from frontends.bots.limits import DISCORD
-from frontends.bots.outbox import Outbox
+from frontends.bots.outbox import Flooded, Outbox
 
 FIRST_BY_SECONDS = DISCORD.answer_seconds / 2
 """When something is promised if nothing was said."""
@@ -69,8 +69,10 @@ class Answering:
                     await self._nod()
                 else:
                     await self._promise(hidden=self.promise == "hidden")
-            except (Unsendable, Unclear, ConnectionError) as error:
+            except (Unsendable, ConnectionError) as error:
                 log.info("interaction.unacknowledged", reason=str(error))
+            except Exception:  # one person's bad luck must not end everybody's bot
+                log.exception("interaction.failed")
 
     async def say(self, look: Look, *, hidden: bool) -> Address | None:
         """Shows a message as the answer: where it is. None when it must go another way."""
@@ -143,6 +145,8 @@ class Answering:
             except Unclear:
                 self._stage = "unknown"
                 await asyncio.sleep(RETRY_SECONDS)
+            except Flooded as flood:
+                await asyncio.sleep(min(flood.seconds, DISCORD.answer_seconds))
             except Unsendable as refusal:
                 if refusal.code == ALREADY_ACKNOWLEDGED:
                     self._stage = "unknown"
@@ -167,14 +171,21 @@ class Answering:
 
     # ------------------------------------------------------------------------------------------ after it
 
-    async def _fill(self, look: Look) -> Address:
-        """The message that was promised, or is there, becomes this one."""
+    async def _fill(self, look: Look) -> Address | None:
+        """The message that was promised, or is there, becomes this one; None when there is none any more."""
         address = self._address(self._message)
 
         async def act() -> None:
             await self._calls.edit_by_token(address, look)
 
-        await self._outbox.edit(address.token, str(address.message), lambda: patiently(act), paced=False)
+        try:
+            await self._outbox.edit(address.token, str(address.message), lambda: patiently(act), paced=False)
+        except Unsendable as refusal:
+            if refusal.why in ("expired", "gone"):
+                self._stage = "over"
+                return None
+            await self._take_back()  # nobody shall wait for what will never come
+            raise
         self._stage = "answered"
         return address
 

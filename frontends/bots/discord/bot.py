@@ -17,6 +17,7 @@ import hikari
 import structlog
 from hikari.impl import CacheSettings, HTTPSettings, HTTPTimeoutSettings, ProxySettings, RESTClientImpl
 
+from control_plane.wire.model import ModelView
 from frontends.bots.dialogue.effects import Shown
 from frontends.bots.dialogue.events import Command, Event, Pressed, Sent, Unsent
 from frontends.bots.dialogue.state import Bot, House, Scene
@@ -25,12 +26,13 @@ from frontends.bots.discord.answering import Answering
 from frontends.bots.discord.buckets import Buckets
 from frontends.bots.discord.calls import UPLOAD_SECONDS, Calls
 from frontends.bots.discord.hearing import Heard, Raw
+from frontends.bots.discord.refusals import Unclear, Unsendable
 from frontends.bots.discord.showing import Showing
 from frontends.bots.errands import Errands
 from frontends.bots.language.catalogue import say
 from frontends.bots.language.tongue import FALLBACK
 from frontends.bots.limits import DISCORD
-from frontends.bots.outbox import Outbox
+from frontends.bots.outbox import Flooded, Outbox
 from frontends.bots.refusal import BotRefused
 from frontends.bots.settings import DiscordSettings
 from frontends.problems import ClientError
@@ -38,7 +40,10 @@ from frontends.problems import ClientError
 INTENTS = hikari.Intents.DM_MESSAGES | hikari.Intents.GUILD_MESSAGES
 """Neither has to be granted; what is said in servers without naming the bot comes without its words."""
 CALL_SECONDS = 15.0
-STOP_SECONDS = 5.0
+STOP_SECONDS = 4.0
+CLOSE_SECONDS = 2.0
+SUGGEST_SECONDS = 1.5
+MODELS_SECONDS = 30.0
 FETCH_SECONDS = 60.0
 PICTURE_BYTES_MAX = 64 * 1024**2
 CHUNK_BYTES = 256 * 1024
@@ -68,7 +73,8 @@ class DiscordBot:
         self._tasks = tasks
         self._clock = clock
         self._outbox = Outbox(DISCORD.rates, tasks, asyncio.get_running_loop().time)
-        http = HTTPSettings(timeouts=HTTPTimeoutSettings(total=UPLOAD_SECONDS))
+        # the library would make a new connection, with its handshakes, for every call
+        http = HTTPSettings(timeouts=HTTPTimeoutSettings(total=UPLOAD_SECONDS), force_close_transports=False)
         try:
             self._gateway = hikari.GatewayBot(
                 settings.token,
@@ -100,6 +106,8 @@ class DiscordBot:
         self._session: aiohttp.ClientSession | None = None
         self._bot: Bot | None = None
         self._me = 0
+        self._models: tuple[ModelView, ...] = ()
+        self._models_at = 0.0
         self._resuming: set[int] = set()
         """Shards that will tell again what they missed."""
         self._busy = 0
@@ -159,20 +167,23 @@ class DiscordBot:
         except TimeoutError:
             log.info("bot.cut_short", bot=self._settings.name, busy=self._busy)
         self._outbox.stop()
-        if self._gateway.is_alive:
-            await self._gateway.close()
-        if self._rest.is_alive:
-            await self._rest.close()
-        if self._session is not None:
-            await self._session.close()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._gateway.is_alive:
+                    await self._gateway.close()
+        finally:
+            if self._rest.is_alive:
+                await self._rest.close()
+            if self._session is not None:
+                await self._session.close()
 
     async def publish(self, house: House) -> None:
         """Registers its commands, in place of all that were, and says what it is, in the one language there is."""
         makes = self._settings.makes
         described = say(f"profile.{makes}", FALLBACK, name=house.name)
-        async with asyncio.timeout(CALL_SECONDS):
-            await self._rest.set_application_commands(self._settings.application_id, commands.commands(makes))
-            await self._rest.edit_application(description=described)
+        registered = commands.commands(makes)
+        await self._outbox.send("commands", lambda: self._calls.register(registered))
+        await self._outbox.send("profile", lambda: self._calls.describe(described))
 
     async def _introduce(self) -> None:
         async with asyncio.timeout(CALL_SECONDS):
@@ -235,11 +246,22 @@ class DiscordBot:
         """Names of models that make what is being ordered, as they are typed."""
         kind = options.ordered(told.command_name, self._settings.makes)
         typed = next((str(option.value) for option in told.options if option.is_focused), "")
+        models = [model for model in await self._offered() if model.kind == kind]
         try:
-            models = [model for model in (await self._errands.models()).data if model.kind == kind]
-        except ClientError:
-            models = []
-        await self._calls.suggest(int(told.id), told.token, commands.suggestions(models, typed))
+            await self._calls.suggest(int(told.id), told.token, commands.suggestions(models, typed))
+        except (Unsendable, Unclear, Flooded) as error:
+            log.info("suggestion.lost", reason=str(error))
+
+    async def _offered(self) -> tuple[ModelView, ...]:
+        """What can be ordered, as it was heard not long ago: somebody waits with a key pressed."""
+        if self._clock() - self._models_at > MODELS_SECONDS:
+            try:
+                async with asyncio.timeout(SUGGEST_SECONDS):
+                    self._models = tuple((await self._errands.models()).data)
+                self._models_at = self._clock()
+            except (ClientError, TimeoutError):
+                pass
+        return self._models
 
     async def _lost(self, event: hikari.ShardDisconnectedEvent) -> None:
         self._resuming.add(event.shard.id)

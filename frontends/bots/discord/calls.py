@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import hikari
+from hikari.api import CommandBuilder
 from hikari.impl import AutocompleteChoiceBuilder, ModalActionRowBuilder, RESTClientImpl
 
 from frontends.bots.discord.addresses import Address
@@ -134,6 +135,18 @@ class Calls:
                 del self._direct[next(iter(self._direct))]
             self._direct[person] = int(channel.id)
         return self._direct[person]
+
+    # ------------------------------------------------------------------------------------------ about itself
+
+    async def register(self, commands: Sequence[CommandBuilder]) -> None:
+        """These are its commands, and no others."""
+        async with within(CALL_SECONDS):
+            await self._rest.set_application_commands(self._application_id, commands)
+
+    async def describe(self, said: str) -> None:
+        """What stands in its profile."""
+        async with within(CALL_SECONDS):
+            await self._rest.edit_application(description=said)
 
 
 def _flags(hidden: bool) -> hikari.MessageFlag:
