@@ -17,6 +17,7 @@ LAG_BEAT_SECONDS = 0.05
 LAG_BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 LAGS_KEPT = 1_200
 """A minute of them."""
+SHARES = {"p50": 0.5, "p99": 0.99}
 PAGE_BYTES = 4_096
 
 
@@ -108,9 +109,10 @@ def _of_loop(lag: Lag) -> Iterator[str]:
         yield f'tessera_bots_loop_lag_seconds_bucket{{le="{bound}"}} {total}'
     yield f"tessera_bots_loop_lag_seconds_sum {lag.sum:.6f}"
     yield f"tessera_bots_loop_lag_seconds_count {total}"
-    yield "# HELP tessera_bots_loop_lag_p99_seconds The same, of the last minute."
-    yield "# TYPE tessera_bots_loop_lag_p99_seconds gauge"
-    yield f"tessera_bots_loop_lag_p99_seconds {lag.quantile(0.99):.6f}"
+    for name, share in SHARES.items():
+        yield f"# HELP tessera_bots_loop_lag_{name}_seconds The same, of the last minute."
+        yield f"# TYPE tessera_bots_loop_lag_{name}_seconds gauge"
+        yield f"tessera_bots_loop_lag_{name}_seconds {lag.quantile(share):.6f}"
     yield "# HELP tessera_bots_resident_bytes Memory of the process."
     yield "# TYPE tessera_bots_resident_bytes gauge"
     yield f"tessera_bots_resident_bytes {resident_bytes()}"

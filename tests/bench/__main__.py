@@ -26,6 +26,7 @@ PARTS = {
     "steady": "200 orders a second with everything on",
     "agent": "the real agent: idle gap, memory, CPU",
     "comfyui": "what driving ComfyUI costs beside a direct client: overhead, idle gap, cancel",
+    "bots": "twelve bots: how soon they are up and answer with 240 dialogues open, memory",
     "recovery": "killed and silenced agents, a killed control plane, a killed PostgreSQL",
 }
 PEERS = ("procrastinate", "pgqueuer", "asyncpg")
