@@ -131,6 +131,7 @@ def document(job: JobView, file: ArtifactView, identity: str) -> Artifact:
         width=file.width,
         height=file.height,
         shown_as="document",
+        seconds=(job.frames or 0) / (job.fps or 1),
     )
 
 

@@ -54,6 +54,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag="artifact"):
     width: int
     height: int
     shown_as: Literal["photo", "video", "document"]
+    seconds: float = 0.0
+    """How long a film runs."""
 
     @property
     def file_name(self) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -73,7 +74,7 @@ class Inbox:
     def mended(self) -> None:
         """The connection stands again: what was missed meanwhile is asked for."""
         if self._line is not None:
-            self._tasks.create_task(self._catch_up_at_last())
+            self._tasks.create_task(self._at_last(self.catch_up))
 
     async def take(self, updates: Any) -> None:
         """What the data centre tells by itself."""
@@ -97,6 +98,10 @@ class Inbox:
             await self._story_of_account()
             self._behind = False
 
+    async def _catch_up_in(self, channel_id: int, pts: int | None) -> None:
+        async with self._catching_up:
+            await self._story_of_group(channel_id, pts)
+
     async def receipt(self, chat: str, random_id: int) -> int | None:
         """The message that was sent under a number, when its answer was lost. Raises what `catch_up` raises."""
         if random_id not in self.receipts:
@@ -107,9 +112,9 @@ class Inbox:
                     await self._story_of_account()
         return self.receipts.get(random_id)
 
-    async def _catch_up_at_last(self) -> None:
+    async def _at_last(self, ask: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self.catch_up()
+            await ask()
         except (OSError, RPCError, BotRefused, Flooded) as error:  # the next break or start asks again
             log.warning("updates.missed", bot=self._name, error=type(error).__name__)
 
@@ -182,6 +187,10 @@ class Inbox:
         """One piece, of `told` (story and number) or of where it says itself."""
         if isinstance(update, tl.UpdateMessageID):
             self._remember(update.random_id, update.id)
+            return
+        if isinstance(update, tl.UpdateChannelTooLong):
+            if told is None:  # else it is asked for anyway
+                self._tasks.create_task(self._at_last(partial(self._catch_up_in, update.channel_id, update.pts)))
             return
         story, pts = told or (reading.story_of(update), getattr(update, "pts", None))
         bookmark = self._bookmarks.setdefault(story, Bookmark((pts or 1) - 1))

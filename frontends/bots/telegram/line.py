@@ -127,10 +127,13 @@ class Line:
         if self._refused is not None:
             raise self._refused
         client = self.client
-        session = await self._media_session(client) if media else client.session
         async with asyncio.timeout(2 * seconds):
+            session = await self._media_session(client) if media else client.session
             await session.is_started.wait()
-            answer = await session.send(query, timeout=seconds)
+            try:
+                answer = await session.send(query, timeout=seconds)
+            except AttributeError as error:  # the library forgets its connection for a moment when it makes a new one
+                raise ConnectionError("the connection was being made anew") from error
         await client.fetch_peers(getattr(answer, "users", None) or [])
         await client.fetch_peers(getattr(answer, "chats", None) or [])
         return answer
@@ -244,8 +247,18 @@ class Line:
             self._mended()
 
     async def _media_session(self, client: Any) -> Any:
+        """The session for files; one that did not come up is given up."""
         async with self._media_lock:  # else two would be made, and one of them never closed
-            return await client.get_session(is_media=True)
+            try:
+                session = await client.get_session(is_media=True)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await session.is_started.wait()
+            except BaseException:
+                for session in client.media_sessions.values():
+                    await session.stop()
+                client.media_sessions.clear()
+                raise
+            return session
 
 
 async def _connected(session: Any) -> None:

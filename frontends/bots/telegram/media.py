@@ -154,7 +154,7 @@ def _described(artifact: Artifact, file: Any) -> Any:
     attributes = [tl.DocumentAttributeFilename(file_name=artifact.file_name)]
     is_video = artifact.shown_as == "video"
     if is_video:
-        shape = {"w": artifact.width, "h": artifact.height, "duration": 0.0}
+        shape = {"w": artifact.width, "h": artifact.height, "duration": artifact.seconds}
         attributes.append(tl.DocumentAttributeVideo(**shape, supports_streaming=True, nosound=True))
     return tl.InputMediaUploadedDocument(
         file=file,

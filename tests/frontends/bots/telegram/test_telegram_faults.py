@@ -44,6 +44,7 @@ FAULTS: dict[str, Wish] = {
 """One for each of so many bots."""
 
 
+@pytest.mark.slow
 async def test_whatever_goes_wrong_an_order_is_one_result(stage: Stage, owner_url: str) -> None:
     telegram = stage.telegram
     ann = telegram.person(42, "Ann", "en")

@@ -66,6 +66,7 @@ async def test_rules_of_a_group_are_made_by_those_who_run_it(stage: Stage) -> No
         await ben.sees(beginning("link.in_private", "es"), where=group)
 
 
+@pytest.mark.slow
 async def test_many_albums_in_a_group_stay_within_its_minute(stage: Stage) -> None:
     """Each picture of an album counts."""
     telegram, bot = stage.telegram, stage.account

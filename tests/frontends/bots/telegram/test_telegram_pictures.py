@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from frontends.bots.dialogue.effects import Say
 from frontends.bots.dialogue.screen import Artifact, Card
 from frontends.bots.dialogue.state import Scene
@@ -33,6 +35,7 @@ async def result(person: Person, before: int) -> Message:
     return await person.sees(lambda message: message.id > before and has_picture(message) and message.buttons)
 
 
+@pytest.mark.slow
 async def test_words_become_a_picture_and_its_buttons_do_what_they_say(stage: Stage) -> None:
     people = [stage.telegram.person(42, "Ann", "en"), stage.telegram.person(43, "Ben", "de")]
     async with stage.program() as program, at_work(stage.plane.service.hands):
@@ -143,6 +146,9 @@ async def test_while_it_is_made_one_message_shows_how_far_it_is(stage: Stage, tm
         await ann.sees(lambda message: message is not status and has_picture(message), within=15)
         film = (await ben.sees(lambda message: message.media and message.media[0].kind == "video", within=20)).media[0]
         assert (film.mime_type, film.data[4:8]) == ("video/mp4", b"ftyp")
+        sent = next(message.file for message in stage.telegram.messages.values() if message.media == [film])
+        assert sent is not None
+        assert [one.duration > 0 for one in sent.attributes if hasattr(one, "duration")] == [True]
         await program.settled()
         assert status.deleted
 

@@ -94,7 +94,8 @@ def test_nothing_is_forgotten_before_it_was_heard(data: st.DataObject) -> None:
     """Pieces are heard in any order; what is kept is never beyond one that is still being heard."""
     bookmark, open_marks, pts = Bookmark(10), list[Mark](), 10
     for _ in range(data.draw(st.integers(1, 30))):
-        if open_marks and data.draw(st.booleans()):
+        closes: bool = data.draw(st.booleans())
+        if open_marks and closes:
             bookmark.close(open_marks.pop(data.draw(st.integers(0, len(open_marks) - 1))))
         else:
             pts += data.draw(st.integers(1, 3))
