@@ -25,12 +25,16 @@ STATEMENT = re.compile(
     re.IGNORECASE,
 )
 
-TALKS_TO_A_PERSON = ("control_plane/cli/", "agent/cli", "agent/models/cli/", "frontends/command_line/", "ops/")
+TALKS_TO_A_PERSON = (
+    *("control_plane/cli/", "agent/cli", "agent/models/cli/", "frontends/command_line/", "ops/"),
+    *("frontends/bots/cli.py", "frontends/bots/setup/"),
+)
 READS_THE_ENVIRONMENT = (
     "control_plane/settings.py",
     "control_plane/cli/",
     "agent/cli",
     "agent/__main__.py",
+    "frontends/bots/cli.py",
     "agent/engine/choice.py",  # hands it on to ComfyUI, less what is ours
     "ops/",
 )

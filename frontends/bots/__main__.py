@@ -1,3 +1,5 @@
+"""`python -m frontends.bots`: the same as `tessera-bots`."""
+
 from __future__ import annotations
 
 import sys

@@ -182,8 +182,12 @@ def _demo(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             f"--api-key-file names {options.api_key_file}, which cannot be read: {error}."
         ) from error
     with suppress(asyncio.CancelledError):
-        asyncio.run(demo.run(options.url, key, Path(options.folder).absolute(), options.page_port))
+        asyncio.run(demo.run(options.url, key, Path(options.folder).absolute(), _told, options.page_port))
     return 0
+
+
+def _told(page: str) -> None:
+    print(f"Chat with the bots in a browser: {page}", flush=True)
 
 
 def _setup(options: argparse.Namespace, environ: Mapping[str, str]) -> int:

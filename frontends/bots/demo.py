@@ -7,10 +7,11 @@ what the bots remember of it is removed at the next start.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from frontends.bots import program
-from frontends.bots.program import MEMORY, Program
+from frontends.bots.program import MEMORY
 from frontends.bots.settings import BotSettings, DiscordSettings, Makes, Settings, TelegramSettings
 from frontends.bots.systemd import Notify
 from frontends.standins.demo import DemoChats, Ports, demo_chats
@@ -22,17 +23,13 @@ FORGOTTEN = ("telegram", "registered")
 """Folders of what the bots remember of the platforms."""
 
 
-async def run(url: str, api_key: str, folder: Path, page_port: int = 0) -> None:
-    """Until it is told to stop. Raises what the program of the bots does."""
+async def run(url: str, api_key: str, folder: Path, up: Callable[[str], None], page_port: int = 0) -> None:
+    """Until it is told to stop; `up` is told the address of the page. Raises what the program of the bots does."""
     _forget(folder)
     async with demo_chats(list(ON_TELEGRAM), list(ON_DISCORD), Ports(page=page_port)) as chats:
         bots = _bots(chats, folder)
         settings = Settings(url=url, api_key=api_key, dir=folder, port=0, log_level="warning", bots=bots)
-
-        def started(running: Program) -> None:
-            print(f"Chat with the bots in a browser: {chats.url}", flush=True)
-
-        await program.run(settings, bots, Notify(None, None), started)
+        await program.run(settings, bots, Notify(None, None), lambda running: up(chats.url))
 
 
 def _forget(folder: Path) -> None:

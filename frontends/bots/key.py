@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from types import NoneType
 
@@ -41,7 +40,7 @@ async def check(client: Client, platforms: Collection[PlatformName]) -> None:
 
 
 async def _lacking(client: Client) -> list[str]:
-    asked = await asyncio.gather(*(_refused(client, method, path) for _, method, path in NEEDS))
+    asked = [await _refused(client, method, path) for _, method, path in NEEDS]
     if any(refused.status == 401 for refused in asked):
         raise WrongKey(f"The service does not know this key. {_HOW}")
     return [

@@ -70,7 +70,7 @@ async def test_a_face_that_comes_when_another_has_just_been_taken_is_shown_after
         outbox = Outbox(QUICK, tasks, time.monotonic)
         old = tasks.create_task(outbox.edit("ann", "m1", platform.act("old")))
         new = tasks.create_task(outbox.edit("ann", "m1", platform.act("new"), paced=False))
-        assert await asyncio.gather(old, new) == ["old", "new"]
+        assert (await old, await new) == ("old", "new")
     assert platform.arrived == ["old", "new"]
 
 
