@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from frontends.bots.dialogue.rendering import sentence
 from frontends.bots.dialogue.screen import Said
@@ -46,45 +45,46 @@ async def pressed(stage: Stage, ann: Person, shown: Message, name: str) -> Messa
     return await ann.sees(lambda message: message.id >= newest and message is not shown)
 
 
-@pytest.mark.parametrize("language", ["en", "de"])
-async def test_a_command_is_answered_at_once_becomes_the_picture_and_every_button_works(
-    stage: Stage, language: str
-) -> None:
-    ann = stage.discord.person(42, "Ann", language)
+async def test_a_command_is_answered_at_once_becomes_the_picture_and_every_button_works(stage: Stage) -> None:
+    people = [stage.discord.person(42, "Ann", "en"), stage.discord.person(43, "Ben", "de")]
     async with stage.program() as program, at_work(stage.plane.service.hands):
-        shown = await ordered(stage, ann)
-        assert told("result.image", language, count=1) in shown.text
-        assert told("order.taken", language, cost=1) in shown.edits[0]
-        assert "a lighthouse" in shown.text
-        again = await pressed(stage, ann, shown, "again")
-        await stage.discord.changes.until(lambda: again.media, 10)
-        assert [message.media != [] for message in ann.messages()] == [True, True], "one message each"
-        answer = await ann.presses(shown.button(label("edit", language)))
-        assert isinstance(answer.form, Form)
-        assert (answer.form.title, answer.form.fields[0].value) == (say("field.image_title", language), "a lighthouse")
-        await ann.answers(answer.form, "a lighthouse at night, 2 steps")
-        await ann.sees(lambda message: message.media and "at night" in message.text)
-        varied = await pressed(stage, ann, shown, "vary")
-        await stage.discord.changes.until(lambda: varied.media, 10)
-        original = await pressed(stage, ann, shown, "original")
-        await stage.discord.changes.until(lambda: original.media, 10)
-        assert (original.text, original.media[0].data) == (told("result.original", language), shown.media[0].data)
-        info = await pressed(stage, ann, shown, "info")
-        assert "testcard" in info.text
-        shared = await pressed(stage, ann, shown, "share")
-        await stage.discord.changes.until(lambda: shared.media, 10)
-        form = (await ann.presses(shared.button(label("report", language)))).form
-        assert form is not None
-        thanks = (await ann.answers(form, "too many gulls")).message
-        assert thanks is not None
-        assert thanks.text == told("report.taken", language)
-        asked = await pressed(stage, ann, shown, "delete")
-        assert asked.text == told("press.really_delete", language)
-        await ann.presses(asked.button(label("delete_for_good", language)))
-        await stage.discord.changes.until(lambda: asked.text == told("press.deleted", language), 5)
-        gone = await ann.presses(shown.button(label("vary", language)))
-        assert gone.text == told("toast.files_gone", language)
+        await asyncio.gather(*(_uses_every_button(stage, person, person.language) for person in people))
         await program.settled()
+
+
+async def _uses_every_button(stage: Stage, ann: Person, language: str) -> None:
+    shown = await ordered(stage, ann)
+    assert told("result.image", language, count=1) in shown.text
+    assert told("order.taken", language, cost=1) in shown.edits[0]
+    assert "a lighthouse" in shown.text
+    again = await pressed(stage, ann, shown, "again")
+    await stage.discord.changes.until(lambda: again.media, 10)
+    assert [message.media != [] for message in ann.messages()] == [True, True], "one message each"
+    answer = await ann.presses(shown.button(label("edit", language)))
+    assert isinstance(answer.form, Form)
+    assert (answer.form.title, answer.form.fields[0].value) == (say("field.image_title", language), "a lighthouse")
+    await ann.answers(answer.form, "a lighthouse at night, 2 steps")
+    await ann.sees(lambda message: message.media and "at night" in message.text)
+    varied = await pressed(stage, ann, shown, "vary")
+    await stage.discord.changes.until(lambda: varied.media, 10)
+    original = await pressed(stage, ann, shown, "original")
+    await stage.discord.changes.until(lambda: original.media, 10)
+    assert (original.text, original.media[0].data) == (told("result.original", language), shown.media[0].data)
+    info = await pressed(stage, ann, shown, "info")
+    assert "testcard" in info.text
+    shared = await pressed(stage, ann, shown, "share")
+    await stage.discord.changes.until(lambda: shared.media, 10)
+    form = (await ann.presses(shared.button(label("report", language)))).form
+    assert form is not None
+    thanks = (await ann.answers(form, "too many gulls")).message
+    assert thanks is not None
+    assert thanks.text == told("report.taken", language)
+    asked = await pressed(stage, ann, shown, "delete")
+    assert asked.text == told("press.really_delete", language)
+    await ann.presses(asked.button(label("delete_for_good", language)))
+    await stage.discord.changes.until(lambda: asked.text == told("press.deleted", language), 5)
+    gone = await ann.presses(shown.button(label("vary", language)))
+    assert gone.text == told("toast.files_gone", language)
 
 
 async def test_an_order_is_canceled_at_every_stage(stage: Stage) -> None:
