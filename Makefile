@@ -7,17 +7,25 @@ SPREAD := -n auto --maxprocesses 4 --dist loadscope
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up test quick test-all check bench torture snapshot lock install clean runtime dev
+.PHONY: help demo up web types test quick test-all check bench torture snapshot lock install clean runtime dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: runtime ## see it work: three customers, two agents, one of them killed, every picture arrives
+	@$(BIN)/python -m ops.website build --if-able
 	@$(BIN)/python -m control_plane.cli.demo
 
 up: runtime ## use it: the whole service on this machine, until Ctrl-C (HOST=0.0.0.0 PORT=8001)
+	@$(BIN)/python -m ops.website build --if-able
 	@TESSERA_DATA_DIR="$${TESSERA_DATA_DIR:-$(CURDIR)/.tessera}" $(BIN)/tessera up \
 		$(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(ARGS)
+
+web: runtime ## build the website (needs Node 20 or newer); a running service shows it after its next start
+	@$(BIN)/python -m ops.website build
+
+types: dev ## write the website's types of the API anew (needs Node 20 or newer)
+	@$(BIN)/python -m ops.website types
 
 test: check ## check it: linters, types, dependency contracts and every test
 	$(call stage,tests)
@@ -57,6 +65,7 @@ install: runtime ## only set up .venv, for `tessera` and `tessera-agent`
 
 clean: ## remove the environment and caches; your data in .tessera stays
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	cd frontends/website && rm -rf node_modules .next out
 	find . -name __pycache__ -type d -not -path './.tessera/*' -prune -exec rm -rf {} +
 
 runtime dev:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ TYPES = SITE / "data" / "wire.d.ts"
 NODE_MAJOR = 20
 INSTALL_SECONDS = 600
 BUILD_SECONDS = 900
+QUIETLY = ("--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1", "--fetch-timeout=30000")
 MADE = ("node_modules", ".next", "out", "next-env.d.ts", "tsconfig.tsbuildinfo")
 """In the folder of the site, but not of its sources."""
 
@@ -40,7 +42,7 @@ def build() -> None:
     node()
     lock, installed = SITE / "package-lock.json", SITE / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        _run("npm", "ci", "--no-audit", "--no-fund", seconds=INSTALL_SECONDS)
+        _run("npm", "ci", *QUIETLY, seconds=INSTALL_SECONDS)
     _run("npm", "run", "--silent", "build", seconds=BUILD_SECONDS)
 
 
@@ -110,7 +112,9 @@ def _without_words(value: Any) -> Any:
 
 def _run(*command: str, seconds: float) -> None:
     try:
-        subprocess.run(command, cwd=SITE, check=True, timeout=seconds)
+        subprocess.run(
+            command, cwd=SITE, check=True, timeout=seconds, env={**os.environ, "NEXT_TELEMETRY_DISABLED": "1"}
+        )
     except (subprocess.SubprocessError, OSError) as error:
         raise Unable(
             f"The website was not built: `{' '.join(command)}` failed ({error}). Everything else works."

@@ -9,6 +9,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 
 import { get } from "@/data/api";
 import { tell } from "@/data/resource";
+import { useSession } from "@/data/session";
 import type { Job, JobList, Progress } from "@/data/types";
 
 const EVENTS = [
@@ -36,6 +37,7 @@ export function useJobs(filter: string, limit: number): Jobs {
   const [jobs, setJobs] = useState<Job[] | null>(null);
   const [cursor, setCursor] = useState<string | null | undefined>(undefined);
   const [error, setError] = useState<unknown>(null);
+  const known = useSession().session?.signed_in ?? false;
   const loading = useRef(false);
   const wanted = useRef(filter);
   wanted.current = filter;
@@ -76,10 +78,10 @@ export function useJobs(filter: string, limit: number): Jobs {
   useEffect(() => {
     setJobs(null);
     setCursor(undefined);
-    void load(null);
-  }, [load]);
+    if (known) void load(null);
+  }, [load, known]);
 
-  useStream("/api/v1/events", (name, data) => {
+  useStream(known ? "/api/v1/events" : null, (name, data) => {
     if (name === "opened") {
       if (!(data as { resumed: boolean }).resumed) void load(null);
     } else {

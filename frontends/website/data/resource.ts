@@ -4,6 +4,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
 import { get, Problem } from "@/data/api";
+import { useSession } from "@/data/session";
 
 export type Resource<T> = {
   data: T | null;
@@ -12,7 +13,12 @@ export type Resource<T> = {
   set: (next: T) => void;
 };
 
-export function useResource<T>(path: string | null, everyMilliseconds = 0): Resource<T> {
+/** What anybody may read; everything else waits until it is known that somebody is signed in. */
+const PUBLIC = new Set(["/api/v1/models", "/api/v1/plans", "/api/v1/packs"]);
+
+export function useResource<T>(wanted: string | null, everyMilliseconds = 0): Resource<T> {
+  const { session } = useSession();
+  const path = wanted !== null && (session?.signed_in || PUBLIC.has(wanted)) ? wanted : null;
   const [data, setData] = useState<T | null>(null);
   const [error, setError] = useState<unknown>(null);
   const current = useRef<AbortController | null>(null);

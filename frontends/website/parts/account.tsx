@@ -27,7 +27,7 @@ export function AccountPage() {
       <section className="card">
         <div className="row apart">
           <h2>The last {DAYS} days</h2>
-          <span className="soft small">{usage.data ? `${count(usage.data.jobs)} orders, ${tokens(usage.data.tokens)}` : ""}</span>
+          <span className="soft small">{usage.data ? `${count(usage.data.jobs)} ${usage.data.jobs === 1 ? "order" : "orders"}, ${tokens(usage.data.tokens)}` : ""}</span>
         </div>
         <UsageChart days={usage.data?.data ?? []} length={DAYS} />
       </section>
@@ -72,7 +72,7 @@ function Purses({ account }: { account: Account | null }) {
         <p><span className="number">{purse ? count(purse.purchased) : "–"}</span><small className="soft">bought or given</small></p>
         <p><span className="number">{purse ? count(purse.held) : "–"}</span><small className="soft">put aside for jobs</small></p>
       </div>
-      <div className="meter"><i style={{ transform: `scaleX(${share})` }} /></div>
+      <progress className="meter" value={share} max={1} aria-label="Left of today’s tokens" />
       <p className="small soft">
         {purse && `New ones come at ${new Date(purse.resets_at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" })}. Today’s are used first and do not add up; bought ones do not expire.`}
       </p>

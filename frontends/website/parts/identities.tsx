@@ -13,6 +13,7 @@ import { clock } from "@/data/words";
 export function Identities({ account, reload }: { account: Account | null; reload: () => Promise<void> }) {
   const { busy, act } = useAct();
   const { session } = useSession();
+  const providers = session?.providers.filter((one) => one.id !== "code") ?? [];
   const [made, setMade] = useState<LinkCode | null>(null);
   const [typed, setTyped] = useState("");
   const enter = (path: string, done: string) =>
@@ -43,9 +44,7 @@ export function Identities({ account, reload }: { account: Account | null; reloa
         ))}
         {account?.identities.length === 0 && <li className="soft small">Nothing yet. Link your chats, and orders there are orders here.</li>}
       </ul>
-      <div className="row">
-        {session?.providers.filter((one) => one.id !== "code").map((one) => <a key={one.id} className="button" href={`${one.url}?link=true&next=/account`}>Link {one.title}</a>)}
-      </div>
+      {providers.length > 0 && <div className="row">{providers.map((one) => <a key={one.id} className="button" href={`${one.url}?link=true&next=/account`}>Link {one.title}</a>)}</div>}
       {made ? (
         <div className="stack tight">
           <p className="small">Send this to our bot, as <code>/link {made.code}</code>, before {clock(made.expires_at)}. Show it to nobody else.</p>

@@ -17,7 +17,7 @@ export function Plans() {
     <div className="stack loose">
       {plans.error !== null && <p className="notice bad" role="alert">{sentence(plans.error)}</p>}
       <div className="plans">
-        {plans.data?.data.map((plan) => <Card key={plan.name} plan={plan} pictures={image ? Math.floor(plan.tokens_per_day / image.example_cost) : 0} />)}
+        {(models.data ?? models.error) !== null && plans.data?.data.map((plan) => <Card key={plan.name} plan={plan} pictures={image ? Math.floor(plan.tokens_per_day / image.example_cost) : 0} />)}
       </div>
       {packs.data && packs.data.data.length > 0 && (
         <section className="stack">

@@ -1,6 +1,8 @@
 "use client";
 
 /** The lines of jobs, and the switches that stop them. */
+import { useState } from "react";
+
 import { useAct } from "@/data/act";
 import { call } from "@/data/api";
 import type { Service } from "@/data/types";
@@ -13,7 +15,9 @@ export function Queue({ service, reload }: { service: Service | null; reload: ()
       await call("POST", "/api/v1/admin/switches", { what, name, paused });
       await reload();
     });
+  const [all, setAll] = useState(false);
   const lanes = service?.lanes ?? [];
+  const shown = all ? lanes : lanes.filter((lane) => lane.queued + lane.backoff + lane.leased + lane.live_slots > 0 || lane.paused);
   const waiting = lanes.reduce((sum, lane) => sum + lane.queued, 0);
   const running = lanes.reduce((sum, lane) => sum + lane.leased, 0);
   return (
@@ -33,10 +37,10 @@ export function Queue({ service, reload }: { service: Service | null; reload: ()
         {Object.entries(service?.workers ?? {}).map(([name, many]) => <p key={name}><span className="number">{many}</span><small className="soft">{name}</small></p>)}
       </div>
       <div className="scroll" tabIndex={0} role="region" aria-label="Lanes">
-        <table>
+        <table className="lanes">
           <thead><tr><th>Lane</th><th className="num">Waiting</th><th className="num">Oldest</th><th className="num">Retrying</th><th className="num">Running</th><th className="num">Slots</th><th><span className="hidden">Switch</span></th></tr></thead>
           <tbody>
-            {lanes.map((lane) => (
+            {shown.map((lane) => (
               <tr key={lane.id}>
                 <td><b>{lane.model}</b> <span className="soft">{lane.kind}{lane.vram_gib > 0 && `, over ${lane.vram_gib} GiB`}</span> {lane.paused && <span className="chip bad">paused</span>}</td>
                 <td className="num">{count(lane.queued)}</td>
@@ -51,6 +55,7 @@ export function Queue({ service, reload }: { service: Service | null; reload: ()
           </tbody>
         </table>
       </div>
+      {lanes.length > shown.length && <div><button type="button" className="button small bare" onClick={() => setAll(true)}>Show {lanes.length - shown.length} more, which nobody serves or waits for</button></div>}
     </section>
   );
 }

@@ -26,7 +26,7 @@ export function Stage({ job, live, whole = false }: { job: Job; live: Live; whol
   return (
     <div className="stage" style={shape} aria-busy={runs}>
       {runs && live.preview ? <img className="preview" src={live.preview} alt="How it looks so far" /> : <Words job={job} share={share} runs={runs} live={live} />}
-      {runs && <div className="meter" role="progressbar" aria-label="Progress" aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(share * 100)}><i style={{ transform: `scaleX(${share})` }} /></div>}
+      {runs && <progress className="meter" value={share} max={1} aria-label="Progress" />}
     </div>
   );
 }

@@ -9,6 +9,7 @@ import { get, sentence } from "@/data/api";
 import { taken, useDraft } from "@/data/draft";
 import { isOver, useJobs } from "@/data/jobs";
 import { useResource } from "@/data/resource";
+import { useSession } from "@/data/session";
 import type { Account, Job } from "@/data/types";
 import { useModels } from "@/parts/acts";
 import { Composer } from "@/parts/composer";
@@ -18,6 +19,7 @@ import { useSay } from "@/parts/toasts";
 const SHOWN = 9;
 
 export function Studio() {
+  const { session } = useSession();
   const [draft, change] = useDraft();
   const models = useModels();
   const account = useResource<Account>("/api/v1/user/me");
@@ -27,14 +29,14 @@ export function Studio() {
   const say = useSay();
 
   useEffect(() => {
-    if (!from || !models) return;
+    if (!from || !models || !session?.signed_in) return;
     get<Job>(`/api/v1/jobs/${encodeURIComponent(from)}`).then(
       (job) => change(taken(job, models.data.find((model) => model.name === job.model && model.kind === job.kind))),
       (problem: unknown) => say(sentence(problem)),
     );
     router.replace("/create", { scroll: false });
     // eslint-disable-next-line react-hooks/exhaustive-deps -- once for each job that is taken over
-  }, [from, models]);
+  }, [from, models, session?.signed_in]);
 
   const lane = useRef<HTMLElement>(null);
   const show = useCallback((job: Job) => {

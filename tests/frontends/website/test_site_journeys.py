@@ -1,0 +1,147 @@
+"""What a person does on the website, from the door to the picture, also when something comes in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.site import DESKTOP, PHONE, Visitor, visiting
+from tests.fixtures.working import working
+
+STRANGE = "a lighthouse 🌊 منارة <script>alert(1)</script>"
+PRICE = "document.querySelector('.quote .number').textContent"
+DONE = "[...document.querySelectorAll('.job .chip')].filter(one => one.textContent === 'Done').length"
+
+
+async def orders(visitor: Visitor, words: str) -> None:
+    await visitor.types("#prompt", words)
+    await visitor.page.until(f"/^\\d/.test({PRICE})")
+    await visitor.presses("Make it")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+async def test_somebody_signs_in_orders_watches_and_finds_it_again(
+    database_url: str, tmp_path: Path, site: Path, size: tuple[int, int]
+) -> None:
+    async with (
+        working(database_url, tmp_path, picture_seconds=3.0, site=site) as service,
+        visiting(service, size) as visitor,
+        visiting(service, size) as beside,
+    ):
+        page = visitor.page
+        await visitor.comes("/create")
+        await visitor.sees("Code from a bot")
+        await visitor.signs_in()
+        await beside.signs_in()
+        await beside.comes("/create")
+        await beside.sees("Nothing made yet")
+        await visitor.comes("/create")
+        await visitor.presses("Draft")
+        await orders(visitor, STRANGE)
+        await visitor.sees("Running")
+        await page.until("!!document.querySelector('img.preview') && document.querySelector('progress').value > 0")
+        await beside.sees(STRANGE)
+        await visitor.comes("/create")  # a refresh loses neither the draft nor the job
+        await page.until(f"document.querySelector('#prompt')?.value === {json.dumps(STRANGE)}")
+        await visitor.sees(STRANGE)
+        await visitor.sees("Done", 30)
+        await page.until("document.querySelector('.job .stage img').naturalWidth > 64")
+        await beside.sees("Done")
+        await visitor.presses("Vary")
+        await page.until(f"{DONE} === 2", 30)
+        await visitor.comes("/history")
+        await page.until("document.querySelectorAll('.tile img').length === 2")
+        await page.evaluate("document.querySelector('.tile').click()")
+        await page.until("location.pathname === '/job'")
+        await visitor.sees("Given to a machine")
+        await visitor.presses("Edit")
+        await page.until(f"document.querySelector('#prompt')?.value === {json.dumps(STRANGE)}")
+        assert page.complaints == []
+        assert beside.page.complaints == []
+
+
+@pytest.mark.slow
+async def test_a_connection_that_is_lost_during_a_job_costs_nothing(
+    database_url: str, tmp_path: Path, site: Path
+) -> None:
+    async with (
+        working(database_url, tmp_path, picture_seconds=3.0, site=site) as service,
+        visiting(service) as visitor,
+    ):
+        await visitor.signs_in()
+        await visitor.comes("/create")
+        await orders(visitor, "a lighthouse")
+        await visitor.sees("Running")
+        await visitor.offline(True)
+        async with asyncio.timeout(30):
+            while (await users_jobs(visitor))[0]["status"] != "succeeded":
+                await asyncio.sleep(0.1)
+        await visitor.types("#prompt", "two lighthouses")
+        await visitor.presses("Make it")
+        await visitor.sees("cannot be reached")
+        await visitor.offline(False)
+        await visitor.sees("Done", 40)
+        await visitor.presses("Make it")
+        await visitor.page.until(f"{DONE} === 2", 40)
+        assert len(await users_jobs(visitor)) == 2
+
+
+async def users_jobs(visitor: Visitor) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = (await visitor.service.as_customer("/api/v1/jobs")).json["data"]
+    return found
+
+
+@pytest.mark.slow
+async def test_who_has_no_tokens_is_told_and_who_is_signed_out_comes_back_to_where_they_were(
+    database_url: str, tmp_path: Path, site: Path
+) -> None:
+    async with working(database_url, tmp_path, site=site) as service, visiting(service) as visitor:
+        database = service.context.database
+        await visitor.signs_in()
+        async with database.connection() as connection:
+            await connection.execute("update plans set tokens_per_day = 0")
+        service.context.credentials.forget_all()
+        await visitor.comes("/create")
+        await visitor.types("#prompt", "a lighthouse")
+        await visitor.sees("How to get more tokens")
+        assert await visitor.page.evaluate("[...document.querySelectorAll('button')].at(-1).disabled")
+        async with database.connection() as connection:
+            await connection.execute("delete from sessions")
+        service.context.credentials.forget_all()
+        await visitor.comes("/account")
+        await visitor.sees("Code from a bot")
+        assert await visitor.page.evaluate("location.pathname") == "/account"
+        await visitor.signs_in()
+        await visitor.comes("/account")
+        await visitor.sees("Where tokens went")
+
+
+@pytest.mark.slow
+async def test_keys_and_webhooks_are_made_shown_once_and_ended(database_url: str, tmp_path: Path, site: Path) -> None:
+    async with working(database_url, tmp_path, site=site) as service, visiting(service) as visitor:
+        page = visitor.page
+        await visitor.signs_in()
+        await page.evaluate("window.confirm = () => true")
+        await visitor.comes("/keys")
+        await page.evaluate("window.confirm = () => true")
+        await visitor.types("#name", "my program")
+        await visitor.presses("Make the key")
+        await visitor.sees("never shown again")
+        key = await page.evaluate("document.querySelector('.secret code').textContent")
+        assert (await service.as_customer("/api/v1/jobs", key=key)).status == 200
+        await visitor.presses("I have it")
+        assert key not in await page.evaluate("document.documentElement.outerHTML")
+        before = await page.evaluate("document.querySelectorAll('.list > li').length")
+        await visitor.presses("End")
+        await page.until(f"document.querySelectorAll('.list > li').length < {before} || {before} === 1")
+        await visitor.comes("/webhooks")
+        await visitor.types("#url", "https://receiver.invalid/hook")
+        await visitor.presses("Add it")
+        await visitor.sees("copy it now")
+        await visitor.presses("Log")
+        await visitor.sees("Nothing was sent yet")
+        assert page.complaints == []

@@ -1,0 +1,76 @@
+"""Every page as it is shown: to a phone by night and a desk by day, to a screen reader and to a slow machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.site import DESKTOP, HOSTS, PHONE, SCRIPTS, visiting
+from tests.fixtures.working import working
+
+PUBLIC = {"/": "Say what you see", "/pricing": "tokens every day", "/signin": "Code from a bot", "/nowhere": "missing"}
+OWN = {
+    "/create": "Shape",
+    "/history": "lighthouse",
+    "/account": "Where tokens went",
+    "/keys": "A new key",
+    "/webhooks": "A new endpoint",
+    "/admin": "For operators only",
+}
+SCRIPT_BYTES_MAX = 180_000
+SHIFT_MAX = 0.01
+LARGEST_MILLISECONDS_MAX = 1_000
+SLOWED = 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "dark"), [(PHONE, True), (DESKTOP, False)], ids=["phone", "desktop"])
+async def test_no_page_has_a_fault(
+    database_url: str, tmp_path: Path, site: Path, size: tuple[int, int], dark: bool
+) -> None:
+    async with working(database_url, tmp_path, site=site) as service, visiting(service, size, dark=dark) as visitor:
+        page, faults = visitor.page, list[object]()
+
+        async def look(path: str, words: str) -> None:
+            await visitor.comes(path)
+            await visitor.sees(words)
+            seen = await page.evaluate("seen")
+            host = service.url.removeprefix("http://")
+            faults.extend((path, fault) for fault in await visitor.faults())
+            if seen["shift"] > SHIFT_MAX:
+                faults.append((path, "shifts", seen))
+            if (wide := await page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
+                faults.append((path, "wider than the window", wide))
+            if (weight := await page.evaluate(SCRIPTS)) > SCRIPT_BYTES_MAX:
+                faults.append((path, "script", weight))
+            if (asked := await page.evaluate(HOSTS)) != [host]:
+                faults.append((path, "asked", asked))
+
+        for path, words in PUBLIC.items():
+            await look(path, words)
+        complaints, page.complaints = page.complaints, []
+        assert [one for one in complaints if "404" not in one] == []  # `/nowhere`, which is a 404
+        await visitor.signs_in()
+        await service.order(prompt="a lighthouse", width=128, height=128)
+        for path, words in OWN.items():
+            await look(path, words)
+        await look(f"/job?id={service.jobs[0]}", "How it was made")
+        assert faults == []
+        assert page.complaints == []
+
+
+@pytest.mark.slow
+async def test_the_first_page_is_there_within_a_second_on_a_machine_four_times_as_slow(
+    database_url: str, tmp_path: Path, site: Path
+) -> None:
+    async with working(database_url, tmp_path, site=site) as service, visiting(service, PHONE) as visitor:
+        await visitor.comes("/pricing")
+        await visitor.page.call("Network.clearBrowserCache")
+        await visitor.page.call("Emulation.setCPUThrottlingRate", rate=SLOWED)
+        took = []
+        for _ in range(3):
+            await visitor.page.call("Network.clearBrowserCache")
+            await visitor.comes("/")
+            took.append(await visitor.page.until("seen.largest"))
+        assert min(took) <= LARGEST_MILLISECONDS_MAX, took
