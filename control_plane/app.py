@@ -48,6 +48,7 @@ from control_plane.queue.looks import Looks
 from control_plane.queue.waiting import Lines
 from control_plane.sandbox.runner import Sandbox
 from control_plane.settings import Settings
+from control_plane.signin.oauth import OAuth
 from control_plane.signing import SigningKeys
 from control_plane.store import open_store
 from control_plane.store.disk import Disk
@@ -106,7 +107,7 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
 
 
 def _context(settings: Settings, database: Database, conduct: Conduct, tasks: asyncio.TaskGroup) -> Context:
-    disk, store = Disk(settings), open_store(settings)
+    disk, store, signing_keys = Disk(settings), open_store(settings), SigningKeys()
     dispatcher = Dispatcher(database, settings, tasks)
     shelf = Shelf(database, settings.workflows_folder, dispatcher.board.refresh)
     return Context(
@@ -122,12 +123,13 @@ def _context(settings: Settings, database: Database, conduct: Conduct, tasks: as
         catalogue=Catalogue(database, LIVE_SECONDS, shelf),
         lines=Lines(database, LIVE_SECONDS),
         disk=disk,
-        signing_keys=SigningKeys(),
+        signing_keys=signing_keys,
         store=store,
         thumbnails=Thumbnails(store, settings.data_dir / "spool"),
         uploads=Uploads(database, store, disk, settings.artifact_bytes_max),
         intake=Intake(database, store, disk, conduct, settings.data_dir / "scratch"),
         provenance=Notes(database, tasks),
+        oauth=OAuth(signing_keys.now),
         tasks=tasks,
     )
 

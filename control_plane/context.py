@@ -20,6 +20,7 @@ from control_plane.queue.dispatch import Dispatcher
 from control_plane.queue.looks import Looks
 from control_plane.queue.waiting import Lines
 from control_plane.settings import Settings
+from control_plane.signin.oauth import OAuth
 from control_plane.signing import SigningKeys
 from control_plane.store import Store
 from control_plane.store.disk import Disk
@@ -47,5 +48,6 @@ class Context:
     uploads: Uploads
     intake: Intake
     provenance: Notes
+    oauth: OAuth
     tasks: asyncio.TaskGroup
     """Everything that runs beside requests belongs to it."""

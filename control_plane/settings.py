@@ -30,7 +30,10 @@ FOREIGN_PREFIXES = (
     "TESSERA_TEST_",
     "TESSERA_BOTS_",
 )
-SECRETS = ("database_url", "owner_database_url", "artifacts_url")
+SECRETS = (
+    *("database_url", "owner_database_url", "artifacts_url"),
+    *("google_client_secret", "discord_client_secret", "telegram_login_token"),
+)
 """Fields that may come from a `…_FILE` and whose values are never printed."""
 TYPO_LIKENESS = 0.75
 EX_CONFIG = 78
@@ -40,6 +43,9 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Bytes = Annotated[int, Meta(ge=0, le=2**50)]
 AbsoluteUrl = Annotated[str, Meta(pattern=r"^https?://[^/\s]+[^\s]*\Z", max_length=500)]
 StoreUrl = Annotated[str, Meta(pattern=r"^(file|s3|gs|az)://[^\s@]+\Z", max_length=1_000)]
+ClientWord = Annotated[str, Meta(pattern=r"^[\x21-\x7e]+\Z", max_length=500)]
+"""An id or a secret that a provider has given out."""
+BotToken = Annotated[str, Meta(pattern=r"^[0-9]{1,20}:[A-Za-z0-9_-]{10,200}\Z")]
 PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://[^\s]*\Z", max_length=2_000)]
 
 
@@ -106,6 +112,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether somebody whom a bot names for the first time becomes a user: nobody, with a code, or anybody."""
     signups_per_day: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
     """How many new users may come by each provider in a day (UTC) while sign-up is open."""
+
+    google_client_id: ClientWord | None = None
+    """Signing in with Google: the client that was registered there, with `<public_url>/auth/google/callback` as its
+    redirect address; unset = nobody signs in with Google."""
+    google_client_secret: ClientWord | None = None
+    google_issuer: AbsoluteUrl = "https://accounts.google.com"
+    """Who signs Google's ID tokens; another one for trials only."""
+    discord_client_id: ClientWord | None = None
+    """Signing in with Discord, likewise, with `<public_url>/auth/discord/callback`. People are the same as by a bot."""
+    discord_client_secret: ClientWord | None = None
+    discord_url: AbsoluteUrl = "https://discord.com"
+    """Another one for trials only."""
+    telegram_login_token: BotToken | None = None
+    """Signing in with Telegram: the token of a bot whose domain was set to ours (BotFather, /setdomain)."""
+    telegram_login_url: AbsoluteUrl = "https://oauth.telegram.org"
+    """Another one for trials only."""
 
     disk_reserve_bytes: Bytes = 1024**3
     """Submits and uploads are refused while less than this is free where `data_dir` lies."""
@@ -202,6 +224,8 @@ def _shown(name: str, value: object) -> str:
         return ""
     if name not in SECRETS:
         return str(value)
+    if not name.endswith("url"):
+        return "***"
     url = urlsplit(str(value))
     netloc = url.netloc.replace(f":{url.password}@", ":***@") if url.password else url.netloc
     return urlunsplit((url.scheme, netloc, url.path, "", ""))
@@ -272,6 +296,9 @@ def _allowed(name: str) -> str:
             "an address like s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder,"
             " without credentials"
         ),
+        ClientWord | None: "what the provider has given out: visible ASCII characters, at most 500",
+        BotToken | None: "the token of a bot, as BotFather gives it (123456:ABC-DEF…)",
+        AbsoluteUrl: "an absolute URL (https://tessera.example)",
         AbsoluteUrl | None: "an absolute URL (https://tessera.example)",
         bool: "true or false",
     }
@@ -293,6 +320,10 @@ def _incoherent(settings: Settings) -> Iterator[str]:
     place."""
     if settings.artifacts_dir is not None and settings.artifacts_url is not None:
         yield "TESSERA_ARTIFACTS_DIR and TESSERA_ARTIFACTS_URL both say where artifacts lie. Set one of them."
+    for provider in ("google", "discord"):
+        names = [f"{provider}_client_id", f"{provider}_client_secret"]
+        if sum(getattr(settings, name) is not None for name in names) == 1:
+            yield f"{variable(names[0])} and {variable(names[1])} belong together. Set both of them or neither."
     if settings.self_fence_seconds >= settings.lease_seconds:
         yield (
             f"TESSERA_SELF_FENCE_SECONDS ({settings.self_fence_seconds:g}) must be less than"

@@ -26,6 +26,7 @@ from control_plane.api import (
     payments,
     people,
     sessions,
+    signin,
     webhooks,
     worker,
 )
@@ -52,6 +53,10 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
         ("GET", "/auth/link/{token:str}"),
         ("POST", "/auth/link/{token:str}"),
         ("POST", "/auth/code"),
+        ("GET", "/auth/{provider:str}/start"),
+        ("GET", "/auth/{provider:str}/callback"),
+        ("POST", "/auth/telegram"),
+        ("GET", "/auth/telegram.js"),
     }
 )
 """Everything that anybody may call. A test compares it with the router, both ways."""
@@ -70,6 +75,7 @@ def handlers() -> list[HTTPRouteHandler]:
         people,
         sessions,
         links,
+        signin,
         payments,
         chats,
         operator,

@@ -19,6 +19,7 @@ import msgspec
 
 from control_plane import errors
 from control_plane.api import examples, openai_errors, openai_forms
+from control_plane.api.cookies import SECURE_PREFIX, SESSION
 from control_plane.api.forms import FIELD, FORM
 from control_plane.api.guards import ON_BEHALF_OF_HEADER, PUBLIC, Comer, Follower, Person
 from control_plane.api.operation import Nothing, Operation
@@ -53,6 +54,11 @@ _RATES: Json = {
     )
 }
 """Of draft-ietf-httpapi-ratelimit-headers-10."""
+SESSION_COOKIE = f"{SECURE_PREFIX}{SESSION}"
+_SESSION = (
+    "The cookie of somebody who has signed in on the website, over plain HTTP within a household `tessera`. A request"
+    " that changes something then needs the header `Tessera-CSRF: 1` and has to come from a page of this service."
+)
 _ON_BEHALF_OF: Json = {
     "name": ON_BEHALF_OF_HEADER,
     "in": "header",
@@ -81,6 +87,7 @@ def document(operations: Sequence[Operation], base_url: str) -> Json:
             "examples": _examples(operations),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`tsk_…`)."},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": _SESSION},
                 "worker": {"type": "http", "scheme": "bearer", "description": "A worker's own credential (`tsw_…`)."},
             },
         },
@@ -133,8 +140,15 @@ def _operation(op: Operation) -> Json:
         files = {media_type: _upload(op, media_type) for media_type in op.uploads}
         described["requestBody"] = {"required": True, "content": files}
     if op.guard is not PUBLIC:
-        described["security"] = [{"worker" if op.guard.name == "worker" else "bearer": []}]
+        described["security"] = [{scheme: []} for scheme in _schemes(op)]
     return described
+
+
+def _schemes(op: Operation) -> list[str]:
+    """With what a caller may show who they are; a session is that of a person."""
+    if op.guard.name == "worker":
+        return ["worker"]
+    return ["bearer", "session"] if op.guard.who in (Person, Comer, Follower) else ["bearer"]
 
 
 def _upload(op: Operation, media_type: str) -> Json:

@@ -213,6 +213,11 @@ STRUCTS: dict[str, Json] = {
     "SessionView": {"signed_in": True, "session_id": OTHER, "refusal": None},
     "SessionUser": {"status": "active"},
     "ProviderView": {"id": "google", "title": "Google", "url": "/auth/google/start"},
+    "SignedIn": {"next": "/create"},
+    "TelegramSignIn": {
+        "state": "b7f3bU6mXg9yqgk0rWf9cT0Gm0bq1pPq3Hn2v8sYxJ4",
+        "data": {"id": 123456789, "first_name": "Ada", "auth_date": 1_795_435_200, "hash": SHA256},
+    },
     "SessionEntry": {"current": True, "way": "google", "device": "Firefox on Linux", "last_used_at": NOON},
     "RepeatRequest": {"seed": 8},
 }
@@ -271,6 +276,7 @@ TEXTS: dict[str, str] = {
     "text/event-stream": f'id: {EVENT_ID}\nevent: job.succeeded\ndata: {{"id": "{JOB}", "status": "succeeded", …}}\n\n',
     "text/plain": 'tessera_jobs_waiting{kind="image",model="testcard"} 3\n',
     "text/html": "<!doctype html>…",
+    "text/javascript": "(async () => { …",
 }
 """Media type → the beginning of such an answer."""
 

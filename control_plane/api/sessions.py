@@ -15,7 +15,8 @@ from control_plane.context import Context
 from control_plane.errors import Forbidden, NotFound
 from control_plane.people import sessions, users
 from control_plane.people.rights import ApiKey
-from control_plane.wire.session import ProviderView, SessionEntry, SessionList, SessionUser, SessionView
+from control_plane.signin import providers
+from control_plane.wire.session import ProviderId, ProviderView, SessionEntry, SessionList, SessionUser, SessionView
 
 
 @operation("GET", "/api/v1/session", guard=guards.PUBLIC, answers={200: SessionView}, tag="Sessions")
@@ -26,10 +27,9 @@ async def get_session(call: Call[None, Nothing, Nothing]) -> ASGIApp:
         entered = cookies.door(scope, context.settings)
     except Forbidden as error:
         return answers.json(await _view(context, None, [], error.detail))
-    providers = [ProviderView(id="code", title="Code from a bot", url="/auth/code")]
     secret = cookies.value(scope, entered, cookies.SESSION)
     found = await context.credentials.session(secret) if secret is not None else None
-    answer = answers.json(await _view(context, found, providers, None))
+    answer = answers.json(await _view(context, found, _ways(context), None))
     if secret is not None and found is None:
         answer.headers.append(cookies.taken(entered, cookies.SESSION))
     return answer
@@ -112,11 +112,18 @@ def _without_cookie(context: Context, scope: Scope) -> answers.Answer:
     return answer
 
 
-async def _view(
-    context: Context, found: ApiKey | None, providers: list[ProviderView], refusal: str | None
-) -> SessionView:
+def _ways(context: Context) -> list[ProviderView]:
+    """The ways to sign in that the operator has opened; a code always is one."""
+    named: list[tuple[ProviderId, str]] = [(one.id, one.title) for one in providers.of(context.settings).values()]
+    if providers.telegram(context.settings) is not None:
+        named.append(("telegram", "Telegram"))
+    ways = [ProviderView(id=name, title=title, url=f"/auth/{name}/start") for name, title in named]
+    return [*ways, ProviderView(id="code", title="Code from a bot", url="/auth/code")]
+
+
+async def _view(context: Context, found: ApiKey | None, ways: list[ProviderView], refusal: str | None) -> SessionView:
     """What a page is told."""
-    here: dict[str, Any] = {"providers": providers, "refusal": refusal}
+    here: dict[str, Any] = {"providers": ways, "refusal": refusal}
     if found is None or found.user_id is None:
         return SessionView(signed_in=False, user=None, is_operator=False, session_id=None, expires_at=None, **here)
     user = await users.view(context.database, found.user_id)

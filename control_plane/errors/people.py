@@ -59,6 +59,24 @@ class TooManyTries(TesseraError):
     slug, status = "too-many-tries", 429
 
 
+class SignInFailed(TesseraError):
+    """Signing in has failed.
+
+    It was begun in another browser, took longer than ten minutes, or the provider did not say who you are. Begin anew.
+    """
+
+    slug, status = "sign-in-failed", 403
+
+
+class SignInCanceled(TesseraError):
+    """Signing in was canceled at the provider.
+
+    Nothing has happened. Begin anew, or sign in another way.
+    """
+
+    slug, status = "sign-in-canceled", 403
+
+
 class SignupClosed(TesseraError):
     """Nobody new is taken in.
 

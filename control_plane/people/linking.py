@@ -100,9 +100,9 @@ async def link(database: Database, code: str, user_id: UUID) -> Linked:
 
     async def work(connection: Connection) -> Linked:
         owner = await owner_of(connection, code)
-        return await _merged(connection, owner, user_id, actor=user_id)
+        return await merged(connection, owner, user_id, actor=user_id)
 
-    return await _patiently(database, work)
+    return await patiently(database, work)
 
 
 async def attach(database: Database, code: str, provider: str, subject: str) -> Linked:
@@ -111,19 +111,22 @@ async def attach(database: Database, code: str, provider: str, subject: str) -> 
     await codes.count_try(database, "link", f"{provider}:{subject}")
 
     async def work(connection: Connection) -> Linked:
-        owner = await owner_of(connection, code)
-        status = await LOCK_USER.one(connection, {"user_id": owner})
-        if status != "active":
-            raise refused(status or "unknown")
-        identity = {"provider": provider, "subject": subject}
-        if await ATTACH.one(connection, {**identity, "user_id": owner}) is None:
-            raise Merged("You have an account by now. Enter the code again.")
-        whose = {"user": str(owner)}
-        await audit.record(connection, audit.user(owner), "link", ("identity", f"{provider}:{subject}"), whose)
-        log.info("identity.linked", user_id=owner, provider=provider)
-        return Linked(user_id=owner, gone=None)
+        return await attached(connection, await owner_of(connection, code), provider, subject)
 
-    return await _patiently(database, work)
+    return await patiently(database, work)
+
+
+async def attached(connection: Connection, owner: UUID, provider: str, subject: str) -> Linked:
+    """In a transaction: the identity is this user's. Raises `Suspended`, `Merged`."""
+    status = await LOCK_USER.one(connection, {"user_id": owner})
+    if status != "active":
+        raise refused(status or "unknown")
+    if await ATTACH.one(connection, {"provider": provider, "subject": subject, "user_id": owner}) is None:
+        raise Merged("This identity belongs to an account by now. Try again.")
+    whose = {"user": str(owner)}
+    await audit.record(connection, audit.user(owner), "link", ("identity", f"{provider}:{subject}"), whose)
+    log.info("identity.linked", user_id=owner, provider=provider)
+    return Linked(user_id=owner, gone=None)
 
 
 async def merge(database: Database, one: UUID, other: UUID, actor: UUID | None = None) -> Linked:
@@ -131,9 +134,9 @@ async def merge(database: Database, one: UUID, other: UUID, actor: UUID | None =
 
     async def work(connection: Connection) -> Linked:
         await ONE_AT_A_TIME.run(connection)
-        return await _merged(connection, one, other, actor)
+        return await merged(connection, one, other, actor)
 
-    return await _patiently(database, work)
+    return await patiently(database, work)
 
 
 async def unlink(database: Database, user_id: UUID, provider: str, subject: str | None = None) -> Named:
@@ -168,7 +171,7 @@ def _chosen(known: list[Named], provider: str, subject: str | None) -> Named:
 
 
 async def owner_of(connection: Connection, code: str) -> UUID:
-    """Whose live code this is; it is used up, should the transaction succeed."""
+    """In a transaction: whose live code this is; it is used up, should the transaction succeed."""
     await ONE_AT_A_TIME.run(connection)
     owner = await TAKE_CODE.one(connection, {"code_sha256": codes.digest(code)})
     if owner is None:
@@ -178,7 +181,8 @@ async def owner_of(connection: Connection, code: str) -> UUID:
     return owner
 
 
-async def _merged(connection: Connection, one: UUID, other: UUID, actor: UUID | None) -> Linked:
+async def merged(connection: Connection, one: UUID, other: UUID, actor: UUID | None) -> Linked:
+    """In a transaction, after `ONE_AT_A_TIME`: two users are one."""
     outcome = await MERGE.one(connection, {"one": one, "other": other})
     assert outcome is not None, "a function returns"
     if outcome.refusal is not None or outcome.survivor is None or outcome.gone is None:
@@ -204,7 +208,7 @@ def refused(why: str) -> TesseraError:
             return NotFound("There is no such user.")
 
 
-async def _patiently(database: Database, work: Callable[[Connection], Awaitable[Linked]]) -> Linked:
+async def patiently(database: Database, work: Callable[[Connection], Awaitable[Linked]]) -> Linked:
     """The work in one transaction, tried again when others were in the way. Raises `Unavailable` after the last try."""
     for _ in range(MERGE_TRIES):
         try:

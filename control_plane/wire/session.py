@@ -83,3 +83,8 @@ class TelegramSignIn(Request, frozen=True, kw_only=True):
     """As in the address to which Telegram sent the browser back."""
     data: Annotated[dict[str, str | int], Meta(max_length=32)]
     """The fields of `tgAuthResult`, all of them and as they are."""
+
+
+class SignedIn(Message, frozen=True, kw_only=True):
+    next: str
+    """The page that the browser wanted to see."""

@@ -13,6 +13,7 @@ import pytest
 
 from control_plane import embedded
 from control_plane.database import Database
+from control_plane.people import sessions
 from control_plane.queue import admission, statements
 from control_plane.queue.admission import Order
 from control_plane.wire.worker import EnrollRequest
@@ -41,6 +42,22 @@ def test_a_new_account_says_what_comes_next(say: Say) -> None:
     assert f"There is a user '{ada}' already" in say("user", "create", ada, code=64)
     assert "no colon" in say("user", "create", "telegram:1", code=64)
     assert "Did you mean pro?" in say("user", "create", name(), "--plan", "prro", code=64)
+
+
+def test_a_link_that_signs_in_is_printed_to_be_passed_on(say: Say, tell: Tell, data_dir: Path) -> None:
+    ada = name()
+    made = tell("user", "create", ada)
+    url = say("user", "login-link", ada).strip()
+    assert url.startswith("http://127.0.0.1:8000/auth/link/")
+    told = tell("user", "login-link", made["id"])
+    assert (told["name"], set(told)) == (ada, {"id", "name", "url", "expires_at"})
+    newer, older = (link.rpartition("/")[2] for link in (told["url"], url))
+    assert on_database(data_dir, lambda database: sessions.whose_link(database, newer, "here")) == ada
+    assert on_database(data_dir, lambda database: sessions.whose_link(database, older, "here")) is None
+    logged = [(entry["verb"], entry["object_kind"]) for entry in tell("audit", "list", "--limit", "2")]
+    assert logged == [("create", "login_link")] * 2
+    tell("user", "suspend", ada)
+    assert say("user", "login-link", ada, code=1) == ""
 
 
 def test_an_unknown_account_is_told_with_the_nearest(say: Say) -> None:

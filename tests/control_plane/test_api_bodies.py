@@ -73,6 +73,7 @@ VALID: dict[str, Json] = {
     "set_chat": {"who": "admins", "models": ["testcard"], "daily_cap": 100},
     "admit_order": {"order": {"prompt": "a lighthouse", "metadata": {"order": "17"}}, "key": "once"},
     "set_switch": {"what": "model", "name": "testcard", "paused": False},
+    "sign_in_by_telegram": {"state": "x", "data": {"id": 1, "hash": "x"}},
     "sign_in_by_code": {"code": "K7QM-2XWD"},
     "grant_tokens": {"tokens": 5, "reason": "for your patience"},
     "change_webhook": {"url": "https://receiver.invalid/", "events": ["job.failed"], "disabled": False},

@@ -21,7 +21,7 @@ from tests.fixtures.api import Plane
 
 Json = dict[str, Any]
 URL = "https://tessera.example"
-SHOWN_AS_TEXT = {"text/event-stream", "text/plain", "text/html"}
+SHOWN_AS_TEXT = {"text/event-stream", "text/plain", "text/html", "text/javascript"}
 NOT_SHOWN = ("image/", "video/", "application/octet-stream")
 """Bytes that no text can show."""
 

@@ -110,9 +110,9 @@ OWN = {"unlink_identity"}
 """Operations that name a thing of the caller by what it is called among theirs."""
 
 KEYS = {"rotate_key", "end_key", "end_session"}
-"""Operations that need the scope `keys`; `test_keys.py` and `test_sessions.py` try each with what is somebody else's."""
+"""Operations that need the scope `keys`; `test_keys.py` and `test_sessions.py` try each on what is somebody else's."""
 
-DOORS = {"get_login_link", "follow_login_link"}
+DOORS = {"get_login_link", "follow_login_link", "start_sign_in", "finish_sign_in"}
 """Operations that name a secret or a provider by which somebody comes in; see `test_sessions.py`, `test_signin.py`."""
 
 ADMINISTRATORS = {

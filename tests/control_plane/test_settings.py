@@ -18,6 +18,7 @@ A_WRONG_VALUE = {
     "notify": "perhaps",
     "log_level": "loud",
     "log_format": "xml",
+    **dict.fromkeys(("google_client_id", "google_client_secret", "discord_client_id", "discord_client_secret"), "a b"),
 }
 
 
@@ -63,6 +64,19 @@ def test_a_secret_may_stand_in_a_file_and_is_never_repeated(tmp_path: Path) -> N
     secret.write_text("hunter2")
     with pytest.raises(ConfigurationError) as refused:
         settings.load({"TESSERA_DATABASE_URL_FILE": str(secret)})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_secrets_of_providers_are_never_shown_and_come_with_their_ids() -> None:
+    chosen = {"TESSERA_DISCORD_CLIENT_ID": "17", "TESSERA_DISCORD_CLIENT_SECRET": "hunter2"}
+    token = {"TESSERA_TELEGRAM_LOGIN_TOKEN": "123456:hunter2-hunter2"}
+    shown = settings.effective(settings.load(chosen | token))
+    assert "hunter2" not in str(shown)
+    assert shown["TESSERA_DISCORD_CLIENT_SECRET"] == shown["TESSERA_TELEGRAM_LOGIN_TOKEN"] == "***"
+    with pytest.raises(ConfigurationError, match="DISCORD_CLIENT_ID and TESSERA_DISCORD_CLIENT_SECRET belong together"):
+        settings.load({"TESSERA_DISCORD_CLIENT_ID": "17"})
+    with pytest.raises(ConfigurationError, match="as BotFather gives it") as refused:
+        settings.load({"TESSERA_TELEGRAM_LOGIN_TOKEN": "hunter2"})
     assert "hunter2" not in str(refused.value)
 
 

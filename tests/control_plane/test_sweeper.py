@@ -218,6 +218,22 @@ async def test_last_values_of_jobs_that_run_stay_and_of_others_go(service: Servi
     assert await count(service, "job_progress") == 1
 
 
+async def test_what_ended_by_itself_of_people_in_browsers_goes(service: Service, sweeper: Sweeper) -> None:
+    for ends in ("now() - interval '1 second'", "now() + interval '1 hour'"):
+        for statement in (
+            "insert into sessions (user_id, secret_sha256, way, expires_at) values (%s, sha256(%s), 'link', {})",
+            "insert into login_links (user_id, token_sha256, expires_at) values (%s, sha256(%s), {})"
+            " on conflict do nothing",
+            "insert into sign_ins (for_user, state_sha256, browser_sha256, provider, verifier, nonce, next, expires_at)"
+            " values (%s, sha256(%s), sha256(''), 'google', repeat('x', 43), 'x', '/', {})",
+        ):
+            await run(service, statement.format(ends), service.user_id, ends.encode())
+        await run(service, f"insert into spent_proofs values (sha256(%s), {ends})", ends.encode())
+    assert await sweeper.sessions() == 4
+    kept = {table: await count(service, table) for table in ("sessions", "sign_ins", "spent_proofs", "login_links")}
+    assert kept == {"sessions": 1, "sign_ins": 1, "spent_proofs": 1, "login_links": 0}
+
+
 async def test_a_process_that_starts_makes_the_partitions_of_the_months_ahead(service: Service) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while await count(service, f"pg_class where relname ~ '^{MONTHLY}$' and relkind = 'r'") < 6:
