@@ -80,6 +80,8 @@ class Pace:
         self._rates = rates
         self._overall = Window(rates.overall)
         self._chats: dict[str, _Chat] = {}
+        self._waiting_in: dict[str, None] = {}
+        """Chats in which something waits, so that nobody looks through all the others."""
 
     def send(
         self, now: float, chat: str, key: str, content: Any = None, *, group: bool = False, weight: int = 1
@@ -129,6 +131,7 @@ class Pace:
     def flooded(self, now: float, turn: Turn, seconds: float) -> None:
         """The platform asks for patience in this chat: the turn comes again, unless a newer face waits already."""
         chat = self._chats[turn.chat]
+        self._waiting_in[turn.chat] = None
         chat.busy.pop(turn.key, None)
         chat.blocked_until = max(chat.blocked_until, now + seconds)
         if not turn.is_edit:
@@ -146,7 +149,11 @@ class Pace:
 
     def _waiting(self) -> Iterator[tuple[Turn, float]]:
         """What could go next of each chat and message, and from when on."""
-        for chat in self._chats.values():
+        for name in [*self._waiting_in]:
+            chat = self._chats[name]
+            if not (chat.sends or chat.edits):
+                del self._waiting_in[name]
+                continue
             room = max(chat.window.free_at(), chat.blocked_until)
             if chat.sends and all(chat.busy.values()):  # the next message follows when the one before has arrived
                 room = max(room, chat.window.free_at(chat.sends[0].weight))  # for edits too: they would take it away
@@ -157,6 +164,8 @@ class Pace:
                     yield turn, max(room, rested)
 
     def _chat(self, name: str, group: bool) -> _Chat:
+        """The chat, in which something is about to wait."""
+        self._waiting_in[name] = None
         chat = self._chats.get(name)
         if chat is None:
             rates = self._rates
@@ -169,5 +178,5 @@ class Pace:
             return
         for name, chat in list(self._chats.items()):
             quiet = not (chat.sends or chat.edits or chat.busy)
-            if quiet and max(chat.window.empty_at(), chat.blocked_until) <= now:
+            if quiet and name not in self._waiting_in and max(chat.window.empty_at(), chat.blocked_until) <= now:
                 del self._chats[name]

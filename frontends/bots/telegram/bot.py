@@ -106,6 +106,7 @@ class TelegramBot:
         self._outbox.stop()
         for limit in self._limits:
             limit.reschedule(asyncio.get_running_loop().time())
+        await self._inbox.keep()
         await self._line.close()
 
     async def publish(self, house: House) -> None:

@@ -31,6 +31,8 @@ KNOWN_MAX = 10_000
 """Pieces that are known when they are told again; and messages of the bot's own."""
 PAGE = 100
 """Pieces of a group's story that are asked for at once."""
+KEEP_SECONDS = 0.2
+"""How long after it was heard something may be told again by a crash; it is known then."""
 ACCOUNT = 0
 """The story of everything but large groups."""
 
@@ -47,8 +49,12 @@ class Inbox:
         self._hear = hear
         self._tasks = tasks
         self._line: Line | None = None
+        self._open = False
         self._bookmarks: dict[int, Bookmark] = {}
         self._lines: dict[str, deque[tuple[reading.Heard, int, Mark]]] = {}
+        self._moved: set[int] = set()
+        """Stories whose bookmark is to be kept."""
+        self._keeping = False
         self._known: OrderedDict[str, None] = OrderedDict()
         self._catching_up = asyncio.Lock()
         self._behind = False
@@ -61,25 +67,25 @@ class Inbox:
         states = await line.client.storage.get_update_states()
         self._bookmarks = {state.id: Bookmark(state.pts or 0) for state in states}
         self._behind = True
-        self._line = line
+        self._line, self._open = line, True
         await self.catch_up()
 
     def close(self) -> None:
         """Nothing more is heard; it will be told at the next start."""
-        self._line = None
+        self._open = False
 
     def broke(self) -> None:
         self._behind = True
 
     def mended(self) -> None:
         """The connection stands again: what was missed meanwhile is asked for."""
-        if self._line is not None:
+        if self._open:
             self._tasks.create_task(self._at_last(self.catch_up))
 
     async def take(self, updates: Any) -> None:
         """What the data centre tells by itself."""
         line = self._line
-        if line is None:
+        if line is None or not self._open:
             return
         if isinstance(updates, tl.Updates | tl.UpdatesCombined):
             await line.client.fetch_peers(updates.users)
@@ -226,12 +232,27 @@ class Inbox:
         del self._lines[key]
 
     async def _close(self, story: int, mark: Mark) -> None:
-        bookmark, line = self._bookmarks[story], self._line
-        if not bookmark.close(mark) or line is None:
+        """A piece was heard. Where the bookmarks are is kept a moment later, for many at once."""
+        if self._bookmarks[story].close(mark):
+            self._moved.add(story)
+            if not self._keeping and self._line is not None:
+                self._keeping = True
+                self._tasks.create_task(self._keep_soon())
+
+    async def _keep_soon(self) -> None:
+        await asyncio.sleep(KEEP_SECONDS)
+        self._keeping = False
+        await self.keep()
+
+    async def keep(self) -> None:
+        """Writes down how far was heard."""
+        line, moved = self._line, self._moved
+        if line is None or not line.stands or not moved:
             return
-        storage = line.client.storage
-        await storage.set_update_state(UpdateState(story, bookmark.heard, None, None, None))
-        await storage.save()
+        self._moved = set()
+        states = [UpdateState(story, self._bookmarks[story].heard, None, None, None) for story in moved]
+        await line.client.storage.set_update_state(states)
+        await line.client.storage.save()
 
     def _remember(self, random_id: int, message: int) -> None:
         self.receipts[random_id] = message

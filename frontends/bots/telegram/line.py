@@ -71,6 +71,11 @@ class Line:
         """The bot as Telegram knows it (`pyrogram.types.User`), once it is logged in."""
 
     @property
+    def stands(self) -> bool:
+        """Whether it is open."""
+        return self._client is not None
+
+    @property
     def client(self) -> Any:
         """The library's own, while the line stands."""
         assert self._client is not None, "the line is closed"
