@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from frontends.bots.dialogue.commands import COMMANDS
 from frontends.bots.language.catalogue import say
 from frontends.standins.telegram import Declined
+from frontends.standins.telegram.people import Person
 from tests.fixtures.people import count, violations
 from tests.fixtures.telegram_bots import HOUSE, ORDER, Stage, beginning
 
@@ -130,3 +133,50 @@ async def test_tokens_are_bought_for_stars_once_and_go_back(stage: Stage, owner_
         await program.bot.give_back("42", charge)  # once more, after a crash: it is left alone
     assert count(owner_url, "select count(*) from payments") == 1
     assert violations(owner_url) == []
+
+
+WAYS: list[tuple[str, str, dict[str, Any], str, dict[str, Any]]] = [
+    ("start", "help", {}, "page.help_image", {"name": HOUSE.name}),
+    ("start", "link", {}, "link.code", {}),
+    ("balance", "buy", {}, "buy.choose", {}),
+    ("balance", "plan", {}, "plan.yours", {"plan": "free"}),
+    ("plan", "balance", {}, "balance.available", {"count": 25}),
+    ("link", "enter_code", {}, "field.code_title", {}),
+    ("settings", "language", {}, "language.choose", {}),
+    ("settings", "recipe_off", {}, "settings.recipe_off", {}),
+    ("language", "tongue", {"name": "Español"}, "language.done", {"language": "Español"}),
+    (f"generate {ORDER}", "cancel", {}, "ended.canceled", {}),
+    ("generate", "", {}, "field.image_title", {}),
+]
+"""What is typed, the button that is pressed then, and what is seen of it."""
+
+
+async def test_every_button_of_a_page_leads_where_it_says(stage: Stage) -> None:
+    async with stage.program():
+        people = itertools.count(100)
+        await asyncio.gather(
+            *(
+                goes(stage, stage.telegram.person(next(people), "Ann", lang), *way)
+                for way in WAYS
+                for lang in ("de", "zh")
+            )
+        )
+        ann = stage.telegram.person(42, "Ann", "ru")
+        for number in range(2):
+            await ann.says(f"{number}, {ORDER}", to=stage.account)
+        await ann.sees("1, a lighthouse")
+        await ann.says("/status", to=stage.account)
+        page = await ann.sees(lambda message: len(message.buttons) >= 1 and "2. " in message.text)
+        await ann.presses(page.button(say("button.cancel_one", "ru", number=1)))
+        await ann.sees(beginning("ended.canceled", "ru"))
+
+
+async def goes(stage: Stage, person: Person, typed: str, button: str, label: dict[str, Any], *seen: Any) -> None:
+    """One way through a page, by somebody of their own."""
+    key, slots = seen
+    language = "es" if button == "tongue" else person.language
+    await person.says(f"/{typed}", to=stage.account)
+    page = await person.sees(lambda message: message.buttons or not button, within=10)
+    if button:
+        await person.presses(page.button(say(f"button.{button}", person.language, **label)), within=10)
+    await person.sees(beginning(key, language, **slots), within=10)
