@@ -44,6 +44,13 @@ def fields(questions: Sequence[Question]) -> list[ModalActionRowBuilder]:
     return [_field(question) for question in questions]
 
 
+def glimpse_name(data: bytes) -> str:
+    """A name by which the platform shows a preview as a picture."""
+    if data.startswith(b"\x89PNG"):
+        return "preview.png"
+    return "preview.jpg" if data.startswith(b"\xff\xd8") else "preview.webp"
+
+
 def _add(row: MessageActionRowBuilder, key: Key) -> None:
     if key.url:
         row.add_link_button(key.url, label=key.label)

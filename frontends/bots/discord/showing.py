@@ -25,7 +25,7 @@ from frontends.bots.dialogue.state import Scene
 from frontends.bots.discord.addresses import Address, nonce, read
 from frontends.bots.discord.answering import Answering
 from frontends.bots.discord.calls import Calls
-from frontends.bots.discord.looks import Look, fields, rows
+from frontends.bots.discord.looks import Look, fields, glimpse_name, rows
 from frontends.bots.discord.refusals import CLOSED_DOORS, Unclear, Unsendable, patiently
 from frontends.bots.errands import Errands
 from frontends.bots.limits import DISCORD
@@ -33,7 +33,6 @@ from frontends.bots.outbox import Outbox
 from frontends.problems import ClientError, Refused
 
 ANSWERINGS_KEPT = 2_000
-GLIMPSE_NAME = "preview.webp"
 PROMISED = frozenset({"toast.ordering"})
 """Toasts after which a message comes that says more: a toast here is a message that stays."""
 SHOWN_ANYWAY = frozenset({"toast.chosen", "toast.deleted"})
@@ -260,4 +259,4 @@ class Showing:
         if isinstance(media, Artifact):
             return hikari.File(await stack.enter_async_context(self._errands.file(media)), spoiler=spoiler)
         seen = await self._errands.glimpse(media)
-        return None if seen is None else hikari.Bytes(seen, GLIMPSE_NAME, spoiler=spoiler)
+        return None if seen is None else hikari.Bytes(seen, glimpse_name(seen), spoiler=spoiler)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 
 import hikari
 import pytest
 from hikari.internal import routes
+from PIL import Image
 
 from frontends.bots.discord.addresses import Address, nonce, read
 from frontends.bots.discord.buckets import Buckets
+from frontends.bots.discord.looks import glimpse_name
 from frontends.bots.discord.options import offered, text
 from frontends.bots.language.grammar import understand
 
@@ -60,6 +63,13 @@ def test_films_have_a_length_and_pictures_a_count() -> None:
     assert "count" not in offered("generate", "video")
     assert "seconds" not in offered("generate", "image")
     assert offered("balance", "image") == {}
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_a_preview_is_named_after_what_it_is(kind: str) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, kind)
+    assert glimpse_name(out.getvalue()) == f"preview.{'jpg' if kind == 'jpeg' else kind}"
 
 
 def _told(buckets: Buckets, route: routes.CompiledRoute, left: int, seconds: float) -> None:
