@@ -69,6 +69,34 @@ async def test_a_call_that_fails_is_made_again_and_shows_once(stage: Stage, owne
     assert count(owner_url, "select count(*) from jobs") == len(FAULTS)
 
 
+async def test_a_press_is_answered_once_whatever_happens_to_the_answer(stage: Stage) -> None:
+    ann = stage.discord.person(42, "Ann", "en")
+    faults = stage.discord.faults
+    wishes: list[Callable[[], Fault]] = [
+        lambda: faults.refuse("POST /interactions", 502, times=2),
+        lambda: faults.lose("POST /interactions"),
+        lambda: faults.cut("POST /interactions", done=False),
+        lambda: faults.cut("POST /interactions", done=True),
+    ]
+    async with stage.program() as program, at_work(stage.plane.service.hands):
+        await ann.says(f"/generate {ORDER}", to=stage.account)
+        result = await pictures(ann)
+        for number, wish in enumerate(wishes, 1):
+            fault = wish()
+            await ann.presses(result.button("Info"))
+            await stage.discord.changes.until(lambda: len(infos(ann)) == number, 5)  # noqa: B023
+            await program.settled()
+            assert len(shown(ann)) == 1 + number
+            assert fault.left == 0
+        broken = faults.refuse("POST /interactions", 502)
+        form = (await ann.presses(result.button("Edit prompt"))).form
+        assert (form is not None, broken.hits) == (True, 1)
+
+
+def infos(ann: Person) -> list[Message]:
+    return [message for message in shown(ann) if "Order " in message.text and not message.thinking]
+
+
 async def test_a_message_that_was_sent_and_never_told_of_is_one_message(stage: Stage, owner_url: str) -> None:
     ann = stage.discord.person(42, "Ann", "en")
     async with stage.program() as program, at_work(stage.plane.service.hands):

@@ -180,3 +180,18 @@ async def test_buttons_work_after_a_restart(stage: Stage) -> None:
         form = (await ann.presses(result.button("Prompt ändern"))).form
         assert form is not None
         await program.settled()
+
+
+async def test_who_stops_lets_what_is_under_way_finish_and_the_rest_is_done_next_time(stage: Stage) -> None:
+    ann = stage.discord.person(42, "Ann", "en")
+    async with at_work(stage.plane.service.hands):
+        async with stage.program():
+            slow = stage.discord.faults.hold("POST /channels", done=True)
+            await ann.says(ORDER, to=stage.account)
+            await slow.reached.wait()
+            asyncio.get_running_loop().call_later(0.5, slow.release)
+        assert len(shown(ann)) == 1
+        async with stage.program() as program:
+            await comes(stage, ann, 1)
+            await program.settled()
+    assert len(shown(ann)) == 1
