@@ -1457,6 +1457,13 @@ CREATE TABLE public.sessions (
     CONSTRAINT sessions_way_check CHECK ((way = ANY (ARRAY['code'::text, 'discord'::text, 'google'::text, 'link'::text, 'telegram'::text])))
 );
 
+CREATE TABLE public.shares (
+    job_id uuid NOT NULL,
+    token text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT shares_token_check CHECK ((token ~ '^[A-Za-z0-9_-]{43}$'::text))
+);
+
 CREATE TABLE public.sign_ins (
     state_sha256 bytea NOT NULL,
     browser_sha256 bytea NOT NULL,
@@ -1808,6 +1815,12 @@ ALTER TABLE ONLY public.sessions
 ALTER TABLE ONLY public.settlements
     ADD CONSTRAINT settlements_pkey PRIMARY KEY (job_id);
 
+ALTER TABLE ONLY public.shares
+    ADD CONSTRAINT shares_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY public.shares
+    ADD CONSTRAINT shares_token_key UNIQUE (token);
+
 ALTER TABLE ONLY public.sign_ins
     ADD CONSTRAINT sign_ins_pkey PRIMARY KEY (state_sha256);
 
@@ -2047,6 +2060,9 @@ ALTER TABLE ONLY public.reports
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.shares
+    ADD CONSTRAINT shares_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
+
 ALTER TABLE ONLY public.sign_ins
     ADD CONSTRAINT sign_ins_for_user_fkey FOREIGN KEY (for_user) REFERENCES public.users(id);
 
@@ -2216,6 +2232,8 @@ GRANT UPDATE(handled_by) ON TABLE public.reports TO tessera_app;
 GRANT SELECT ON TABLE public.schema_migrations TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.shares TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sign_ins TO tessera_app;
 

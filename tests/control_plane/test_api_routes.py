@@ -71,6 +71,9 @@ STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
     "get_own_artifact": _done,
     "get_own_thumbnail": _done,
     "erase_artifacts": _done,
+    "make_share": _done,
+    "get_share": _done,
+    "remove_share": _done,
     "get_input": _uploaded,
     "get_input_content": _uploaded,
     "delete_input": _uploaded,
@@ -95,8 +98,8 @@ FENCED = {
 }
 """Operations of a worker on a lease; `test_api_worker.py` tries each with the lease of another worker."""
 
-SIGNED = {"get_artifact", "head_artifact", "get_input_file", "get_thumbnail"}
-"""Public operations that name a job; they need a signature instead (`test_api_artifacts.py`)."""
+SIGNED = {"get_artifact", "head_artifact", "get_input_file", "get_thumbnail", "open_share"}
+"""Public operations that name a job; they need a signature or a link instead (`test_shares.py` and others)."""
 
 PROBLEM_PAGES = {"get_problem"}
 

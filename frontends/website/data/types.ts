@@ -41,3 +41,6 @@ export type Enrolment = Schemas["Enrolment"];
 export type GrantView = Schemas["GrantView"];
 export type SessionView = Schemas["SessionView"];
 export type SessionList = Schemas["SessionList"];
+export type Share = Schemas["ShareView"];
+export type Sharing = Schemas["Sharing"];
+export type Shared = Schemas["SharedView"];

@@ -1,4 +1,4 @@
-// Made by `make types` from the schemas of `tessera openapi`, dfa938f51d8ab7da78eadc8ce7641f858011a4f8300e2d3687cb7e08806ed4d0.
+// Made by `make types` from the schemas of `tessera openapi`, db6b75c1315de70e1b713e90e7f57e70dc85785655f908b549f75e4a56cbc8eb.
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1202,6 +1202,31 @@ export interface components {
             title: string;
             url: string;
         };
+        /** ShareView */
+        ShareView: {
+            url: string;
+            token: string;
+            created_at: string;
+        };
+        /** SharedView */
+        SharedView: {
+            /** @enum {unknown} */
+            kind: "image" | "video";
+            model: string;
+            prompt: string;
+            width: number;
+            height: number;
+            artifacts: components["schemas"]["ArtifactView"][];
+            created_at: string;
+        };
+        /** Sharing */
+        Sharing: {
+            link: components["schemas"]["ShareView"] | null;
+        };
+        /** SignedIn */
+        SignedIn: {
+            next: string;
+        };
         /** Suspension */
         Suspension: {
             /** Format: uuid */
@@ -1222,6 +1247,13 @@ export interface components {
             paused: boolean;
             /** @default  */
             reason: string;
+        };
+        /** TelegramSignIn */
+        TelegramSignIn: {
+            state: string;
+            data: {
+                [key: string]: string | number;
+            };
         };
         /** Timeline */
         Timeline: {

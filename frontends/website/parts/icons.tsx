@@ -27,4 +27,5 @@ export const Copy = icon(<path d="M7 7h10v10H7zM13 7V3H3v10h4" />);
 export const Bin = icon(<path d="M3 5h14M8 5V3h4v2M5 5l1 12h8l1-12M8.500 9v5M11.500 9v5" />);
 export const Picture = icon(<><path d="M3 3h14v14H3zM3 14l4-4 4 4 2.500-2.500L17 15" /><circle cx="13" cy="7" r="1.300" /></>);
 export const Dice = icon(<><path d="M3 3h14v14H3z" /><path d="M7 7h.01M13 13h.01M10 10h.01M13 7h.01M7 13h.01" strokeWidth="2.400" /></>);
+export const Out = icon(<path d="M8 12 16 4m-5 0h5v5M14 12v4H4V6h4" />);
 export const Flag = icon(<path d="M5 18V3h10l-2 3.500L15 10H5" />);

@@ -13,6 +13,7 @@ import { moment, STATUS, tokens } from "@/data/words";
 import { Acts, useModels } from "@/parts/acts";
 import { Flag } from "@/parts/icons";
 import { Report } from "@/parts/report";
+import { Share } from "@/parts/share";
 import { said, Stage } from "@/parts/stage";
 import { Story } from "@/parts/story";
 
@@ -55,6 +56,7 @@ function Shown({ job, put }: { job: Job; put: (job: Job) => void }) {
             {job.negative_prompt && <p className="small soft" dir="auto">Without: {job.negative_prompt}</p>}
             {job.status !== "succeeded" && <p className="small soft">{said(job, live)}</p>}
             <Acts job={job} models={models} onNew={(made) => router.push(`/job?id=${made.id}`)} onChange={put} onGone={() => router.push("/history")} />
+            <Share job={job} />
             <div className="acts"><button type="button" className="button small bare" onClick={() => report.current?.showModal()}><Flag /> Report</button></div>
           </div>
           <section className="stack tight">
