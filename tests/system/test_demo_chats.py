@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
 import pytest
 
+from frontends.standins.telegram import Telegram
 from tests.fixtures.chromium import tab
 from tests.system.processes import Program, left_of, wait_until
 from tests.system.test_up import stop, up
@@ -93,6 +95,40 @@ async def test_a_person_chats_with_both_platforms_in_a_real_browser(page: str) -
             await browser.evaluate(SAYS.replace("PLATFORM", platform).replace("TEXT", ORDER))
             await browser.until(f"{column}.querySelectorAll('.message img').length > {before}", within=RESULT_SECONDS)
         assert browser.complaints == []
+
+
+async def test_bots_that_were_set_up_run_with_the_house(telegram: Telegram, tmp_path: Path) -> None:
+    data_dir, painter = tmp_path / "data", telegram.bot("painter_bot")
+    wire = telegram.wire
+    (data_dir / "bots").mkdir(parents=True)
+    config = data_dir / "bots" / "bots.toml"
+    config.write_text(
+        f"""port = 0
+[telegram]
+api_id = 1
+api_hash = "h"
+data_centre = "127.0.0.1:{wire.port}:{wire.media_port}"
+[[bot]]
+name = "painter"
+platform = "telegram"
+makes = "image"
+token = "{painter.token}"
+"""
+    )
+    config.chmod(0o600)
+    started = up(data_dir)
+    running = await asyncio.to_thread(started.__enter__)
+    try:
+        ann = telegram.person(7)
+        async with asyncio.timeout(60):
+            while not painter.connected:
+                await asyncio.sleep(0.1)
+        await ann.says(ORDER, to=painter)
+        await ann.sees(lambda message: message.media, by=painter, within=RESULT_SECONDS)
+        await asyncio.to_thread(stop, running)
+    finally:
+        await asyncio.to_thread(started.__exit__, None, None, None)
+    assert telegram.violations == []
 
 
 def test_bots_that_die_are_started_again(running: Program, page: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,7 +31,7 @@ NOBODY = Notify(None, None)
 
 @asynccontextmanager
 async def started(
-    folder: Path, url: str, key: str, platform: Platform, *names: str, waits: bool = True
+    folder: Path, url: str, key: str, platform: Platform, *names: str, waits: bool = True, notify: Notify = NOBODY
 ) -> AsyncIterator[Program]:
     """Runs while the block runs, `waits` for the service before; what it raises is raised here."""
     chosen = settings(folder, url, key, names)
@@ -40,7 +41,7 @@ async def started(
             program(chosen, chosen.bots, lambda settings: platform.make) as it,
             asyncio.TaskGroup() as tasks,
         ):
-            run = tasks.create_task(it.run(memory, NOBODY))
+            run = tasks.create_task(it.run(memory, notify))
             try:
                 async with asyncio.timeout(WITHIN_SECONDS):
                     while not (it.started.is_set() and (it.service_answers() or not waits)) and not run.done():
@@ -149,6 +150,17 @@ async def test_it_comes_up_before_the_service_and_goes_on_when_that_is_there(dat
             assert (await asked(it, "/readyz"))[0] == 200
             await platform.running["painter"].handle(scene("painter"), command("help"))
             await until(lambda: platform.room.messages)
+
+
+async def test_systemd_is_told_when_the_bots_are_up(control_plane: Plane, key: str, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(WITHIN_SECONDS)
+        notify = Notify(str(tmp_path / "notify"), None)
+        async with started(tmp_path, control_plane.url, key, Platform(), "painter", notify=notify):
+            told = await asyncio.to_thread(systemd.recv, 1_000)
+        assert told.decode().splitlines() == ["READY=1", "STATUS=1 of 1 bots are up"]
+        assert await asyncio.to_thread(systemd.recv, 1_000) == b"STOPPING=1"
 
 
 async def test_a_key_that_does_not_do_is_told_with_what_to_do(control_plane: Plane, tmp_path: Path) -> None:
