@@ -13,6 +13,7 @@ from tests.fixtures.working import working
 
 STRANGE = "a lighthouse 🌊 منارة <script>alert(1)</script>"
 PRICE = "document.querySelector('.quote .number').textContent"
+LINK = "document.querySelector('.secret code')?.textContent"
 DONE = "[...document.querySelectorAll('.job .chip')].filter(one => one.textContent === 'Done').length"
 
 
@@ -28,7 +29,7 @@ async def test_somebody_signs_in_orders_watches_and_finds_it_again(
     database_url: str, tmp_path: Path, site: Path, size: tuple[int, int]
 ) -> None:
     async with (
-        working(database_url, tmp_path, picture_seconds=3.0, site=site) as service,
+        working(database_url, tmp_path, picture_seconds=2.0, site=site) as service,
         visiting(service, size) as visitor,
         visiting(service, size) as beside,
     ):
@@ -64,12 +65,64 @@ async def test_somebody_signs_in_orders_watches_and_finds_it_again(
         assert beside.page.complaints == []
 
 
+PASTE = """(async () => {
+  const canvas = new OffscreenCanvas(96, 64)
+  canvas.getContext("2d").fillRect(0, 0, 96, 64)
+  const given = new DataTransfer()
+  given.items.add(new File([await canvas.convertToBlob()], "mine.png", { type: "image/png" }))
+  const event = HOW === "paste" ? new ClipboardEvent("paste", { clipboardData: given, bubbles: true })
+    : new DragEvent("drop", { dataTransfer: given, bubbles: true })
+  document.querySelector("#prompt").dispatchEvent(event)
+})()"""
+
+
+@pytest.mark.slow
+async def test_a_picture_is_pasted_or_dropped_and_a_film_is_shown_to_others(
+    database_url: str, tmp_path: Path, site: Path
+) -> None:
+    async with working(database_url, tmp_path, site=site) as service, visiting(service) as visitor:
+        page = visitor.page
+        await visitor.signs_in()
+        await visitor.comes("/create")
+        await page.until("!!document.querySelector('#model').value")
+        await page.evaluate(PASTE.replace("HOW", "'paste'"))
+        await visitor.sees("96 × 64")
+        await visitor.presses("Remove the picture")
+        await page.evaluate(PASTE.replace("HOW", "'drop'"))
+        await visitor.sees("Starts from your picture")
+        await visitor.presses("Draft")
+        await orders(visitor, "in oil")
+        await page.until(f"{DONE} === 1", 30)
+        await visitor.presses("Film")
+        await visitor.presses("Remove the picture")
+        await visitor.sees("Length")
+        await orders(visitor, "a lighthouse at sea")
+        await page.until(f"{DONE} === 2", 30)
+        jobs = await users_jobs(visitor)
+        assert [(job["kind"], bool(job["input_image"])) for job in jobs] == [("video", False), ("image", True)]
+        await visitor.comes(f"/job?id={jobs[0]['id']}")
+        await visitor.presses("Share by a link")
+        await page.until("!!document.querySelector('.secret code')")
+        link = await page.evaluate("document.querySelector('.secret code').textContent")
+        async with visiting(service, PHONE) as stranger:
+            await stranger.comes(link.removeprefix(service.url))
+            await stranger.sees("a lighthouse at sea")
+            await stranger.page.until("document.querySelector('video').readyState > 0")
+            await visitor.presses("Take it back")
+            await visitor.presses("Share by a link")
+            await page.until(f"![{json.dumps(link)}, undefined].includes({LINK})")
+            await stranger.comes("/pricing")
+            await stranger.comes(link.removeprefix(service.url))
+            await stranger.sees("Nothing to see")
+        assert page.complaints == []
+
+
 @pytest.mark.slow
 async def test_a_connection_that_is_lost_during_a_job_costs_nothing(
     database_url: str, tmp_path: Path, site: Path
 ) -> None:
     async with (
-        working(database_url, tmp_path, picture_seconds=3.0, site=site) as service,
+        working(database_url, tmp_path, picture_seconds=2.0, site=site) as service,
         visiting(service) as visitor,
     ):
         await visitor.signs_in()

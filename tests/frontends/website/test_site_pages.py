@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.people.credentials import SCOPES, create_key
 from tests.fixtures.site import DESKTOP, HOSTS, PHONE, SCRIPTS, visiting
 from tests.fixtures.working import working
 
@@ -16,7 +17,7 @@ OWN = {
     "/account": "Where tokens went",
     "/keys": "A new key",
     "/webhooks": "A new endpoint",
-    "/admin": "For operators only",
+    "/admin": "Machines",
 }
 SCRIPT_BYTES_MAX = 180_000
 SHIFT_MAX = 0.01
@@ -51,11 +52,14 @@ async def test_no_page_has_a_fault(
             await look(path, words)
         complaints, page.complaints = page.complaints, []
         assert [one for one in complaints if "404" not in one] == []  # `/nowhere`, which is a 404
+        await create_key(service.context.database, name="admin", user_id=service.user_id, scopes=SCOPES)
         await visitor.signs_in()
         await service.order(prompt="a lighthouse", width=128, height=128)
         for path, words in OWN.items():
             await look(path, words)
         await look(f"/job?id={service.jobs[0]}", "How it was made")
+        shared = await service.as_customer(f"/api/v1/jobs/{service.jobs[0]}/share", "POST")
+        await look(f"/shared#{shared.json['token']}", "Made by AI")
         assert faults == []
         assert page.complaints == []
 
