@@ -74,7 +74,8 @@ class Hand:
             message = await self._shown(scene, effect, language)
         except RPCError as error:
             log.info("message.refused", bot=self._name, effect=type(effect).__name__, error=refusals.name(error))
-            return self._unsent(key, refusals.why(error))
+            why = refusals.why(error)
+            return self._unsent(key, "gone" if why == "blocked" and scene.group else why)
         except BotRefused:
             return self._unsent(key, "bot_gone")
         except ClientError as error:

@@ -82,15 +82,21 @@ async def test_many_albums_in_a_group_stay_within_its_minute(stage: Stage) -> No
             await stage.until(lambda: len([one for one in group.messages if one.album]) == 16, 3)
 
 
-async def test_a_bot_that_may_not_write_any_more_lets_it_be(stage: Stage, owner_url: str) -> None:
+@pytest.mark.parametrize("how", ["muted", "removed"])
+async def test_a_bot_that_may_not_write_any_more_lets_it_be(stage: Stage, owner_url: str, how: str) -> None:
     telegram, bot = stage.telegram, stage.account
     ann = telegram.person(42, "Ann", "en")
     group = telegram.group("Friends", bots=[bot], people=[ann])
     async with stage.program() as program:
+        await ann.starts(bot)
         await ann.says(f"/generate {ORDER}", to=bot, where=group)
         status = await ann.sees("Ordered for", where=group)
-        group.muted.add(bot.id)
+        if how == "muted":
+            group.muted.add(bot.id)
+        else:
+            group.bots.remove(bot)
         async with at_work(stage.plane.service.hands):
             await program.settled()
         assert [message for message in group.messages if message.bot] == [status]
+        assert bot.name in program.conversations._memory.met("telegram", "42"), "that chat is no more, not the person"
     assert count(owner_url, "select count(*) from jobs where state = 'succeeded'") == 1
