@@ -47,6 +47,7 @@ CHOICES_SECONDS = 60.0
 """How long what somebody has chosen is taken for what they choose: they may choose elsewhere."""
 MODELS_SECONDS = 30.0
 """How often it is asked what can be ordered."""
+UNDER_WAY = ("queued", "running")
 CACHED_MAX = 2_000
 """Conversations held in memory; the others are in the file."""
 
@@ -129,7 +130,7 @@ class Conversations:
 
     def _step(self, state: State, event: Event) -> None:
         after, effects = conversation.step(state, event, self.house)
-        if after != state or effects:
+        if (after != state or effects) and not _only_progress(event, effects):
             self._memory.save(after, self._clock())
         self._keep(after)
         for effect in effects:
@@ -246,6 +247,15 @@ class Conversations:
     async def _ring(self, scene: Scene, effect: Timer) -> None:
         await asyncio.sleep(max(0.0, effect.at - self._clock()))
         self._told(scene.id, Passed(key=effect.key, at=self._clock()))
+
+
+def _only_progress(event: Event, effects: list[Effect]) -> bool:
+    """Whether nothing happened but that a job goes on: who forgets that is told again, and it happens all the time."""
+    return (
+        isinstance(event, News)
+        and event.job.status in UNDER_WAY
+        and all(isinstance(effect, Edit) and not effect.key for effect in effects)
+    )
 
 
 def _refused(effect: Shown, at: float) -> Unsent | None:

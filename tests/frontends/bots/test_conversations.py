@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from frontends.bots.dialogue.events import Checkout, Paid, Picture
 from frontends.bots.dialogue.state import House, Scene
 from tests.fixtures.api import BOTS_SCOPES, Plane
 from tests.fixtures.chatroom import PATIENCE_SECONDS, Room, Talk, at_work, program
+from tests.fixtures.marks import picture
 from tests.fixtures.people import at_ease, count, violations
 
 HOUSE = House(name="Tessera", site="https://tessera.example/buy", support="ada")
@@ -193,6 +195,32 @@ async def test_two_platforms_become_one_account(control_plane: Plane, key: str, 
         await there.sees("Your last orders", "a lighthouse")
         await here.command("start", "link_" + code)
         await here.sees("only if you made the code yourself")
+
+
+async def test_how_far_a_job_is_gets_shown_and_is_not_written_down(
+    control_plane: Plane, key: str, tmp_path: Path
+) -> None:
+    room, hands = Room(), control_plane.service.hands
+
+    def written() -> list[tuple[float]]:
+        with sqlite3.connect(tmp_path / "bots" / "bots.sqlite") as memory:
+            return memory.execute("select changed_at from conversations").fetchall()
+
+    async with program(control_plane.url, key, room, tmp_path / "bots", HOUSE, *BOTS) as bots:
+        talk = Talk(bots, room, scene("1"))
+        await _ordered(talk)
+        [lease] = await hands.claim(wait=5)
+        fence = {"job_id": lease.job_id, "attempt": lease.attempt, "token": lease.token, "phase": "started"}
+        await hands.call("/heartbeat", {"leases": [{**fence, "progress": {"value": 0.25}}]})
+        await talk.sees("25")
+        before = written()
+        await hands.call("/heartbeat", {"leases": [{**fence, "progress": {"value": 0.75}}]})
+        await talk.sees("75")
+        assert written() == before
+        await hands.upload(lease, picture())
+        await hands.complete(lease)
+        assert await talk.gets() is not None
+        assert written() != before
 
 
 async def test_a_result_goes_through_another_bot_of_the_person_when_its_own_is_revoked(
