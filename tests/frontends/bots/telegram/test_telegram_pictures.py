@@ -41,11 +41,9 @@ def shows_result(message: Message) -> bool:
 
 
 @pytest.mark.slow
-async def test_words_become_a_picture_and_its_buttons_do_what_they_say(
-    stage: Stage, tmp_path: Path, owner_url: str
-) -> None:
+async def test_words_become_a_picture_and_its_buttons_do_what_they_say(stage: Stage, owner_url: str) -> None:
     people = [stage.telegram.person(42, "Ann", "en"), stage.telegram.person(43, "Ben", "de")]
-    async with stage.program() as program, staffing(stage.plane.service, tmp_path / "agent"):
+    async with stage.program() as program, at_work(stage.plane.service.hands):
         await asyncio.gather(*(uses_every_button(stage, person, owner_url) for person in people))
         await program.settled()
     for person in people:
@@ -80,11 +78,15 @@ async def uses_every_button(stage: Stage, person: Person, owner_url: str) -> Non
     await person.answers(question, "a lighthouse at night")
     edited = await result(person, question.id)
     assert "at night" in edited.text
-    for name in ("again", "vary", "upscale", "animate"):
+    for name in ("again", "vary", "upscale"):
         before = max(message.id for message in person.messages())
         answer = await person.presses(edited.button(label(name)))
         assert answer.text == say("toast.ordering", language)
         await result(person, before)
+    await person.presses(edited.button(label("animate")))
+    film = await person.sees(lambda message: message.buttons and message.buttons[0][0].label == label("cancel"))
+    await person.presses(film.button(label("cancel")))
+    await person.sees(beginning("ended.canceled", language))
     await person.presses(edited.button(label("delete")))
     sure = await person.sees(beginning("press.really_delete", language))
     assert (await person.presses(sure.button(label("delete_for_good")))).text == say("toast.deleted", language)
