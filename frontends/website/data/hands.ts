@@ -1,9 +1,10 @@
 /** What the browser does for us, also where there is no https. */
 
 export async function copy(text: string): Promise<void> {
-  if (navigator.clipboard) {
-    await navigator.clipboard.writeText(text);
-    return;
+  try {
+    return await navigator.clipboard.writeText(text);
+  } catch {
+    // There is none without https, or it is not allowed: then the old way.
   }
   const area = document.createElement("textarea");
   area.value = text;

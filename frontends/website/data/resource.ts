@@ -23,7 +23,10 @@ export function useResource<T>(wanted: string | null, everyMilliseconds = 0): Re
   const [error, setError] = useState<unknown>(null);
   const current = useRef<AbortController | null>(null);
 
+  const latest = useRef(path);
+  latest.current = path;
   const reload = useCallback(async () => {
+    const path = latest.current; // as it is by then: a form may have been sent before it was known who is signed in
     if (path === null) return;
     current.current?.abort();
     const mine = (current.current = new AbortController());
@@ -37,7 +40,7 @@ export function useResource<T>(wanted: string | null, everyMilliseconds = 0): Re
       setError(problem);
       tell(problem);
     }
-  }, [path]);
+  }, []);
 
   useEffect(() => {
     setData(null);
@@ -51,7 +54,7 @@ export function useResource<T>(wanted: string | null, everyMilliseconds = 0): Re
       clearInterval(timer);
       document.removeEventListener("visibilitychange", seen);
     };
-  }, [reload, everyMilliseconds]);
+  }, [reload, path, everyMilliseconds]);
 
   return { data, error, reload, set: setData };
 }

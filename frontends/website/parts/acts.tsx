@@ -13,6 +13,8 @@ import { tokens } from "@/data/words";
 import { Bin, Copy, Down, Enlarge, Repeat, Vary } from "@/parts/icons";
 import { useSay } from "@/parts/toasts";
 
+const MODELS_MILLISECONDS = 15_000;
+
 export function Acts({ job, onNew, onChange, onGone, models }: { job: Job; models: ModelList | null; onNew: (job: Job) => void; onChange: (job: Job) => void; onGone?: () => void }) {
   const say = useSay();
   const router = useRouter();
@@ -81,4 +83,4 @@ export function parameters(job: Job): string {
   return JSON.stringify(Object.fromEntries(kept.map((name) => [name, job[name]])), null, 2);
 }
 
-export const useModels = () => useResource<ModelList>("/api/v1/models").data;
+export const useModels = () => useResource<ModelList>("/api/v1/models", MODELS_MILLISECONDS).data;

@@ -12,14 +12,15 @@ export function Plans() {
   const plans = useResource<PlanList>("/api/v1/plans");
   const packs = useResource<PackList>("/api/v1/packs");
   const models = useResource<ModelList>("/api/v1/models");
+  const ready = [plans, packs, models].every((one) => one.data !== null || one.error !== null); // then all at once
   const image = models.data?.data.find((model) => model.kind === "image");
   return (
     <div className="stack loose">
       {plans.error !== null && <p className="notice bad" role="alert">{sentence(plans.error)}</p>}
       <div className="plans">
-        {(models.data ?? models.error) !== null && plans.data?.data.map((plan) => <Card key={plan.name} plan={plan} pictures={image ? Math.floor(plan.tokens_per_day / image.example_cost) : 0} />)}
+        {ready && plans.data?.data.map((plan) => <Card key={plan.name} plan={plan} pictures={image ? Math.floor(plan.tokens_per_day / image.example_cost) : 0} />)}
       </div>
-      {packs.data && packs.data.data.length > 0 && (
+      {ready && packs.data && packs.data.data.length > 0 && (
         <section className="stack">
           <h2>More tokens, when a day is not enough</h2>
           <p className="soft">They do not expire, and are only used once today’s are gone. Buy them with Telegram Stars in our bot (/buy), or ask whoever runs this server.</p>

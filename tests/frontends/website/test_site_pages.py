@@ -41,7 +41,7 @@ async def test_no_page_has_a_fault(
             faults.extend((path, fault) for fault in await visitor.faults())
             if seen["shift"] > SHIFT_MAX:
                 faults.append((path, "shifts", seen))
-            if (wide := await page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
+            if (wide := await page.evaluate("document.documentElement.scrollWidth")) > size[0]:
                 faults.append((path, "wider than the window", wide))
             if (weight := await page.evaluate(SCRIPTS)) > SCRIPT_BYTES_MAX:
                 faults.append((path, "script", weight))
