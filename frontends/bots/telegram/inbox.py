@@ -33,6 +33,8 @@ PAGE = 100
 """Pieces of a group's story that are asked for at once."""
 KEEP_SECONDS = 0.2
 """How long after it was heard something may be told again by a crash; it is known then."""
+SLACK_SECONDS = 300
+"""By how much earlier it is asked which large groups have changed: what was told of them may not have been heard."""
 ACCOUNT = 0
 """The story of everything but large groups."""
 
@@ -131,7 +133,8 @@ class Inbox:
         more = line is not None
         while more and line is not None:
             state = (await line.client.storage.get_update_states(ACCOUNT))[0]
-            asked = fn.updates.GetDifference(pts=bookmark.told, date=state.date or 0, qts=state.qts or 0)
+            since = max(0, (state.date or 0) - SLACK_SECONDS)
+            asked = fn.updates.GetDifference(pts=bookmark.told, date=since, qts=state.qts or 0)
             found = await line.ask(asked)
             if isinstance(found, tl.updates.DifferenceEmpty):
                 return
@@ -142,10 +145,10 @@ class Inbox:
             more = isinstance(found, tl.updates.DifferenceSlice)
             after = found.intermediate_state if more else found.state
             await self._told(found, ACCOUNT, after.pts)
-            await line.client.storage.set_update_state(UpdateState(ACCOUNT, None, after.qts, after.date, after.seq))
             for update in found.other_updates:
                 if isinstance(update, tl.UpdateChannelTooLong):
                     await self._story_of_group(update.channel_id, update.pts)
+            await line.client.storage.set_update_state(UpdateState(ACCOUNT, None, after.qts, after.date, after.seq))
 
     async def _story_of_group(self, channel_id: int, pts: int | None) -> None:
         """What was missed in a large group; of one that was never heard of nothing was missed."""
