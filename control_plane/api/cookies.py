@@ -60,8 +60,9 @@ def door(scope: Scope, settings: Settings) -> Door:
     """How this request came in. Raises `Forbidden` where cookies would not be safe."""
     host = (header(scope, b"host") or b"").decode("latin-1").lower()
     public = urlsplit(settings.public_url or "")
-    if public.scheme == "https" and (host == public.netloc.lower() or is_forwarded(scope)):
-        return Door(f"https://{public.netloc.lower()}", secure=True)
+    name = public.netloc.lower().removesuffix(":443")
+    if public.scheme == "https" and (host.removesuffix(":443") == name or is_forwarded(scope)):
+        return Door(f"https://{name}", secure=True)
     if _is_near(scope, settings) and _of_household(host):
         return Door(f"http://{host}", secure=False)
     raise Forbidden(

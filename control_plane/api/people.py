@@ -34,10 +34,11 @@ class IdentityQuery(Request, frozen=True, kw_only=True):
     tag="User",
 )
 async def make_link_code(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
-    """Make a code that links another identity to this account.
+    """Make a code that links another identity to this account, or signs in on the website.
 
-    Show it to the person, who enters it by their other identity within ten minutes. It works once; a new code ends the
-    one before. Whoever enters it shares this account from then on: never enter a code that somebody else sent.
+    Show it to the person, who enters it by their other identity or on the website within ten minutes. It works once; a
+    new code ends the one before. Whoever enters it shares this account from then on: never enter a code that somebody
+    else sent, and never tell yours.
     """
     made = await linking.make_code(call.context.database, call.who.user_id)
     return answers.json(LinkCode(code=made.code, expires_at=made.expires_at), status=201)

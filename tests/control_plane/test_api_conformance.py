@@ -116,6 +116,15 @@ class Trial:
             self.sent[name] = 0
             for mode in GenerationMode:
                 self._try(name, operation, mode, {"Authorization": f"Bearer {key}"})
+            if name == "set_switch":
+                self._resume_submits()
+
+    def _resume_submits(self) -> None:
+        """An operator may have paused them, and then nobody could order any more."""
+        body = {"what": "submits", "name": "", "paused": False}
+        headers = {"Authorization": f"Bearer {self._plane.admin_key}"}
+        address = f"{self._plane.url}/api/v1/admin/switches"
+        assert requests.post(address, json=body, headers=headers, timeout=ANSWER_SECONDS).status_code == 204
 
     def _try(self, name: str, operation: Any, mode: GenerationMode, headers: dict[str, str]) -> None:
         @seed(SEED)

@@ -23,6 +23,13 @@ PLACES: list[tuple[str, str, dict[str, str], dict[str, str], Door | None]] = [
     ("203.0.113.5", "127.0.0.1", {}, {}, None),
     ("tessera.example", "127.0.0.1", {}, {}, None),
     ("tessera.example", "127.0.0.1", {}, PUBLIC, Door("https://tessera.example", True)),
+    (
+        "tessera.example",
+        "127.0.0.1",
+        {},
+        {"TESSERA_PUBLIC_URL": "https://Tessera.example:443/"},
+        Door("https://tessera.example", True),
+    ),
     ("127.0.0.1:8000", "127.0.0.1", {"x-forwarded-for": "203.0.113.9"}, PUBLIC, Door("https://tessera.example", True)),
     ("127.0.0.1:8000", "127.0.0.1", {"x-forwarded-for": "203.0.113.9"}, {}, None),  # HTTPS that nobody told us of
     (

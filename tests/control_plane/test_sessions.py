@@ -176,6 +176,7 @@ FOREIGN: dict[str, dict[str, str]] = {
     "a sibling of our site": {"Sec-Fetch-Site": "same-site"},
     "a sandboxed frame": {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
     "a page without an origin": {"Origin": "null", "Sec-Fetch-Site": ""},
+    "nobody says from where": {"Origin": "", "Sec-Fetch-Site": ""},
     "another port of this machine": {"Origin": "http://127.0.0.1:1"},
     "our name by another scheme": {"Origin": "https://127.0.0.1"},
 }

@@ -230,7 +230,8 @@ async def test_one_provider_cannot_answer_for_another(
 ) -> None:
     browser, before = browse(), await people(house)
     address = standins["google"].consent(await start(browser, "google"), somebody())
-    assert refusal(await back(browser, address.replace("/auth/google/", "/auth/discord/"))) == "sign-in-failed"
+    address = swapped(address, iss=standins["discord"].url).replace("/auth/google/", "/auth/discord/")
+    assert refusal(await back(browser, address)) == "sign-in-failed"
     assert await nobody_came(house, browser, before)
     assert standins["discord"].asked == []
 

@@ -50,7 +50,7 @@ class Provider:
         self.redirect_uris: set[str] = set()
         self.refusals: list[str] = []
         self.lies: dict[str, Any] = {}
-        """Claims of ID tokens, or members of other answers, that are said instead of the right ones."""
+        """Claims of ID tokens (None: left out) and members of other answers that are said instead of the right ones."""
         self.status = 200
         """Of every answer at the token endpoint that would have been fine."""
         self.asked: list[str] = []
@@ -154,6 +154,7 @@ class Provider:
             "email_verified": granted.person.email_verified,
         }
         claims |= {name: value for name, value in self.lies.items() if name not in ("alg", "key", "kid", "discovery")}
+        claims = {name: value for name, value in claims.items() if value is not None}
         if self.lies.get("alg") == "none":
             head, body = _base64(b'{"alg":"none"}'), _base64(msgspec.json.encode(claims))
             return f"{head}.{body}."
