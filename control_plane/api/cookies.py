@@ -109,6 +109,13 @@ def check_origin(scope: Scope, entered: Door) -> None:
         raise Forbidden("This request comes from a page of another web site.")
 
 
+def check_followed(scope: Scope) -> None:
+    """That no page of another web site sent the browser here, as far as it says (it does over HTTPS and on loopback).
+    Raises `Forbidden`."""
+    if header(scope, b"sec-fetch-site") not in (None, b"same-origin", b"none"):
+        raise Forbidden("Another web site has sent you here. Go to your account and begin there.")
+
+
 def given(entered: Door, cookie: str, text: str, seconds: float = SESSION_SECONDS) -> tuple[bytes, bytes]:
     """The header that gives a browser a cookie."""
     secure = "; Secure" if entered.secure else ""

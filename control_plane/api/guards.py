@@ -197,7 +197,11 @@ WORKER = Guard("worker", WorkerIdentity, worker)
 async def _key(request: Request[Any, Any, Any], wanted: Scope, *, also_suspended: bool = False) -> ApiKey:
     """The live key of the request, with this scope and from a network it is bound to. Raises `Suspended` when that of
     a user who is, unless it may be."""
-    key = await _shown(request)
+    credential = header(request.scope, b"authorization")
+    if credential is None:
+        key = await _session(request)
+    else:
+        key = await _context(request).credentials.api_key(_token(credential))
     if key.origins is not None:
         cors.allow(request.scope, key.origins)
     if key.networks is not None:
@@ -211,13 +215,10 @@ async def _key(request: Request[Any, Any, Any], wanted: Scope, *, also_suspended
     return key
 
 
-async def _shown(request: Request[Any, Any, Any]) -> ApiKey:
-    """The key of the request or, where it shows none, what its session may do."""
-    context, scope = _context(request), request.scope
-    credential = header(scope, b"authorization")
-    if credential is not None:
-        return await context.credentials.api_key(_token(credential))
-    secret = cookies.session(scope, context.settings)
+async def _session(request: Request[Any, Any, Any]) -> ApiKey:
+    """What the session of a request without a key may do."""
+    context = _context(request)
+    secret = cookies.session(request.scope, context.settings)
     found = await context.credentials.session(secret) if secret is not None else None
     if found is None:
         raise unauthorized()

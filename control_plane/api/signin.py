@@ -94,6 +94,8 @@ async def start_sign_in(call: Call[None, Nothing, StartQuery]) -> ASGIApp:
     context, scope, name = call.context, call.request.scope, call.path("provider")
     entered = cookies.door(scope, context.settings)
     provider = _known(context, name)
+    if call.query.link:
+        cookies.check_followed(scope)  # or any page could make the accounts one that somebody keeps apart
     kept = cookies.value(scope, entered, cookies.BROWSER) or ""
     browser = kept if _BROWSER.fullmatch(kept) else secrets.token_urlsafe(32)
     try:

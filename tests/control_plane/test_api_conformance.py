@@ -121,7 +121,7 @@ class Trial:
 
     def _resume_submits(self) -> None:
         """An operator may have paused them, and then nobody could order any more."""
-        body = {"what": "submits", "name": "", "paused": False}
+        body: Any = {"what": "submits", "name": "", "paused": False}
         headers = {"Authorization": f"Bearer {self._plane.admin_key}"}
         address = f"{self._plane.url}/api/v1/admin/switches"
         assert requests.post(address, json=body, headers=headers, timeout=ANSWER_SECONDS).status_code == 204

@@ -455,6 +455,18 @@ async def test_without_being_asked_for_no_identity_is_added(
     assert refusal(await browse().get("/auth/google/start?link=true")) == "sign-in-failed"
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_no_foreign_page_has_an_identity_added(
+    house: Plane, browse: Browse, standins: dict[str, Provider], site: str
+) -> None:
+    browser = browse()
+    await sign_in(browser, standins["google"], "google", somebody())
+    refused = await browser.get("/auth/discord/start?link=true", **{"Sec-Fetch-Site": site})
+    assert (refused.status, refused.code) == (403, "forbidden")
+    followed = await browser.get("/auth/discord/start", **{"Sec-Fetch-Site": site})
+    assert followed.status == 303, "signing in may begin anywhere"
+
+
 async def test_an_identity_is_added_only_while_the_same_person_is_signed_in(
     house: Plane, browse: Browse, standins: dict[str, Provider]
 ) -> None:
