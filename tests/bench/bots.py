@@ -34,8 +34,8 @@ PARALLEL = 100
 """Jobs at once."""
 ARRIVALS_PER_SECOND = 8.0
 JOB_SECONDS = 20.0
-THINK_SECONDS = 2.0
-"""Before somebody orders anew."""
+THINK_SECONDS = 1.5, 5.0
+"""Before somebody orders anew. Sooner than a second after a message, the platform itself makes a bot wait."""
 UP_SECONDS, RESIDENT_MIB, LAG_MS, ANSWER_MS = 3.0, 160.0, 150.0, 300.0
 ANSWER_SECONDS_MAX = 60.0
 RESULT_SECONDS_MAX = 180.0
@@ -173,7 +173,7 @@ class _Dialogues:
             self._found.open_most = max(self._found.open_most, self._open)
             await self._dialogue(person, name, f"{number}/{orders}")
             self._open -= 1
-            await asyncio.sleep(random.uniform(0, THINK_SECONDS))
+            await asyncio.sleep(random.uniform(*THINK_SECONDS))
 
     async def _dialogue(self, person: Person, name: str, word: str) -> None:
         answered, came = self._ears.about(word)
