@@ -158,7 +158,9 @@ async def test_who_is_out_of_tokens_is_told_what_is_left_and_how_to_get_more(
             await talk.pays("charge-1")
         await talk.sees("500 tokens have been added")
         await talk.command("balance")
-        await talk.sees("Bought: 500 tokens")
+        await talk.sees("Bought: ")  # an order that was on its way may have taken some of them already
+    credited = "select coalesce(sum(amount), 0) from ledger_transfers where kind = 'grant' and credit = 'purchased'"
+    assert count(owner_url, credited) == 500
     assert violations(owner_url) == []
 
 
