@@ -63,12 +63,20 @@ async def remove(context: Context, user_id: UUID, job_id: UUID) -> None:
 
 async def opened(context: Context, token: str) -> SharedView:
     """What a link shows. Raises `NotFound`."""
-    found = await context.database.one(OPENED, {"token": token}) if _TOKEN.fullmatch(token) else None
-    job = await desk.view(context, found.user_id, found.job_id) if found is not None else None
-    if job is None or not job.artifacts:
-        raise NotFound("This link shows nothing (any more).")
+    if not _TOKEN.fullmatch(token):
+        raise _nothing()
+    found = await context.database.one(OPENED, {"token": token})
+    if found is None:
+        raise _nothing()
+    job = await desk.view(context, found.user_id, found.job_id)
+    if not job.artifacts:
+        raise _nothing()
     fields = {name: getattr(job, name) for name in SharedView.__struct_fields__}
     return SharedView(**fields)
+
+
+def _nothing() -> NotFound:
+    return NotFound("This link shows nothing (any more).")
 
 
 def _view(context: Context, share: Share) -> ShareView:
