@@ -145,6 +145,7 @@ function useStream(path: string | null, hear: (name: string, data: unknown) => v
       }
       opened.onerror = () => {
         if (opened.readyState !== EventSource.CLOSED) return;
+        dispatchEvent(new Event("tessera:unauthorized")); // it was refused: perhaps nobody is signed in any more
         timer = setTimeout(open, Math.min(30_000, AGAIN_MILLISECONDS * 2 ** tries++) * (0.5 + Math.random()));
       };
     };

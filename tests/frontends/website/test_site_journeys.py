@@ -165,6 +165,7 @@ async def test_who_has_no_tokens_is_told_and_who_is_signed_out_comes_back_to_whe
         async with database.connection() as connection:
             await connection.execute("delete from sessions")
         service.context.credentials.forget_all()
+        await visitor.sees("Code from a bot", 30)  # the stream is refused, without anything being done
         await visitor.comes("/account")
         await visitor.sees("Code from a bot")
         assert await visitor.page.evaluate("location.pathname") == "/account"
