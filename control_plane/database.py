@@ -112,7 +112,7 @@ class Query(Generic[Row]):
         return self._structs if issubclass(self.row, msgspec.Struct) else scalar_row
 
     def _structs(self, cursor: AsyncRawCursor[Any]) -> RowMaker[Any]:
-        """psycopg's `class_row`, which reads the names of the columns anew from every result; here they never change."""
+        """psycopg's `class_row`, but for reading the names of the columns anew from every result: they never change."""
         if not self._columns:
             if cursor.description is None:
                 return no_result
