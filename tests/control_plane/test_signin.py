@@ -19,7 +19,8 @@ from control_plane.people import codes, sessions, users
 from control_plane.signin.oauth import AGAIN_SECONDS, REMEMBER_SECONDS
 from tests.fixtures.api import API, Plane
 from tests.fixtures.browsers import Browser, tell
-from tests.fixtures.worker import Answered, running
+from tests.fixtures.providers import back, nobody_came, people, refusal, sign_in, somebody, start, swapped, value
+from tests.fixtures.worker import running
 from tests.standins.provider import CLIENT_ID, CLIENT_SECRET, Person, Provider, provider
 
 Browse = Callable[..., Browser]
@@ -57,45 +58,6 @@ async def honest(standins: dict[str, Provider]) -> None:
     """Every provider says what is so, and has refused nothing yet."""
     for standin in standins.values():
         standin.lies, standin.status, standin.refusals, standin.asked = {}, 200, [], []
-
-
-def somebody(**fields: Any) -> Person:
-    return Person(subject=str(uuid4().int)[:18], **fields)
-
-
-async def start(browser: Browser, name: str, **query: str) -> str:
-    """Where the browser is sent."""
-    answered = await browser.get(f"/auth/{name}/start?{urlencode(query)}")
-    assert answered.status == 303, answered.body
-    return answered.headers["Location"]
-
-
-async def back(browser: Browser, address: str) -> Answered:
-    """The browser comes back from a provider."""
-    assert address.startswith(browser.url), address
-    answered = await browser.get(address, **{"Sec-Fetch-Site": "cross-site"})
-    assert answered.status == 303, answered.body
-    return answered
-
-
-async def sign_in(browser: Browser, standin: Provider, name: str, person: Person, **query: str) -> Answered:
-    return await back(browser, standin.consent(await start(browser, name, **query), person))
-
-
-def refusal(answered: Answered) -> str:
-    """The code that the page for signing in is told."""
-    location = urlsplit(answered.headers["Location"])
-    assert location.path == "/signin", location
-    return parse_qs(location.query)["error"][0]
-
-
-async def nobody_came(house: Plane, browser: Browser, before: int) -> bool:
-    return not (await browser.who())["signed_in"] and await people(house) == before
-
-
-async def people(house: Plane) -> int:
-    [(count,)] = await tell(house.context, "select count(*)::int from users")
-    return int(count)
 
 
 # ------------------------------------------------------------------------------------------ the way there and back
@@ -516,14 +478,3 @@ async def test_nobody_new_comes_where_nobody_is_to(
         made = await sessions.make_link(context.database, known, audit.OPERATOR)
         assert (await browser.press(f"/auth/link/{made.token}")).status == 303
         assert (await browser.get("/auth/google/start")).status == 404
-
-
-def value(address: str, name: str) -> str:
-    return parse_qs(urlsplit(address).query)[name][0]
-
-
-def swapped(address: str, **changed: str) -> str:
-    """An address with other values of some parameters."""
-    parts = urlsplit(address)
-    query = {name: values[0] for name, values in parse_qs(parts.query).items()} | changed
-    return parts._replace(query=urlencode(query)).geturl()
