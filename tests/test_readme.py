@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 import agent.cli
+import frontends.bots.cli
 from control_plane import api
 from control_plane.cli import program
 from control_plane.wire.job import SubmitRequest
@@ -26,7 +27,7 @@ from control_plane.wire.webhook import WebhookRequest
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-INLINE = re.compile(r"`((?:make|tessera|tessera-agent) [^`]+)`")
+INLINE = re.compile(r"`((?:make|tessera|tessera-agent|tessera-bots) [^`]+)`")
 PLACEHOLDERS = {"JOB", "WORKER", "USER", "WEBHOOK"}
 VARIABLE = re.compile(r"\$[A-Z]+")
 BODIES = {"/api/v1/jobs": SubmitRequest, "/api/v1/webhooks": WebhookRequest}
@@ -56,6 +57,8 @@ def checked(words: list[str]) -> None:
             program.parser().parse_args(words[1:])
         case "tessera-agent":
             agent.cli._parser().parse_args(words[1:])
+        case "tessera-bots":
+            frontends.bots.cli._parser().parse_args(words[1:])
         case "export":
             for assignment in words[1:]:
                 assert re.fullmatch(r"TESSERA_[A-Z_]+=\S+", assignment)
