@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.fixtures.bucket",
     "tests.fixtures.chats",
     "tests.fixtures.browsers",
+    "tests.fixtures.providers",
 ]
 
 for _name in [name for name in os.environ if name.startswith("TESSERA_") and not name.startswith("TESSERA_TEST_")]:

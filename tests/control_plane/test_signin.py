@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -15,49 +15,37 @@ from joserfc.jwk import OctKey, RSAKey
 from control_plane import audit
 from control_plane.conduct import suspension
 from control_plane.context import Context
-from control_plane.people import codes, sessions, users
+from control_plane.people import codes
 from control_plane.signin.oauth import AGAIN_SECONDS, REMEMBER_SECONDS
 from tests.fixtures.api import API, Plane
 from tests.fixtures.browsers import Browser, tell
-from tests.fixtures.providers import back, nobody_came, people, refusal, sign_in, somebody, start, swapped, value
-from tests.fixtures.worker import running
-from tests.standins.provider import CLIENT_ID, CLIENT_SECRET, Person, Provider, provider
+from tests.fixtures.providers import (
+    Standins,
+    back,
+    nobody_came,
+    people,
+    providing,
+    refusal,
+    sign_in,
+    somebody,
+    start,
+    swapped,
+    value,
+)
+from tests.standins.provider import CLIENT_ID, CLIENT_SECRET, Person
 
 Browse = Callable[..., Browser]
 NAMES = ["google", "discord"]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def standins() -> AsyncIterator[dict[str, Provider]]:
-    async with provider() as google, provider() as discord:
-        yield {"google": google, "discord": discord}
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("honest")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house_context(
-    house_url: str, standins: dict[str, Provider], tmp_path_factory: pytest.TempPathFactory
+    house_url: str, standins: Standins, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Context]:
-    settings: dict[str, Any] = {
-        "google_client_id": CLIENT_ID,
-        "google_client_secret": CLIENT_SECRET,
-        "discord_client_id": CLIENT_ID,
-        "discord_client_secret": CLIENT_SECRET,
-        "google_issuer": standins["google"].url,
-        "discord_url": standins["discord"].url,
-    }
-    async with running(house_url, tmp_path_factory.mktemp("data"), **settings) as context:
-        for name, standin in standins.items():
-            standin.redirect_uris = {f"{context.settings.base_url}/auth/{name}/callback"}
+    async with providing(house_url, tmp_path_factory.mktemp("data"), standins) as context:
         yield context
-
-
-@pytest_asyncio.fixture(loop_scope="module", autouse=True)
-async def honest(standins: dict[str, Provider]) -> None:
-    """Every provider says what is so, and has refused nothing yet."""
-    for standin in standins.values():
-        standin.lies, standin.status, standin.refusals, standin.asked = {}, 200, [], []
 
 
 # ------------------------------------------------------------------------------------------ the way there and back
@@ -65,7 +53,7 @@ async def honest(standins: dict[str, Provider]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_somebody_signs_in_and_comes_back_as_the_same_one(
-    house: Plane, browse: Browse, standins: dict[str, Provider], name: str
+    house: Plane, browse: Browse, standins: Standins, name: str
 ) -> None:
     person, first, second = somebody(email="ada@example.com"), browse(), browse()
     answered = await sign_in(first, standins[name], name, person, next="/create?model=x#top")
@@ -83,7 +71,7 @@ async def test_somebody_signs_in_and_comes_back_as_the_same_one(
 
 
 async def test_whoever_came_by_a_bot_is_the_same_on_the_website(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
+    house: Plane, browse: Browse, standins: Standins
 ) -> None:
     person, bot = somebody(), await house.service_key("discord")
     named = {"Tessera-On-Behalf-Of": f"discord:{person.subject}"}
@@ -103,9 +91,7 @@ async def test_the_page_is_told_the_ways_in(browse: Browse, house: Plane) -> Non
     assert (await browse().get("/auth/myspace/callback?state=x")).status == 404
 
 
-async def test_two_tabs_of_one_browser_both_come_back(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
-) -> None:
+async def test_two_tabs_of_one_browser_both_come_back(house: Plane, browse: Browse, standins: Standins) -> None:
     browser, google, discord = browse(), somebody(), somebody()
     one, two = await start(browser, "google"), await start(browser, "discord")
     await back(browser, standins["google"].consent(one, google))
@@ -118,7 +104,7 @@ async def test_two_tabs_of_one_browser_both_come_back(
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_state_is_worth_nothing_in_another_browser(
-    house: Plane, browse: Browse, standins: dict[str, Provider], name: str
+    house: Plane, browse: Browse, standins: Standins, name: str
 ) -> None:
     """Somebody begins, stops before the last step and has another person take it, who would be in a wrong account."""
     attacker, victim, before = browse(), browse(), await people(house)
@@ -132,7 +118,7 @@ async def test_a_state_is_worth_nothing_in_another_browser(
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_coming_back_a_second_time_does_nothing(
-    house: Plane, browse: Browse, standins: dict[str, Provider], name: str
+    house: Plane, browse: Browse, standins: Standins, name: str
 ) -> None:
     browser = browse()
     address = standins[name].consent(await start(browser, name), somebody())
@@ -146,7 +132,7 @@ async def test_coming_back_a_second_time_does_nothing(
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_code_that_was_used_is_refused_also_under_a_new_state(
-    house: Plane, browse: Browse, standins: dict[str, Provider], name: str
+    house: Plane, browse: Browse, standins: Standins, name: str
 ) -> None:
     browser, thief = browse(), browse()
     first = standins[name].consent(await start(browser, name), somebody())
@@ -159,7 +145,7 @@ async def test_a_code_that_was_used_is_refused_also_under_a_new_state(
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_code_of_another_browser_fails_for_its_verifier(
-    house: Plane, browse: Browse, standins: dict[str, Provider], name: str
+    house: Plane, browse: Browse, standins: Standins, name: str
 ) -> None:
     """A code that was stolen before it was used, shown with the thief's own state."""
     victim, thief, before = browse(), browse(), await people(house)
@@ -170,9 +156,7 @@ async def test_a_code_of_another_browser_fails_for_its_verifier(
     assert await nobody_came(house, thief, before)
 
 
-async def test_a_verifier_that_does_not_fit_is_refused(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
-) -> None:
+async def test_a_verifier_that_does_not_fit_is_refused(house: Plane, browse: Browse, standins: Standins) -> None:
     browser = browse()
     address = standins["google"].consent(await start(browser, "google"), somebody())
     await tell(house.context, "update sign_ins set verifier = repeat('x', 64)")
@@ -180,16 +164,14 @@ async def test_a_verifier_that_does_not_fit_is_refused(
     assert standins["google"].refusals == ["invalid_verifier"]
 
 
-async def test_an_attempt_ends_after_ten_minutes(house: Plane, browse: Browse, standins: dict[str, Provider]) -> None:
+async def test_an_attempt_ends_after_ten_minutes(house: Plane, browse: Browse, standins: Standins) -> None:
     browser = browse()
     address = standins["google"].consent(await start(browser, "google"), somebody())
     await tell(house.context, "update sign_ins set expires_at = now()")
     assert refusal(await back(browser, address)) == "sign-in-failed"
 
 
-async def test_one_provider_cannot_answer_for_another(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
-) -> None:
+async def test_one_provider_cannot_answer_for_another(house: Plane, browse: Browse, standins: Standins) -> None:
     browser, before = browse(), await people(house)
     address = standins["google"].consent(await start(browser, "google"), somebody())
     address = swapped(address, iss=standins["discord"].url).replace("/auth/google/", "/auth/discord/")
@@ -200,7 +182,7 @@ async def test_one_provider_cannot_answer_for_another(
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_an_answer_in_the_name_of_another_issuer_is_refused(
-    house: Plane, browse: Browse, standins: dict[str, Provider], name: str
+    house: Plane, browse: Browse, standins: Standins, name: str
 ) -> None:
     browser, before = browse(), await people(house)
     standins[name].lies["iss_parameter"] = "https://evil.example"
@@ -233,7 +215,7 @@ LIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("lies", LIES.values(), ids=LIES)
 async def test_an_id_token_that_is_not_for_us_now_proves_nothing(
-    house: Plane, browse: Browse, standins: dict[str, Provider], lies: dict[str, Any]
+    house: Plane, browse: Browse, standins: Standins, lies: dict[str, Any]
 ) -> None:
     browser, before = browse(), await people(house)
     standins["google"].lies = lies
@@ -242,7 +224,7 @@ async def test_an_id_token_that_is_not_for_us_now_proves_nothing(
 
 
 async def test_a_key_that_is_new_is_fetched_and_then_remembered(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
+    house: Plane, browse: Browse, standins: Standins
 ) -> None:
     google = standins["google"]
     await sign_in(browse(), google, "google", somebody())
@@ -269,7 +251,7 @@ DISCORD_LIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("lies", DISCORD_LIES.values(), ids=DISCORD_LIES)
 async def test_whoever_discord_does_not_name_is_nobody(
-    house: Plane, browse: Browse, standins: dict[str, Provider], lies: dict[str, Any]
+    house: Plane, browse: Browse, standins: Standins, lies: dict[str, Any]
 ) -> None:
     browser, before = browse(), await people(house)
     standins["discord"].lies = lies
@@ -279,7 +261,7 @@ async def test_whoever_discord_does_not_name_is_nobody(
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_redirect_address_that_is_not_registered_leads_nowhere(
-    house: Plane, browse: Browse, standins: dict[str, Provider], name: str
+    house: Plane, browse: Browse, standins: Standins, name: str
 ) -> None:
     address = await start(browse(), name)
     for tampered in ("https://evil.example/auth/callback", f"{house.url}/auth/{name}/callback/../../evil"):
@@ -301,7 +283,7 @@ async def test_afterwards_a_browser_is_sent_to_pages_of_ours_only(browse: Browse
 
 
 async def test_an_unverified_address_of_somebody_here_opens_nothing_of_theirs(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
+    house: Plane, browse: Browse, standins: Standins
 ) -> None:
     """Identity is issuer and subject: neither an e-mail address nor an id of another provider makes one somebody."""
     ada = somebody(email="ada@example.com", email_verified=True)
@@ -316,7 +298,7 @@ async def test_an_unverified_address_of_somebody_here_opens_nothing_of_theirs(
 
 
 async def test_whoever_says_no_at_the_provider_is_sent_back_and_can_begin_anew(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
+    house: Plane, browse: Browse, standins: Standins
 ) -> None:
     browser = browse()
     answered = await back(browser, standins["google"].refuse(await start(browser, "google", next="/create")))
@@ -330,7 +312,7 @@ async def test_whoever_says_no_at_the_provider_is_sent_back_and_can_begin_anew(
 
 @pytest.mark.parametrize(("status", "code"), [(503, "unavailable"), (429, "unavailable"), (302, "sign-in-failed")])
 async def test_a_provider_that_is_ill_is_told_from_one_that_refuses(
-    house: Plane, browse: Browse, standins: dict[str, Provider], status: int, code: str
+    house: Plane, browse: Browse, standins: Standins, status: int, code: str
 ) -> None:
     browser = browse()
     standins["discord"].status = status
@@ -338,7 +320,7 @@ async def test_a_provider_that_is_ill_is_told_from_one_that_refuses(
 
 
 async def test_a_discovery_document_of_another_issuer_is_not_followed(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
+    house: Plane, browse: Browse, standins: Standins
 ) -> None:
     house.context.oauth.remember_seconds = 0
     standins["google"].lies["discovery"] = {"issuer": "https://evil.example"}
@@ -349,9 +331,7 @@ async def test_a_discovery_document_of_another_issuer_is_not_followed(
     house.context.oauth.remember_seconds = REMEMBER_SECONDS
 
 
-async def test_suspended_and_deleted_people_are_not_let_in(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
-) -> None:
+async def test_suspended_and_deleted_people_are_not_let_in(house: Plane, browse: Browse, standins: Standins) -> None:
     person, browser = somebody(), browse()
     await sign_in(browser, standins["google"], "google", person)
     user_id = UUID((await browser.who())["user"]["id"])
@@ -369,112 +349,3 @@ async def test_only_so_many_sign_ins_are_begun_from_one_address(house: Plane, br
     begun = [await browser.get("/auth/discord/start") for _ in range(most + 1)]
     assert [refusal(one) for one in begun[most:]] == ["too-many-tries"]
     assert all(one.headers["Location"].startswith("http") for one in begun[:most])
-
-
-# ------------------------------------------------------------------------------------------ another identity
-
-
-async def test_whoever_is_signed_in_adds_an_identity_that_is_nobodys(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
-) -> None:
-    browser, google, discord = browse(), somebody(), somebody()
-    await sign_in(browser, standins["google"], "google", google)
-    before, secret = await browser.who(), browser.jar["tessera"]
-    await sign_in(browser, standins["discord"], "discord", discord, link="true", next="/account")
-    after = await browser.who()
-    assert after["user"]["id"] == before["user"]["id"]
-    assert browser.jar["tessera"] != secret, "who may do more has a new cookie"
-    assert len((await browser.get(f"{API}/user/me")).json["identities"]) == 2
-    await sign_in(browser, standins["discord"], "discord", discord, link="true")  # it is theirs already
-    other = browse()
-    await sign_in(other, standins["discord"], "discord", discord)
-    assert (await other.who())["user"]["id"] == before["user"]["id"]
-
-
-async def test_adding_the_identity_of_another_account_makes_the_two_one(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
-) -> None:
-    one, two, google, discord = browse(), browse(), somebody(), somebody()
-    await sign_in(one, standins["google"], "google", google)
-    await sign_in(two, standins["discord"], "discord", discord)
-    older, younger = (await one.who())["user"]["id"], (await two.who())["user"]["id"]
-    await sign_in(two, standins["google"], "google", google, link="true")
-    assert (await two.who())["user"]["id"] == older != younger
-    assert (await one.who())["user"]["id"] == older
-    assert len((await two.get(f"{API}/user/me")).json["identities"]) == 2
-    assert len((await two.get(f"{API}/sessions")).json["data"]) == 2
-
-
-async def test_without_being_asked_for_no_identity_is_added(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
-) -> None:
-    """Somebody else at the same computer signs in, and gets an account of their own."""
-    browser = browse()
-    await sign_in(browser, standins["google"], "google", somebody())
-    ada = (await browser.who())["user"]["id"]
-    await sign_in(browser, standins["discord"], "discord", somebody())
-    assert (await browser.who())["user"]["id"] != ada
-    assert refusal(await browse().get("/auth/google/start?link=true")) == "sign-in-failed"
-
-
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
-async def test_no_foreign_page_has_an_identity_added(
-    house: Plane, browse: Browse, standins: dict[str, Provider], site: str
-) -> None:
-    browser = browse()
-    await sign_in(browser, standins["google"], "google", somebody())
-    refused = await browser.get("/auth/discord/start?link=true", **{"Sec-Fetch-Site": site})
-    assert (refused.status, refused.code) == (403, "forbidden")
-    followed = await browser.get("/auth/discord/start", **{"Sec-Fetch-Site": site})
-    assert followed.status == 303, "signing in may begin anywhere"
-
-
-async def test_an_identity_is_added_only_while_the_same_person_is_signed_in(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
-) -> None:
-    browser, before = browse(), 0
-    await sign_in(browser, standins["google"], "google", somebody())
-    address = standins["discord"].consent(await start(browser, "discord", link="true"), somebody())
-    await sign_in(browser, standins["google"], "google", somebody())
-    before = await people(house)
-    assert refusal(await back(browser, address)) == "sign-in-failed"
-    assert await people(house) == before
-    assert len((await browser.get(f"{API}/user/me")).json["identities"]) == 1
-
-
-async def test_a_suspended_persons_identity_is_added_to_nobody(
-    house: Plane, browse: Browse, standins: dict[str, Provider]
-) -> None:
-    spammer, browser, discord = browse(), browse(), somebody()
-    await sign_in(spammer, standins["discord"], "discord", discord)
-    user_id = UUID((await spammer.who())["user"]["id"])
-    await suspension.suspend(house.context.database, user_id, audit.OPERATOR, "spam")
-    await sign_in(browser, standins["google"], "google", somebody())
-    assert refusal(await sign_in(browser, standins["discord"], "discord", discord, link="true")) == "account-suspended"
-    assert len((await browser.get(f"{API}/user/me")).json["identities"]) == 1
-
-
-# ------------------------------------------------------------------------------------------ who may come
-
-
-@pytest.mark.parametrize(("signup", "code"), [("closed", "signup-closed"), ("invite", "invite-needed")])
-async def test_nobody_new_comes_where_nobody_is_to(
-    house: Plane,
-    browse: Browse,
-    standins: dict[str, Provider],
-    house_url: str,
-    tmp_path_factory: pytest.TempPathFactory,
-    signup: str,
-    code: str,
-) -> None:
-    settings = {"discord_client_id": CLIENT_ID, "discord_client_secret": CLIENT_SECRET, "signup": signup}
-    folder = tmp_path_factory.mktemp("closed")
-    async with running(house_url, folder, discord_url=standins["discord"].url, **settings) as context:
-        browser = browse(origin=context.settings.base_url)
-        browser.url = context.settings.base_url
-        standins["discord"].redirect_uris.add(f"{browser.url}/auth/discord/callback")
-        assert refusal(await sign_in(browser, standins["discord"], "discord", somebody())) == code
-        known = await users.create(context.database, f"known {uuid4().hex}")
-        made = await sessions.make_link(context.database, known, audit.OPERATOR)
-        assert (await browser.press(f"/auth/link/{made.token}")).status == 303
-        assert (await browser.get("/auth/google/start")).status == 404
