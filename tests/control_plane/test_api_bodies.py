@@ -76,6 +76,7 @@ VALID: dict[str, Json] = {
     "sign_in_by_telegram": {"state": "x", "data": {"id": 1, "hash": "x"}},
     "sign_in_by_code": {"code": "K7QM-2XWD"},
     "grant_tokens": {"tokens": 5, "reason": "for your patience"},
+    "make_enrolment_token": {"name": "bench"},
     "change_webhook": {"url": "https://receiver.invalid/", "events": ["job.failed"], "disabled": False},
 }
 """For each operation with a body, one that is fine: every bad body below is this one with one thing changed."""
