@@ -11,6 +11,7 @@ carry the hash of the schemas that they were made from, so that a test can tell 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -19,11 +20,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 SITE = Path(__file__).parents[1] / "frontends" / "website"
 OUT = SITE / "out"
+LOCK = SITE / "package-lock.json"
 TYPES = SITE / "data" / "wire.d.ts"
 NODE_MAJOR = 20
 INSTALL_SECONDS = 600
@@ -37,12 +40,35 @@ class Unable(Exception):
     """It cannot be built here; the message says why and what to do."""
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else installs or builds meanwhile."""
+    folder = os.open(SITE, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def build() -> None:
     """Installs what the site is built with, unless it is there, and exports it. Raises `Unable`."""
+    print("Building the website; that takes a minute, and again only when it has changed.", flush=True)
+    with alone():
+        install()
+        export()
+
+
+def install() -> None:
+    """What the site is built with, unless it is there. Raises `Unable`."""
     node()
-    lock, installed = SITE / "package-lock.json", SITE / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+    installed = SITE / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < LOCK.stat().st_mtime:
         _run("npm", "ci", *QUIETLY, seconds=INSTALL_SECONDS)
+
+
+def export() -> None:
+    """The pages, from what is installed. Raises `Unable`."""
     _run("npm", "run", "--silent", "build", seconds=BUILD_SECONDS)
 
 
@@ -129,7 +155,10 @@ def main() -> int:
     try:
         if arguments.what == "types":
             write_types()
-        elif not arguments.if_able or is_stale():
+        elif not arguments.if_able:
+            build()
+        elif is_stale():
+            node()
             build()
     except Unable as unable:
         print(unable, file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -100,3 +101,17 @@ def test_pictures_from_a_bucket_may_be_shown_where_there_is_one() -> None:
 def test_the_types_of_the_site_are_those_of_the_api() -> None:
     said = website.TYPES.read_text().partition("\n")[0]
     assert said == website.stamp(), "the API has changed: run `make types`"
+
+
+def test_what_the_site_is_built_with_is_pinned_for_every_kind_of_machine_and_no_address_is_recorded() -> None:
+    packages = json.loads(website.LOCK.read_text())["packages"]
+    missing = []
+    for place, package in packages.items():
+        for name in package.get("dependencies", {}) | package.get("optionalDependencies", {}):
+            above = [place.rpartition("/node_modules/")[0], place, ""]
+            homes = [f"{home}/node_modules/{name}".lstrip("/") for home in above]
+            if not any(packages.get(home, {}).get("version") for home in homes):
+                missing.append(f"{place} needs {name}")
+    assert missing == []
+    assert len(packages) > 50
+    assert [place for place, package in packages.items() if "resolved" in package] == []
