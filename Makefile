@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests wait for processes, disks and clocks more than they compute; the files of one module stay together.
-SPREAD := -n auto --maxprocesses 4 --dist loadscope
+# Tests wait for processes, disks and clocks more than they compute (two of them keep a third of two cores busy); the tests
+# of one module stay together.
+SPREAD := -n 3 --dist loadscope
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

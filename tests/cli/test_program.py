@@ -36,6 +36,7 @@ def test_the_command_line_has_every_word_that_others_rely_on() -> None:
     assert words == {
         *("up", "serve", "migrate", "check", "openapi", "status", "generate", "upscale", "mcp"),
         *("user create", "user list", "user suspend", "user restore", "user plan", "user grant", "user adjust"),
+        "user login-link",
         *("plan list", "plan set", "pack list", "pack set", "ledger show", "ledger check"),
         *("key create", "key list", "key rotate", "key revoke"),
         *("invite create", "invite list", "invite revoke"),

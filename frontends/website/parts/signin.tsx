@@ -7,7 +7,19 @@ import { useState, type FormEvent } from "react";
 import { call, sentence } from "@/data/api";
 import { useSession } from "@/data/session";
 
-export function SignIn({ next }: { next: string }) {
+/** What a provider's way back says in the address, by the slug of the problem. */
+const FAILED: Record<string, string> = {
+  "sign-in-failed": "That did not work: it took longer than ten minutes, was begun in another browser, or the provider did not say who you are. Begin anew.",
+  "sign-in-canceled": "You stopped at the provider. Nothing has happened.",
+  "signup-closed": "Nobody new is taken in here just now. If you have an account, sign in as before and add this way on its page.",
+  "invite-needed": "New people need an invite here. Sign in with a code from one of our bots, where an invite can be entered.",
+  "signup-limit": "Too many people have just come by this way. Try again later.",
+  "account-suspended": "This account is suspended.",
+  "last-identity": "That would leave the account without a way in.",
+  "too-many-tries": "Too many tries. Wait a little, then begin anew.",
+};
+
+export function SignIn({ next, failed = null }: { next: string; failed?: string | null }) {
   const { session, reload } = useSession();
   const [code, setCode] = useState("");
   const [error, setError] = useState("");
@@ -26,6 +38,7 @@ export function SignIn({ next }: { next: string }) {
       <div className="door">
         <h1>Sign in</h1>
         {session?.refusal && <p className="notice bad" role="alert">{session.refusal}</p>}
+        {failed !== null && <p className="notice bad" role="alert">{FAILED[failed] ?? FAILED["sign-in-failed"]}</p>}
         <div className="card stack">
           {providers.map((one) => (
             <a key={one.id} className="button wide provider" href={`${one.url}?next=${encodeURIComponent(next)}`}>

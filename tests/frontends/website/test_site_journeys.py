@@ -169,6 +169,8 @@ async def test_who_has_no_tokens_is_told_and_who_is_signed_out_comes_back_to_whe
         await visitor.comes("/account")
         await visitor.sees("Code from a bot")
         assert await visitor.page.evaluate("location.pathname") == "/account"
+        await visitor.comes("/signin?error=sign-in-canceled&next=/account")
+        await visitor.sees("You stopped at the provider.")
         await visitor.signs_in()
         await visitor.comes("/account")
         await visitor.sees("Where tokens went")

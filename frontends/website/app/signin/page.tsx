@@ -10,12 +10,13 @@ import { SignIn } from "@/parts/signin";
 function Door() {
   const router = useRouter();
   const { session } = useSession();
-  const wanted = useSearchParams().get("next") ?? "/create";
+  const asked = useSearchParams();
+  const wanted = asked.get("next") ?? "/create";
   const next = /^\/(?![/\\])/.test(wanted) ? wanted : "/create";
   useEffect(() => {
     if (session?.signed_in) router.replace(next);
   }, [session, router, next]);
-  return <SignIn next={next} />;
+  return <SignIn next={next} failed={asked.get("error")} />;
 }
 
 export default function Page() {

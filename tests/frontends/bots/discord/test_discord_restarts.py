@@ -19,7 +19,9 @@ from tests.fixtures.chatroom import at_work
 from tests.fixtures.discord_bots import Stage, no_orders
 from tests.fixtures.people import count, violations
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed file:pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning"
+)
 """Whoever is killed while a thread of the library opens a file for it closes none."""
 
 ORDER = "a lighthouse, 64x64, 1 step, model testcard"
