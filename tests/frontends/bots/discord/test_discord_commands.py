@@ -10,47 +10,14 @@ from frontends.bots.dialogue.commands import COMMANDS
 from frontends.bots.dialogue.rendering import sentence
 from frontends.bots.dialogue.screen import Said
 from frontends.bots.language.catalogue import say
-from frontends.bots.language.tongue import tongue
 from frontends.bots.limits import DISCORD
+from tests.fixtures import skins
 from tests.fixtures.api import Plane
 from tests.fixtures.chatroom import at_work
-from tests.fixtures.discord_bots import HOUSE, Stage, no_orders
+from tests.fixtures.discord_bots import Stage, beginning, no_orders
+from tests.fixtures.skins import HOUSE, ORDER
 
-ORDER = "a lighthouse, 64x64, 1 step, model testcard"
-
-ANSWERS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "generate": (ORDER, "order.taken", {"cost": 1}),
-    "video": ("a lighthouse, 64x64, 1 second, model testcard-video", "problem.plan-forbids", {}),
-    "upscale": ("", "press.no_picture", {}),
-    "status": ("", "status.none", {}),
-    "queue": ("", "status.none", {}),
-    "cancel": ("", "status.none", {}),
-    "history": ("", "history.none", {}),
-    "balance": ("", "balance.available", {"count": 25}),
-    "plan": ("", "plan.yours", {"plan": "free"}),
-    "buy": ("", "buy.there", {}),
-    "models": ("", "models.title", {}),
-    "settings": ("", "settings.title", {}),
-    "language": ("", "language.choose", {}),
-    "link": ("", "link.code", {}),
-    "report": ("", "report.how", {}),
-    "help": ("", "page.help_image", {"name": HOUSE.name}),
-    "start": ("", "page.start_image", {"name": HOUSE.name}),
-    "privacy": ("", "page.privacy", {"name": HOUSE.name, "support": HOUSE.support}),
-    "terms": ("", "page.terms", {"name": HOUSE.name, "support": HOUSE.support}),
-    "paysupport": ("", "page.paysupport", {"name": HOUSE.name, "support": HOUSE.support}),
-}
-"""What is typed after each command, and what is answered to somebody who has nothing yet."""
-
-
-def beginning(key: str, language: str, slots: dict[str, Any]) -> str:
-    """What a sentence begins with, as far as it is known here."""
-    try:
-        return sentence(Said(key, slots), language, DISCORD)
-    except KeyError:
-        told = tongue(language).sentences[key]
-        assert isinstance(told, str)
-        return told.split("{")[0]
+ANSWERS = skins.ANSWERS | {"buy": ("", "buy.there", {})}
 
 
 async def test_every_command_is_answered_in_the_language_of_who_asks(stage: Stage) -> None:
@@ -66,7 +33,7 @@ async def _asks_everything(stage: Stage, number: int, language: str) -> None:
     for place, (name, (text, key, slots)) in enumerate(ANSWERS.items()):
         person = stage.discord.person(100 * number + place, "Ann", language)
         await person.says(f"/{name} {text}".strip(), to=stage.account)
-        shown = await person.sees(beginning(key, language, slots), within=10)
+        shown = await person.sees(beginning(key, language, **slots), within=10)
         assert not shown.hidden, "there is nobody else to be hidden from"
 
 
@@ -111,13 +78,13 @@ async def test_rules_of_a_server_are_made_by_those_who_manage_it(stage: Stage) -
     group = discord.group("Friends", bots=[stage.account], people=[ann, ben], admins=[ann])
     async with stage.program():
         await ben.says("/settings", to=stage.account, where=group)
-        assert (await ben.sees(beginning("rules.title", "de", {}), where=group)).buttons == []
+        assert (await ben.sees(beginning("rules.title", "de"), where=group)).buttons == []
         await ann.says("/settings", to=stage.account, where=group)
-        page = await ann.sees(beginning("rules.who_everyone", "en", {}), where=group)
+        page = await ann.sees(beginning("rules.who_everyone", "en"), where=group)
         await ann.presses(page.button(say("button.who_admins", "en")))
-        await discord.changes.until(lambda: beginning("rules.who_admins", "en", {}) in page.text, 5)
+        await discord.changes.until(lambda: beginning("rules.who_admins", "en") in page.text, 5)
         await ben.says(f"/generate {ORDER}", to=stage.account, where=group)
-        refusal = await ben.sees(beginning("problem.chat-forbids", "de", {}), where=group)
+        refusal = await ben.sees(beginning("problem.chat-forbids", "de"), where=group)
         assert refusal.hidden
         assert [message for message in ann.messages(where=group) if not message.hidden] == []
 
@@ -166,7 +133,7 @@ async def test_tokens_are_bought_on_the_site(stage: Stage) -> None:
     ann = stage.discord.person(42, "Ann", "es")
     async with stage.program():
         await ann.says("/buy", to=stage.account)
-        shown = await ann.sees(beginning("buy.there", "es", {}))
+        shown = await ann.sees(beginning("buy.there", "es"))
         assert (await ann.presses(shown.button(say("button.buy_there", "es")))).url == HOUSE.site
 
 
@@ -174,7 +141,7 @@ async def test_the_operator_types_what_is_in_no_menu(stage: Stage, control_plane
     ann = stage.discord.person(42, "Ann", "en")
     async with stage.program():
         await ann.says("!admin status", to=stage.account)
-        await ann.sees(beginning("admin.not_you", "en", {}))
+        await ann.sees(beginning("admin.not_you", "en"))
 
 
 async def test_what_is_for_adults_is_covered_and_only_where_the_platform_allows_it(stage: Stage) -> None:
@@ -183,14 +150,14 @@ async def test_what_is_for_adults_is_covered_and_only_where_the_platform_allows_
     rated, plain = stage.discord.group("Rated", **given, adult=True), stage.discord.group("Plain", **given)
     async with stage.program(), at_work(stage.plane.service.hands):
         await ann.says("/settings", to=stage.account, where=rated)
-        page = await ann.sees(beginning("rules.title", "en", {}), where=rated)
+        page = await ann.sees(beginning("rules.title", "en"), where=rated)
         await ann.presses(page.button(say("button.safe_off", "en")))
         await until(stage, lambda: page.edits)
         await ann.says(f"/generate a nude, {ORDER}", to=stage.account, where=rated)
         shown = await ann.sees(lambda message: message.media, where=rated)
         assert [media.spoiler for media in shown.media] == [True]
         await ann.says(f"/generate a nude, {ORDER}", to=stage.account, where=plain)
-        await ann.sees(beginning("problem.adult-content", "en", {}), where=plain)
+        await ann.sees(beginning("problem.adult-content", "en"), where=plain)
 
 
 async def test_nobody_is_mentioned_by_what_somebody_typed(stage: Stage) -> None:

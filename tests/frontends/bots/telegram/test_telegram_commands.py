@@ -12,32 +12,12 @@ from frontends.bots.dialogue.commands import COMMANDS
 from frontends.bots.language.catalogue import say
 from frontends.standins.telegram import Declined
 from frontends.standins.telegram.people import Person
+from tests.fixtures import skins
 from tests.fixtures.people import count, violations
-from tests.fixtures.telegram_bots import HOUSE, ORDER, Stage, beginning
+from tests.fixtures.skins import HOUSE, ORDER
+from tests.fixtures.telegram_bots import Stage, beginning
 
-ANSWERS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "generate": (ORDER, "order.taken", {"cost": 1}),
-    "video": ("a lighthouse, 64x64, 1 second, model testcard-video", "problem.plan-forbids", {}),
-    "upscale": ("", "press.no_picture", {}),
-    "status": ("", "status.none", {}),
-    "queue": ("", "status.none", {}),
-    "cancel": ("", "status.none", {}),
-    "history": ("", "history.none", {}),
-    "balance": ("", "balance.available", {"count": 25}),
-    "plan": ("", "plan.yours", {"plan": "free"}),
-    "buy": ("", "buy.choose", {}),
-    "models": ("", "models.title", {}),
-    "settings": ("", "settings.title", {}),
-    "language": ("", "language.choose", {}),
-    "link": ("", "link.code", {}),
-    "report": ("", "report.how", {}),
-    "help": ("", "page.help_image", {"name": HOUSE.name}),
-    "start": ("", "page.start_image", {"name": HOUSE.name}),
-    "privacy": ("", "page.privacy", {"name": HOUSE.name, "support": HOUSE.support}),
-    "terms": ("", "page.terms", {"name": HOUSE.name, "support": HOUSE.support}),
-    "paysupport": ("", "page.paysupport", {"name": HOUSE.name, "support": HOUSE.support}),
-}
-"""What is typed after each command, and what is answered to somebody who has nothing yet."""
+ANSWERS = skins.ANSWERS | {"buy": ("", "buy.choose", {})}
 
 
 async def test_every_command_is_answered_in_the_language_of_who_asks(stage: Stage) -> None:

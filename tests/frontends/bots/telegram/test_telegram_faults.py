@@ -19,7 +19,8 @@ from frontends.standins.telegram import Telegram
 from frontends.standins.telegram.bots import Bot
 from tests.fixtures.chatroom import at_work
 from tests.fixtures.people import count, violations
-from tests.fixtures.telegram_bots import NAME, ORDER, Stage, beginning, has_picture
+from tests.fixtures.skins import ORDER
+from tests.fixtures.telegram_bots import NAME, Stage, beginning, has_picture
 
 Wish = Callable[[Faults, Bot], Fault]
 

@@ -8,7 +8,8 @@ from frontends.bots.language.catalogue import say
 from frontends.standins.changes import NotSeen
 from tests.fixtures.chatroom import at_work
 from tests.fixtures.people import count
-from tests.fixtures.telegram_bots import ORDER, Stage, beginning, has_picture
+from tests.fixtures.skins import ORDER
+from tests.fixtures.telegram_bots import Stage, beginning, has_picture
 
 
 @pytest.mark.parametrize("supergroup", [True, False])

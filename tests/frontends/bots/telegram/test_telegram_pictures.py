@@ -19,7 +19,8 @@ from tests.fixtures.chatroom import at_work
 from tests.fixtures.marks import picture
 from tests.fixtures.people import at_ease, count
 from tests.fixtures.queue import one, rows
-from tests.fixtures.telegram_bots import ORDER, Stage, beginning, has_picture
+from tests.fixtures.skins import ORDER
+from tests.fixtures.telegram_bots import Stage, beginning, has_picture
 from tests.fixtures.working import staffing
 
 LOOKS: list[tuple[str, str, list[str]]] = [

@@ -8,7 +8,8 @@ from typing import Any
 
 from tests.fixtures.chatroom import at_work
 from tests.fixtures.people import count, violations
-from tests.fixtures.telegram_bots import ORDER, PATIENCE_SECONDS, Stage, beginning, has_picture
+from tests.fixtures.skins import ORDER, PATIENCE_SECONDS
+from tests.fixtures.telegram_bots import Stage, beginning, has_picture
 
 STEPS = [
     ("messages.SendMessage", False),
