@@ -5,10 +5,11 @@ BIN := .venv/bin
 # Tests wait for processes, disks and clocks more than they compute (two of them keep a third of two cores busy); the tests
 # of one module stay together.
 SPREAD := -n 3 --dist loadscope
+DAILY := not torture and not long
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up web types test quick test-all check bench torture snapshot lock install clean runtime dev
+.PHONY: help demo up web types test quick test-all check bench torture snapshot guides lock install clean runtime dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +18,7 @@ demo: runtime ## see it work: three customers, two agents, one of them killed, e
 	@$(BIN)/python -m ops.website build --if-able
 	@$(BIN)/python -m control_plane.cli.demo
 
-up: runtime ## use it: the whole service on this machine, until Ctrl-C (HOST=0.0.0.0 PORT=8001)
+up: runtime ## use it: the whole service on this machine, until Ctrl-C (PORT=8001 ARGS=--lan)
 	@$(BIN)/python -m ops.website build --if-able
 	@TESSERA_DATA_DIR="$${TESSERA_DATA_DIR:-$(CURDIR)/.tessera}" $(BIN)/tessera up \
 		$(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(ARGS)
@@ -30,15 +31,17 @@ types: dev ## write the website's types of the API anew (needs Node 20 or newer)
 
 test: check ## check it: linters, types, dependency contracts and every test
 	$(call stage,tests)
-	@$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not torture"
+	@$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and $(DAILY)"
 	$(call stage,slow tests)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "slow and not alone and not torture"
-	@$(BIN)/python -m pytest -q -m "slow and alone"
+	@$(BIN)/python -m pytest -q $(SPREAD) -m "slow and not alone and $(DAILY)"
+	@$(BIN)/python -m pytest -q -m "slow and alone and $(DAILY)"
 
 quick: dev ## the fast part of the tests
-	@$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not torture" tests/sql tests/control_plane tests/test_*.py
+	@$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and $(DAILY)" tests/sql tests/control_plane tests/test_*.py
 
-test-all: test torture ## everything, also what takes long
+test-all: test torture ## everything, also what takes long or wants a bare system
+	$(call stage,long tests)
+	@$(BIN)/python -m pytest -q -m long
 
 check: dev ## linters, types and dependency contracts
 	$(call stage,linters)
@@ -58,6 +61,10 @@ torture: dev ## the history checker at full length
 
 snapshot: dev ## write sql/schema.sql anew
 	@$(BIN)/python -m ops.snapshot
+
+guides: dev ## write the guides of the HTTP API and of the database anew
+	@$(BIN)/python -m ops.api_guide
+	@$(BIN)/python -m ops.database_guide
 
 lock: dev ## choose the versions of all dependencies anew
 	@PATH="$(BIN):$$PATH" $(BIN)/python -m ops.lock

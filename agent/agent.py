@@ -31,8 +31,8 @@ from agent.metrics import Metrics
 from agent.retry import persist
 from agent.settings import Settings
 from agent.slot import Slot
-from agent.systemd import Notify
 from control_plane.wire import PROTOCOL_VERSION
+from control_plane.wire.systemd import Notify
 from control_plane.wire.worker import Enrolled
 
 HURRY_SECONDS = 5.0
@@ -65,7 +65,7 @@ async def run(settings: Settings, credential: Credential, engines: list[Engine],
     """Works until told to stop; raises `Problem`, `Revoked`, `EngineError`, `AlreadyRunning` or `VersionTooOld`."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS_MAX))
     with _alone(settings):
-        async with connect(credential.url, credential.secret) as client:
+        async with connect(credential.url, credential.secret, credential.authority) as client:
             await Agent(settings, client, engines, systemd).run()
 
 

@@ -75,7 +75,10 @@ async def pursue(work: Work, slot: Slot, duty: Duty) -> Claimed | None:
     finally:
         duty.drop(slot, work)
         duty.metrics.jobs[name] += 1
-        log.info("attempt.finished", job_id=str(work.lease.job_id), attempt=work.lease.attempt, outcome=name)
+        facts = {"job_id": str(work.lease.job_id), "attempt": work.lease.attempt, "outcome": name}
+        if work.lease.traceparent is not None:
+            facts["traceparent"] = work.lease.traceparent
+        log.info("attempt.finished", **facts)
 
 
 async def _work(work: Work, slot: Slot, duty: Duty) -> Outcome:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from enum import IntEnum
 from pathlib import Path
@@ -20,20 +20,24 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 import structlog
 
-from agent import log, systemd
+from agent import log
 from agent.agent import AlreadyRunning, VersionTooOld
 from agent.agent import run as run_agent
+from agent.authority import ForeignAuthority
+from agent.checkup import Check
 from agent.claiming import Revoked
 from agent.cli_install import add_parser as add_install_parser
 from agent.cli_install import install_service
+from agent.cli_update import add_parser as add_update_parser
+from agent.cli_update import update
 from agent.client import NoAnswer, Problem, agent_version
 from agent.console import NotRunning, NotUnderstood, Verb, ask
 from agent.credential import CredentialError, load, save
-from agent.doctor import examine
+from agent.doctor import canaries, examine
 from agent.engine import EngineError
 from agent.engine.choice import EngineMissing, choose
 from agent.engine.repertory import known
-from agent.enrolment import enroll, is_exposed
+from agent.enrolment import enroll, is_plain
 from agent.gpu import in_words
 from agent.local import PortTaken, Status
 from agent.models.cli import add_parser as add_models_parser
@@ -42,6 +46,8 @@ from agent.models.receive import PullFailed
 from agent.retry import Verdict, verdict
 from agent.settings import ConfigurationError, Settings
 from agent.settings import load as load_settings
+from agent.updating import UpdateFailed
+from control_plane.wire import systemd
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["_Parser"]
@@ -70,6 +76,7 @@ EPILOG = """examples:
   tessera-agent run                                    work until Ctrl-C
   tessera-agent pause --until 23:00                    in another terminal: the GPU is mine for now
   tessera-agent install-service                        start by itself from now on
+  tessera-agent update                                 take the agent that the control plane has now
 
 exit codes: 0 clean, 1 fatal, 2 try again later, 5 another agent runs with this state folder,
 7 the agent is too old for the control plane, 64 not understood, 78 something in the configuration is wrong.
@@ -104,9 +111,13 @@ async def _command(options: argparse.Namespace) -> Exit:
         case "run":
             return await _run(settings)
         case "doctor":
-            return await _doctor(settings, options.json)
+            return await _told(examine(settings, os.environ.get("WSL_DISTRO_NAME")), options.json)
         case "install-service":
             return Exit(await install_service(settings, options, os.environ))
+        case "canary":
+            return await _told(canaries(settings), options.json)
+        case "update":
+            return Exit(await update(settings, options, os.environ))
         case "workflows":
             return await _workflows(settings, options.json)
         case "models":
@@ -126,8 +137,11 @@ async def _enroll(settings: Settings, options: argparse.Namespace) -> Exit:
         raise ConfigurationError("A token is needed: tessera-agent enroll URL TOKEN (or TESSERA_AGENT_TOKEN).")
     if not options.url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{options.url} is no address. It must begin with https:// (or http://).")
-    if is_exposed(options.url):
-        print("Warning: over http anybody on the way can take this worker's secret. Use https.", file=sys.stderr)
+    if is_plain(options.url) and not options.plain_http:
+        raise ConfigurationError(
+            f"Over http everybody on the way to {options.url} could take this worker's secret and see every picture."
+            " Ask the operator for an https:// address (`tessera up --lan` gives one), or add --plain-http."
+        )
     name = options.name or socket.gethostname()[:NAME_LENGTH_MAX] or "agent"
     credential = await enroll(options.url, token, name)
     save(credential, settings.credential_file)
@@ -147,10 +161,11 @@ async def _run(settings: Settings) -> Exit:
     return Exit.CLEAN
 
 
-async def _doctor(settings: Settings, as_json: bool) -> Exit:
+async def _told(examined: AsyncGenerator[Check, None], as_json: bool) -> Exit:
+    """Every check as it is made; whether all went well."""
     signs = {"ok": "ok  ", "note": "note", "bad": "BAD "}
     checks = []
-    async with aclosing(examine(settings, os.environ.get("WSL_DISTRO_NAME"))) as examination:
+    async with aclosing(examined) as examination:
         async for check in examination:
             checks.append(check)
             if not as_json:
@@ -234,6 +249,8 @@ def _exit_code(error: Exception) -> Exit | None:
             return Exit.RETRY if verdict(error) is Verdict.AGAIN else Exit.FATAL
         case NotUnderstood():
             return Exit.CONFIGURATION
+        case ForeignAuthority() | UpdateFailed():
+            return Exit.FATAL
         case Revoked() | EngineError() | NotRunning() | PullFailed():
             return Exit.FATAL
         case _:
@@ -249,7 +266,7 @@ def _sentence(error: Exception) -> str:
         case Problem(code="invalid", detail=detail) if detail.startswith("/token"):
             return "This is no token: copy the whole of it, from tse_ to its end."
         case VersionTooOld() | Problem(code="version-too-old"):
-            return f"This agent is too old: {error} Update it from the control plane."
+            return f"This agent is too old: {error} Run: tessera-agent update"
         case Revoked():
             return "The operator has revoked this worker. To join again, enrol with a new token and --replace."
         case EngineError():
@@ -279,7 +296,9 @@ def _parser() -> argparse.ArgumentParser:
     _workflows_parser(commands, everywhere)
     add_models_parser(commands, _Parser, everywhere)
     add_install_parser(commands, everywhere)
+    add_update_parser(commands, everywhere)
     for name, text in (
+        ("canary", "Draw one small picture per engine and ask the control plane whether this agent fits."),
         ("doctor", "Check everything from the network to a canary picture, with cures."),
         ("status", "What the running agent is doing."),
         ("drain", "Finish what runs, take nothing new, then end."),
@@ -302,6 +321,7 @@ def _enroll_parser(commands: Commands, everywhere: _Parser) -> None:
     )
     command.add_argument("--name", help="how the operator sees this machine (default: its host name)")
     command.add_argument("--replace", action="store_true", help="forget an earlier enrolment")
+    command.add_argument("--plain-http", action="store_true", help="also over http to another machine, unprotected")
     command.add_argument("--json", action="store_true", help="print the facts as JSON")
 
 

@@ -18,6 +18,7 @@ from typing import Literal, TypeVar
 import aiohttp
 import msgspec
 
+from agent.authority import trusting
 from control_plane.wire import PROTOCOL_VERSION
 from control_plane.wire.worker import (
     ARTIFACT_SHA256_HEADER,
@@ -212,12 +213,13 @@ class Client:
 
 
 @asynccontextmanager
-async def connect(url: str, secret: str | None = None) -> AsyncIterator[Client]:
-    """A client for the control plane at `url`, as the worker whose secret this is."""
+async def connect(url: str, secret: str | None = None, authority: str = "") -> AsyncIterator[Client]:
+    """A client for the control plane at `url`, as the worker whose secret this is; with an `authority`, only if that
+    vouches for it."""
     headers = {"User-Agent": f"tessera-agent/{agent_version()} protocol/{PROTOCOL_VERSION}"}
     if secret is not None:
         headers["Authorization"] = f"Bearer {secret}"
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=trusting(authority))
     async with aiohttp.ClientSession(
         connector=connector, headers=headers, timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
@@ -229,7 +231,8 @@ def _attempt(lease: Lease) -> str:
 
 
 def _fence(lease: Lease) -> dict[str, str]:
-    return {LEASE_TOKEN_HEADER: str(lease.token)}
+    traced = {"traceparent": lease.traceparent} if lease.traceparent is not None else {}
+    return {LEASE_TOKEN_HEADER: str(lease.token), **traced}
 
 
 async def _arriving(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -27,6 +27,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     worker_id: UUID
     name: str
+    authority: str = ""
+    """The certificate of the private authority that the control plane must show, as PEM; empty: any that is known."""
 
 
 def new_secret() -> str:

@@ -24,7 +24,7 @@ from agent.console import NotRunning, ask
 from agent.credential import Credential, CredentialError, load
 from agent.engine import Engine, EngineError
 from agent.engine.choice import Choice, EngineMissing, choose
-from agent.enrolment import is_exposed
+from agent.enrolment import is_plain
 from agent.local import SlotFacts
 from agent.retry import Verdict, verdict
 from agent.settings import Settings
@@ -60,6 +60,15 @@ async def examine(settings: Settings, distribution: str | None = None) -> AsyncG
     yield await _running(settings)
 
 
+async def canaries(settings: Settings) -> AsyncGenerator[Check, None]:
+    """Whether this very agent could work here: what an update asks before it lets it."""
+    for check in await _control_plane(load(settings.credential_file)):
+        yield check
+    async with aclosing(_engines(settings)) as checks:
+        async for check in checks:
+            yield check
+
+
 async def _surroundings(settings: Settings, distribution: str | None) -> list[Check]:
     """GPUs, WSL2, containers, ComfyUI and its models."""
     in_wsl = wsl.is_wsl()
@@ -75,12 +84,12 @@ async def _surroundings(settings: Settings, distribution: str | None) -> list[Ch
 
 
 async def _control_plane(credential: Credential) -> list[Check]:
-    encrypted = await network_checks.encryption(credential.url)
+    encrypted = await network_checks.encryption(credential.url, credential.authority)
     checks: list[Check] = [encrypted] if encrypted is not None else []
-    if is_exposed(credential.url):
-        cure = "Put the control plane behind https and enrol again with that address."
-        checks.append(Check(name="transport", result="note", found="http over a foreign network", cure=cure))
-    async with connect(credential.url, credential.secret) as client:
+    if is_plain(credential.url):
+        cure = "Have the operator serve https (`tessera up --lan`), and enrol again with that address."
+        checks.append(Check(name="transport", result="note", found="http, everybody on the way reads along", cure=cure))
+    async with connect(credential.url, credential.secret, credential.authority) as client:
         try:
             enrolled = await client.config()
         except (NoAnswer, Problem) as error:
@@ -97,7 +106,7 @@ def _protocol(enrolled: Enrolled) -> Check:
     if enrolled.protocol_min <= PROTOCOL_VERSION <= enrolled.protocol_max:
         return Check(name="protocol", result="ok", found=f"version {PROTOCOL_VERSION}")
     spoken = f"{enrolled.protocol_min} to {enrolled.protocol_max} there, {PROTOCOL_VERSION} here"
-    return Check(name="protocol", result="bad", found=spoken, cure="Update the agent from the control plane.")
+    return Check(name="protocol", result="bad", found=spoken, cure="Run: tessera-agent update")
 
 
 def _refused(credential: Credential, error: NoAnswer | Problem) -> Check:

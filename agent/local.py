@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import web
 
 from agent.capabilities import machine
+from agent.client import agent_version
 from agent.duty import Duty
 from agent.engine import EngineError, Inventoried, Inventory
 from agent.hours import until
@@ -91,6 +92,8 @@ class Status(msgspec.Struct, kw_only=True):
     messages: list[str]
     resident_mib: float
     pid: int
+    version: str = ""
+    """Of the agent that runs."""
 
 
 @asynccontextmanager
@@ -149,6 +152,7 @@ def status(duty: Duty) -> Status:
         messages=duty.messages,
         resident_mib=machine(duty.settings.dir).resident_mib,
         pid=os.getpid(),
+        version=agent_version(),
     )
 
 
@@ -296,6 +300,8 @@ def _pauses(duty: Duty) -> Handler:
 def _gauges(duty: Duty) -> dict[str, float]:
     return {
         "leases": len(duty.works()),
+        "slots": len(duty.slots),
+        "slots_ready": sum(slot.ready for slot in duty.slots),
         "accepting": float(duty.accepting),
         "silent_seconds": duty.silent_seconds() or 0.0,
         "resident_bytes": machine(duty.settings.dir).resident_mib * 1024**2,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -30,8 +32,14 @@ class Missing(Exception):
     """There is no such program here, it cannot be run, or it did not answer; the message says which."""
 
 
-async def ask(*command: str, seconds: float = ANSWER_SECONDS, stdin: bytes = b"") -> Answer:
-    """Raises `Missing`. Windows programs that write UTF-16 are understood."""
+async def ask(
+    *command: str,
+    seconds: float = ANSWER_SECONDS,
+    stdin: bytes = b"",
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Answer:
+    """Raises `Missing`. Windows programs that write UTF-16 are understood. `environ`, `folder`: others than ours."""
     path = shutil.which(command[0])
     if path is None:
         raise Missing(f"there is no {command[0]}")
@@ -41,6 +49,8 @@ async def ask(*command: str, seconds: float = ANSWER_SECONDS, stdin: bytes = b""
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env=environ,
+            cwd=folder,
         )
     except OSError as error:
         raise Missing(f"{command[0]} cannot be run: {error.strerror}") from error

@@ -240,7 +240,7 @@ class Slot:
         return not (unknown and was_named)
 
     def report(self) -> SlotReport:
-        gauges = self.gauges | ({"yielded": 1.0} if self.yielded else {})
+        gauges = self.gauges | self._idle_gap.gauges() | ({"yielded": 1.0} if self.yielded else {})
         return SlotReport(
             slot=self.number, healthy=self.ready, loaded=self.loaded(), gpu=gauges, proven=self.distrust.is_proven
         )

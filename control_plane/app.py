@@ -11,17 +11,19 @@ import asyncio
 import gc
 import resource
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from types import FrameType
 from uuid import UUID
 
+import psycopg
 import structlog
 import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from control_plane import api, log
+from control_plane import api, log, tracing
 from control_plane.api import problems
 from control_plane.api.cors import Preflights
 from control_plane.api.document import document
@@ -29,13 +31,16 @@ from control_plane.api.edge import Edge
 from control_plane.api.express import Express
 from control_plane.api.protocol import Protocol
 from control_plane.api.site import Site
+from control_plane.care.export import Exports
 from control_plane.conduct.judgement import Conduct
 from control_plane.context import Context
 from control_plane.database import Database
+from control_plane.errors import Unavailable
 from control_plane.events import tail
 from control_plane.files.artifacts import Uploads
 from control_plane.files.intake import Intake
 from control_plane.files.provenance import Notes
+from control_plane.gauges import Gauges
 from control_plane.media.thumbnails import Thumbnails
 from control_plane.money.rates import Reads
 from control_plane.notify import RESYNC
@@ -47,14 +52,18 @@ from control_plane.queue.dispatch import Dispatcher
 from control_plane.queue.looks import Looks
 from control_plane.queue.waiting import Lines
 from control_plane.sandbox.runner import Sandbox
-from control_plane.settings import Settings
+from control_plane.settings import ConfigurationError, Settings
 from control_plane.signin.oauth import OAuth
 from control_plane.signing import SigningKeys
 from control_plane.store import open_store
 from control_plane.store.disk import Disk
+from control_plane.store.pulse import Pulse
 from control_plane.sweeper import Sweeper
+from control_plane.watch import channels
+from control_plane.watch.watcher import Watcher
 from control_plane.webhooks.courier import Courier
 from control_plane.webhooks.relay import Relay
+from control_plane.wire import systemd
 from control_plane.workers.slots import LIVE_SECONDS
 
 STOP_SECONDS = 10
@@ -86,11 +95,14 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
             await tail.begin(database)
             await context.dispatcher.start()
             await context.shelf.look()
+            watcher = Watcher(database, settings, context.disk)
             sweeper = Sweeper(database, context.store, context.signing_keys, settings)
             courier = Courier(context)
             relay = Relay(database, courier.wake)
             running = [sweeper.run(), context.credentials.run_uses(), conduct.run(), courier.run(), relay.run()]
-            running += [context.repetitions.run(), context.shelf.run()]
+            running += [context.repetitions.run(), context.shelf.run(), watcher.run()]
+            if tracing.is_on():
+                running.append(tracing.run(database))
             if settings.sandbox:
                 running.append(Sandbox(context.dispatcher, context.store, context.uploads, context.provenance).run())
             loops = [tasks.create_task(loop) for loop in running]
@@ -102,8 +114,18 @@ async def running(settings: Settings, database_url: str, conduct: Conduct) -> As
                 await context.credentials.write_uses()
                 await context.repetitions.write()
                 await context.dispatcher.stop()
+                await _tell_traces(database)
     finally:
         await database.close()
+
+
+async def _tell_traces(database: Database) -> None:
+    """What has ended until now, and what has gathered."""
+    try:
+        await tracing.tell_attempts(database)
+    except (Unavailable, psycopg.Error) as error:
+        logger.warning("traces.failed", error=type(error.__cause__ or error).__name__)
+    await tracing.end()
 
 
 def _context(settings: Settings, database: Database, conduct: Conduct, tasks: asyncio.TaskGroup) -> Context:
@@ -123,10 +145,13 @@ def _context(settings: Settings, database: Database, conduct: Conduct, tasks: as
         catalogue=Catalogue(database, LIVE_SECONDS, shelf),
         lines=Lines(database, LIVE_SECONDS),
         disk=disk,
+        gauges=Gauges(database, dispatcher, disk),
         signing_keys=signing_keys,
         store=store,
+        pulse=Pulse(store),
         thumbnails=Thumbnails(store, settings.data_dir / "spool"),
         uploads=Uploads(database, store, disk, settings.artifact_bytes_max),
+        exports=Exports(database, store),
         intake=Intake(database, store, disk, conduct, settings.data_dir / "scratch"),
         provenance=Notes(database, tasks),
         oauth=OAuth(signing_keys.now),
@@ -147,10 +172,11 @@ def create_app(
 ) -> Litestar:
     """The application. `on_end` is called when its inside has ended: with True as it should, with False by a fault.
 
-    Raises `ConfigurationError` when the policy cannot be used."""
+    Raises `ConfigurationError` when the policy or the addresses for notices cannot be used."""
     url = database_url or settings.database_url
     assert url is not None, "whoever starts us knows the address of the database"
     conduct = Conduct(settings.policy)
+    channels.parse(settings.notify)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -194,8 +220,11 @@ def openapi(settings: Settings) -> dict[str, object]:
 class Server(uvicorn.Server):
     """uvicorn, except that held polls are answered before it waits for requests to finish."""
 
-    def __init__(self, settings: Settings, database_url: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, database_url: str | None = None, notify: systemd.Notify = systemd.NOBODY
+    ) -> None:
         self._app = create_app(settings, database_url, on_end=self._ended)
+        self._notify = notify
         self.failed = False
         super().__init__(
             uvicorn.Config(
@@ -215,6 +244,8 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
+        self._settings = settings
+        self._tls = _tls(settings) if settings.tls_certificate is not None else None
 
     @property
     def context(self) -> Context:
@@ -226,6 +257,35 @@ class Server(uvicorn.Server):
         """The port that is listened on, also when any free one was asked for."""
         port: int = self.servers[0].sockets[0].getsockname()[1]
         return port
+
+    @property
+    def tls_port(self) -> int:
+        """The same for https."""
+        port: int = self.servers[1].sockets[0].getsockname()[1]
+        return port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Programs on this machine come by http; with a certificate, others come by https at a port of its own."""
+        await super().startup(sockets)
+        if self._tls is not None:
+            self.started = False
+            self.servers.append(await self._listen_by_tls(self._tls))
+            self.started = True
+
+    async def _listen_by_tls(self, context: ssl.SSLContext) -> asyncio.Server:
+        config, state, settings = self.config, self.lifespan.state, self._settings
+        try:
+            return await asyncio.get_running_loop().create_server(
+                lambda: Protocol(config=config, server_state=self.server_state, app_state=state),
+                host=settings.tls_host,
+                port=settings.tls_port,
+                ssl=context,
+                backlog=BACKLOG,
+            )
+        except OSError as error:
+            logger.error("tls.unavailable", host=settings.tls_host, port=settings.tls_port, reason=error.strerror)
+            await self.lifespan.shutdown()
+            raise SystemExit(EX_SOFTWARE) from error
 
     def stop(self) -> None:
         """Ask it to end in order."""
@@ -240,9 +300,31 @@ class Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
 
+    async def main_loop(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            beat = tasks.create_task(self._notify.beat(lambda: f"answers at port {self.port}"))
+            await super().main_loop()
+            beat.cancel()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.context.dispatcher.close()
         await super().shutdown(sockets)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    """Raises `ConfigurationError`."""
+    assert settings.tls_certificate is not None
+    assert settings.tls_key is not None, "the settings were checked"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except OSError as error:
+        raise ConfigurationError(
+            f"TESSERA_TLS_CERTIFICATE ({settings.tls_certificate}) and TESSERA_TLS_KEY ({settings.tls_key}) cannot be"
+            f" used: {error.strerror or error}."
+        ) from error
+    return context
 
 
 def connections_max() -> int:
@@ -255,12 +337,12 @@ def connections_max() -> int:
     return max(allowed - FILES_RESERVED, allowed // 2)
 
 
-def serve(settings: Settings, database_url: str | None = None) -> None:
+def serve(settings: Settings, database_url: str | None = None, notify: systemd.Notify = systemd.NOBODY) -> None:
     """Runs the control plane until it is told to stop (SIGINT, SIGTERM). Raises `SystemExit` after a fault."""
     import uvloop  # not available on every system; the tests run on asyncio's own loop
 
     log.configure(settings.log_level, settings.log_format)
-    server = Server(settings, database_url)
+    server = Server(settings, database_url, notify)
     gc.freeze()  # what is there stays; young objects are looked through less often (an eighth of our time)
     gc.set_threshold(GC_THRESHOLD)
     uvloop.run(server.serve())

@@ -26,6 +26,9 @@ STOP_SECONDS = 5.0
 """How long a statement whose caller has gone may take to stop; then the connection is given up."""
 POLL_SECONDS = 0.1
 """psycopg's default interval."""
+NUDGE_SECONDS = 1.0
+"""How often a statement that waits looks for itself. Of a socket that ended with an error (a server that was killed
+before it had read everything, a reset) uvloop tells once; when an answer came with it, nobody would hear of the end."""
 
 
 class Connection(AsyncConnection[TupleRow]):
@@ -34,6 +37,7 @@ class Connection(AsyncConnection[TupleRow]):
     _watched: int | None = None
     """Our duplicate of the socket, which the loop looks at."""
     _waiter: asyncio.Future[None] | None = None
+    _nudging: asyncio.TimerHandle | None = None
 
     async def wait(self, gen: PQGen[Value], interval: float = POLL_SECONDS, timeout: float | None = None) -> Value:
         if timeout is not None:
@@ -83,6 +87,7 @@ class Connection(AsyncConnection[TupleRow]):
         if self._watched is None:
             self._watched = os.dup(self.pgconn.socket)
             loop.add_reader(self._watched, self._wake)
+            self._nudging = loop.call_later(NUDGE_SECONDS, self._nudge)
         self._waiter = loop.create_future()
         await self._waiter
 
@@ -92,7 +97,16 @@ class Connection(AsyncConnection[TupleRow]):
         else:
             self._waiter.set_result(None)
 
+    def _nudge(self) -> None:
+        """There may be nothing to read; then the wait goes on."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._nudging = asyncio.get_running_loop().call_later(NUDGE_SECONDS, self._nudge)
+
     def _unwatch(self) -> None:
+        if self._nudging is not None:
+            self._nudging.cancel()
+            self._nudging = None
         if self._watched is not None:
             asyncio.get_running_loop().remove_reader(self._watched)
             os.close(self._watched)

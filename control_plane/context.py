@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from control_plane.care.export import Exports
 from control_plane.conduct.judgement import Conduct
 from control_plane.database import Database
 from control_plane.files.artifacts import Uploads
 from control_plane.files.intake import Intake
 from control_plane.files.provenance import Notes
+from control_plane.gauges import Gauges
 from control_plane.media.thumbnails import Thumbnails
 from control_plane.money.rates import Reads
 from control_plane.orders.idempotency import Repetitions
@@ -24,6 +26,7 @@ from control_plane.signin.oauth import OAuth
 from control_plane.signing import SigningKeys
 from control_plane.store import Store
 from control_plane.store.disk import Disk
+from control_plane.store.pulse import Pulse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +45,13 @@ class Context:
     catalogue: Catalogue
     lines: Lines
     disk: Disk
+    gauges: Gauges
     signing_keys: SigningKeys
     store: Store
+    pulse: Pulse
     thumbnails: Thumbnails
     uploads: Uploads
+    exports: Exports
     intake: Intake
     provenance: Notes
     oauth: OAuth

@@ -121,6 +121,18 @@ class Query(Generic[Row]):
         return lambda values: row(**dict(zip(columns, values, strict=True)))
 
 
+class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How busy the pool is. `waits` and `failures` count since the start: statements that had to wait for a connection,
+    and those that got none."""
+
+    most: int
+    lent: int
+    idle: int
+    waiting: int
+    waits: int
+    failures: int
+
+
 class Database:
     """The pool of one process. Requests borrow a connection for a statement, never across a wait for the network.
 
@@ -155,6 +167,19 @@ class Database:
         while self._at_hand:
             await self._return(self._at_hand.pop())
         await self._pool.close()
+
+    @property
+    def use(self) -> PoolUse:
+        stats = self._pool.get_stats()
+        idle = len(self._at_hand)
+        return PoolUse(
+            most=self._pool.max_size,
+            lent=len(self._lent_at) - idle,
+            idle=idle + stats.get("pool_available", 0),
+            waiting=stats.get("requests_waiting", 0),
+            waits=stats.get("requests_queued", 0),
+            failures=stats.get("requests_errors", 0),
+        )
 
     def connection(self) -> Borrowed:
         """A connection for a block. Raises `Unavailable` when there is none, or when it breaks."""

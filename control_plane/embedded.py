@@ -32,8 +32,12 @@ import psycopg
 from psycopg import sql
 
 from control_plane import account
+from control_plane.pidfile import Pidfile, exists
+from control_plane.programs import Programs
 
 POSTGRES_MAJOR = 18
+BUILTIN_LOCALE_MAJOR = 17
+"""From which on PostgreSQL brings a locale that no system library can change under its indexes."""
 CONNECTIONS_MAX = 100
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_BYTES_MAX = 103
@@ -43,6 +47,8 @@ START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 LOCK_SECONDS = 150.0
 BEAT_SECONDS = 0.01
+UPGRADE = "postgres-upgrade"
+"""In the data folder: a cluster on its way to take the place of an older one."""
 SUPERUSER, OWNER, APP, DATABASE = "postgres", "tessera_owner", "tessera_app", "tessera"
 """Who may everything (never used by the service), who migrates, who serves, and the database of both."""
 EX_UNAVAILABLE = 69
@@ -54,6 +60,7 @@ TUNING = {
     "synchronous_commit": "on",
     "wal_level": "replica",
     "max_wal_size": "1GB",
+    "max_slot_wal_keep_size": "4GB",
     "checkpoint_timeout": "15min",
     "wal_buffers": "16MB",
     "jit": "off",
@@ -91,13 +98,13 @@ class Embedded:
     def __init__(self, folder: Path, users: int) -> None:
         self.folder = folder
         self._users = users
-        self._server = _Pidfile.read(folder)
+        self._server = Pidfile.read(folder)
         self.owner_url = self.url(OWNER)
         self.app_url = self.url(APP)
 
     @property
     def pid(self) -> int:
-        return _Pidfile.read(self.folder).pid
+        return Pidfile.read(self.folder).pid
 
     @property
     def socket_folder(self) -> Path:
@@ -118,10 +125,11 @@ class Embedded:
                 _stop_server(self.folder)
 
 
-def start(data_dir: Path, settings: Mapping[str, str] | None = None) -> Embedded:
+def start(data_dir: Path, settings: Mapping[str, str] | None = None, programs: Programs | None = None) -> Embedded:
     """Use the server of `data_dir`: make the cluster and start it as far as that has not happened yet.
 
-    `settings` are PostgreSQL's own, on top of `TUNING`, and count when this call is the one that starts the server.
+    `settings` are PostgreSQL's own, on top of `TUNING`, and count when this call is the one that starts the server;
+    `programs` are another PostgreSQL than the one that we bring along.
     """
     folder = data_dir.resolve() / "postgres"
     if not account.possible():
@@ -132,7 +140,7 @@ def start(data_dir: Path, settings: Mapping[str, str] | None = None) -> Embedded
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.with_suffix(".lock")):
-            return _use(folder, settings or {})
+            return _use(folder, settings or {}, programs or Programs(binaries(), POSTGRES_MAJOR))
     except OSError as error:
         raise EmbeddedError(f"{data_dir} cannot hold the embedded PostgreSQL: {error}.") from error
 
@@ -148,12 +156,12 @@ def binaries() -> Path:
     return Path(found.origin).parent / f"pginstall{POSTGRES_MAJOR}" / "bin"
 
 
-def _use(folder: Path, settings: Mapping[str, str]) -> Embedded:
+def _use(folder: Path, settings: Mapping[str, str], programs: Programs) -> Embedded:
     users = os.open(folder.with_suffix(".users"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(users, fcntl.LOCK_SH)
-        _ensure_cluster(folder)
-        _ensure_server(folder, settings)
+        _ensure_cluster(folder, programs)
+        _ensure_server(folder, settings, programs)
         embedded = Embedded(folder, users)
         _ensure_roles(embedded)
     except BaseException:
@@ -162,58 +170,24 @@ def _use(folder: Path, settings: Mapping[str, str]) -> Embedded:
     return embedded
 
 
-def _url(server: _Pidfile, role: str, database: str) -> str:
+def _url(server: Pidfile, role: str, database: str) -> str:
     return f"postgresql://{role}@/{database}?host={quote(str(server.socket), safe='')}"
 
 
-class _Pidfile:
-    """What `postmaster.pid` says; the zero pid when there is none."""
-
-    def __init__(self, lines: list[str]) -> None:
-        self.pid = int(lines[0]) if lines else 0
-        self.socket = Path(lines[4]) if len(lines) > 4 else Path()
-        self.ready = len(lines) > 7 and lines[7].strip() == "ready"
-
-    @classmethod
-    def read(cls, folder: Path) -> _Pidfile:
-        try:
-            return cls((folder / "postmaster.pid").read_text().splitlines())
-        except FileNotFoundError:
-            return cls([])
-
-    def alive(self, folder: Path) -> bool:
-        """Whether that process is a server on this folder, and not a stranger that got its pid after a power cut."""
-        if self.pid <= 0 or not _exists(self.pid):
-            return False
-        try:
-            return os.fsencode(folder) in Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return not Path("/proc/self").exists()  # a system without it: a process of this pid must do
-
-
-def _exists(pid: int) -> bool:
-    """Whether the process runs; one that has ended and that nobody has asked about yet does not."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return not Path("/proc/self").exists()
-
-
-def _ensure_cluster(folder: Path) -> None:
+def _ensure_cluster(folder: Path, programs: Programs) -> None:
     """`initdb` beside the final place and move it there, so that a half-made cluster is never mistaken for one."""
     if (folder / "PG_VERSION").exists():
-        return _check_cluster(folder)
+        return _check_cluster(folder, programs.major)
+    if (folder.with_name(UPGRADE) / folder.name / "PG_VERSION").exists():
+        raise EmbeddedError("An upgrade of the database was cut down: `tessera db upgrade` finishes its last step.")
     made = folder.with_suffix(".new")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(mode=0o700)
     account.give(made, account.unprivileged(made))
-    command = [str(binaries() / "initdb"), "--pgdata", str(made), "--username", SUPERUSER, "--auth=peer"]
-    command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    command = [str(programs / "initdb"), "--pgdata", str(made), "--username", SUPERUSER, "--auth=peer"]
+    command += ["--encoding=UTF8", "--locale=C"]
+    if programs.major >= BUILTIN_LOCALE_MAJOR:
+        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     ran = _run(command, made)
     if ran.returncode != 0:
         raise EmbeddedError(f"The embedded PostgreSQL could not make its folder {folder}: {_tail(ran.stderr)}")
@@ -222,12 +196,12 @@ def _ensure_cluster(folder: Path) -> None:
     made.rename(folder)
 
 
-def _check_cluster(folder: Path) -> None:
+def _check_cluster(folder: Path, major: int) -> None:
     version = (folder / "PG_VERSION").read_text().strip()
-    if version != str(POSTGRES_MAJOR):
+    if version != str(major):
         raise EmbeddedError(
-            f"{folder} was made by PostgreSQL {version}, this Tessera brings {POSTGRES_MAJOR}."
-            " Run the Tessera that made it, `tessera backup` there and `tessera restore` here."
+            f"{folder} was made by PostgreSQL {version}, and this Tessera brings {major}."
+            " `tessera db upgrade` carries it over; nothing was changed."
         )
     if os.geteuid() != 0 and folder.stat().st_uid != os.geteuid():
         raise EmbeddedError(
@@ -242,8 +216,10 @@ def _configure(folder: Path, settings: Mapping[str, str]) -> None:
     least, most = SHARED_BUFFERS_MIB
     conf = {"shared_buffers": f"{min(max(ram // 8, least), most)}MB", **TUNING, **settings}
     _write(folder / "tessera.conf", "".join(f"{name} = '{value}'\n" for name, value in conf.items()))
-    _write(folder / "pg_hba.conf", "local all all peer map=tessera\n")
-    _write(folder / "pg_ident.conf", f'tessera "{account.name(os.geteuid())}" all\n')
+    _write(folder / "pg_hba.conf", "local all,replication all peer map=tessera\n")
+    # `all` is everybody from PostgreSQL 16 on, and before that nobody's name.
+    names = [f'tessera "{account.name(os.geteuid())}" {role}\n' for role in (SUPERUSER, OWNER, APP, "all")]
+    _write(folder / "pg_ident.conf", "".join(names))
 
 
 def _write(path: Path, text: str) -> None:
@@ -251,17 +227,17 @@ def _write(path: Path, text: str) -> None:
     account.give(path, account.owner(path.parent))
 
 
-def _ensure_server(folder: Path, settings: Mapping[str, str]) -> None:
+def _ensure_server(folder: Path, settings: Mapping[str, str], programs: Programs) -> None:
     """Adopt a server that runs, else start one.
 
     Children of a server that was killed a moment ago may hold its memory briefly; then starting is tried again.
     """
-    server = _Pidfile.read(folder)
+    server = Pidfile.read(folder)
     if server.alive(folder) and _settled(folder, server.pid):
         return
     _configure(folder, settings)
     deadline = monotonic() + STOP_SECONDS
-    while not _settled(folder, _spawn(folder, _socket_folder(folder))):
+    while not _settled(folder, _spawn(folder, _socket_folder(folder), programs / "postgres")):
         said = _last_words(folder)
         if "shared memory block" not in said or monotonic() > deadline:
             raise EmbeddedError(f"The embedded PostgreSQL in {folder} does not start: {said}")
@@ -271,8 +247,8 @@ def _ensure_server(folder: Path, settings: Mapping[str, str]) -> None:
 def _settled(folder: Path, pid: int) -> bool:
     """Wait until the server answers; False when it has ended instead."""
     deadline = monotonic() + START_SECONDS
-    while _exists(pid):
-        server = _Pidfile.read(folder)
+    while exists(pid):
+        server = Pidfile.read(folder)
         if server.ready and server.pid == pid and _accepts(server):
             return True
         if monotonic() > deadline:
@@ -281,7 +257,7 @@ def _settled(folder: Path, pid: int) -> bool:
     return False
 
 
-def _accepts(server: _Pidfile) -> bool:
+def _accepts(server: Pidfile) -> bool:
     """Not so for a moment after its end has begun, whatever its lock file says."""
     try:
         psycopg.connect(_url(server, SUPERUSER, "postgres"), connect_timeout=int(STOP_SECONDS)).close()
@@ -290,15 +266,15 @@ def _accepts(server: _Pidfile) -> bool:
     return True
 
 
-def _spawn(folder: Path, socket: Path) -> int:
+def _spawn(folder: Path, socket: Path, postgres: Path) -> int:
     """The server in a session of its own, so that Ctrl-C in our terminal is not meant for it.
 
     A lock file whose pid now is a stranger's would stop it; PostgreSQL itself passes over the pid that this variable
     names, and still checks that no child of the old server holds its memory.
     """
-    command = [str(binaries() / "postgres"), "-D", str(folder), "-k", str(socket)]
-    command = account.command(command, account.owner(folder), reach=[binaries() / "postgres", folder])
-    environ = _environ() | {"PG_GRANDPARENT_PID": str(_Pidfile.read(folder).pid)}
+    command = [str(postgres), "-D", str(folder), "-k", str(socket)]
+    command = account.command(command, account.owner(folder), reach=[postgres, folder])
+    environ = _environ() | {"PG_GRANDPARENT_PID": str(Pidfile.read(folder).pid)}
     write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -310,7 +286,7 @@ def _spawn(folder: Path, socket: Path) -> int:
 
 def _stop_server(folder: Path) -> None:
     """`fast`: running statements are ended, everything committed is on disk; harder if it hangs."""
-    server = _Pidfile.read(folder)
+    server = Pidfile.read(folder)
     for how in (signal.SIGINT, signal.SIGQUIT):
         deadline = monotonic() + STOP_SECONDS
         if server.alive(folder):

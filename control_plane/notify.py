@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,12 @@ class Bus:
         self._filled = asyncio.Event()
         self._heard_probe = asyncio.Event()
         self.heard = 0
+        self._probed_at: float | None = None
+
+    @property
+    def probe_seconds(self) -> float:
+        """How long ago the listening connection last heard a probe of its own; 0 where it has not begun to."""
+        return 0.0 if self._probed_at is None else time.monotonic() - self._probed_at
 
     def on(self, topic: str, hear: Hear) -> None:
         """Call `hear` with the words after the topic, for every such hint of another process."""
@@ -121,6 +128,7 @@ class Bus:
     def hear(self, payload: str) -> None:
         origin, _, body = payload.partition("\n")
         if origin.startswith(f"{self._origin}!"):
+            self._probed_at = time.monotonic()
             self._heard_probe.set()
         elif "!" not in origin and origin != self._origin:
             for line in body.splitlines():

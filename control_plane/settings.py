@@ -12,14 +12,31 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Meta
-from msgspec.inspect import FloatType, IntType, LiteralType, type_info
+
+from control_plane.kinds import (
+    LOOPBACK,
+    AbsoluteUrl,
+    BotToken,
+    Bytes,
+    ClientWord,
+    NotifyUrls,
+    PostgresUrl,
+    Recipients,
+    Seconds,
+    StoreUrl,
+    TimeOfDay,
+    allowed,
+    decode,
+)
+from control_plane.kinds import Networks as Networks
+from control_plane.kinds import Paths as Paths
 
 PREFIX = "TESSERA_"
 CONFIG_VARIABLE = "TESSERA_CONFIG"
@@ -33,38 +50,18 @@ FOREIGN_PREFIXES = (
 SECRETS = (
     *("database_url", "owner_database_url", "artifacts_url"),
     *("google_client_secret", "discord_client_secret", "telegram_login_token"),
+    *("notify", "deadman_url"),
 )
 """Fields that may come from a `…_FILE` and whose values are never printed."""
 TYPO_LIKENESS = 0.75
 EX_CONFIG = 78
 """sysexits(3): something in the configuration is wrong."""
 
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Bytes = Annotated[int, Meta(ge=0, le=2**50)]
-AbsoluteUrl = Annotated[str, Meta(pattern=r"^https?://[^/\s]+[^\s]*\Z", max_length=500)]
-StoreUrl = Annotated[str, Meta(pattern=r"^(file|s3|gs|az)://[^\s@]+\Z", max_length=1_000)]
-ClientWord = Annotated[str, Meta(pattern=r"^[\x21-\x7e]+\Z", max_length=500)]
-"""An id or a secret that a provider has given out."""
-BotToken = Annotated[str, Meta(pattern=r"^[0-9]{1,20}:[A-Za-z0-9_-]{10,200}\Z")]
-PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://[^\s]*\Z", max_length=2_000)]
-
 
 class ConfigurationError(Exception):
     """The settings cannot be used; the message says which, why and what is allowed."""
 
     exit_code = EX_CONFIG
-
-
-class Networks(tuple[IPv4Network | IPv6Network, ...]):
-    """Addresses or networks in CIDR notation: `10.0.0.0/8, ::1`."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return ", ".join(str(network) for network in self)
-
-
-LOOPBACK = Networks((IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")))
 
 
 def _default_data_dir() -> Path:
@@ -88,6 +85,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Port to listen on; 0 = any free one."""
     public_url: AbsoluteUrl | None = None
     """How customers and agents reach this service; the only source of absolute URLs. Unset = `http://host:port`."""
+    plain_http: bool = False
+    """Whether `host` may be more than this machine, where all on the way read along: for a container, or a proxy on
+    another machine. Otherwise use `tessera up --lan`, or a proxy here."""
+    tls_certificate: Path | None = None
+    """Certificate, with what leads to its issuer, for https from here beside http at `host`; unset = a proxy does that.
+    `tessera up --lan` sets this and the next four by itself."""
+    tls_key: Path | None = None
+    tls_host: str = "0.0.0.0"  # noqa: S104 -- all that comes there is encrypted
+    """Address to listen on for https."""
+    tls_port: Annotated[int, Meta(ge=0, le=65_535)] = 8443
+    tls_authority: Path | None = None
+    """Certificate of a private authority that has signed ours; agents hear of it by their token and trust no other."""
     trusted_proxies: Networks = Networks()
     """The only senders whose `X-Forwarded-For` counts."""
     metrics_networks: Networks = LOOPBACK
@@ -105,7 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """An agent stops its own work when its last confirmed heartbeat is older than this."""
     poll_seconds: Annotated[float, Meta(gt=0, le=25)] = 25.0
     """How long a claim may wait for a job."""
-    notify: bool = True
+    hints: bool = True
     """Whether LISTEN and NOTIFY hurry things up; without them everything still works by polling, only slower."""
 
     signup: Literal["closed", "invite", "open"] = "open"
@@ -144,6 +153,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest request body that is not an upload."""
     webhook_networks: Networks = Networks()
     """Where webhooks may go besides the public Internet, there also by http, to any port: `127.0.0.0/8` for trials."""
+    notify: NotifyUrls | None = None
+    """Where the operator is told of what is wrong: `telegram://BOT_TOKEN@CHAT`, a webhook of Discord's or anybody's,
+    `ntfys://host/topic` or `smtp://…/?from=…&to=…`; several with spaces between. `tessera incident test` tries them."""
+    deadman_url: AbsoluteUrl | None = None
+    """Asked for once a minute while all loops run; whoever waits there raises alarm when that ends."""
+    bot_health_url: AbsoluteUrl | None = None
+    """Where `tessera-bots` says how the bots fare; unset = `http://127.0.0.1:8020` for those of `tessera up`."""
     request_seconds: Seconds = 30.0
     """Deadline of a request, not counting the wait of a long poll."""
     images_wait_seconds: Annotated[float, Meta(gt=0, le=600)] = 540.0
@@ -163,6 +179,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     site: Path | None = None
     """Folder of the website as `make web` exports it; unset = the one of this clone, if it was built."""
+
+    backup_url: StoreUrl | None = None
+    """Where backups go: `file:///mnt/disk/tessera` on another disk or machine, or a bucket as for `artifacts_url`."""
+    backup_at: TimeOfDay = "03:30"
+    """When `tessera up` makes the nightly backup, in UTC; should the machine be off then, it is made when it starts."""
+    backup_recipient: Recipients | None = None
+    """Public key that backups are closed with (`age1…`, from `tessera backup key`), or several with commas; `none`
+    leaves them open to whoever sees the place. The secret key belongs elsewhere: nothing here needs it."""
+    backup_also: Paths = Paths()
+    """Further files and folders for the backup, with commas, as `/etc/tessera`; the data folder is in it anyway."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -198,10 +224,10 @@ def load(environ: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     for name, origin, raw in [*_from_file(environ), *_from_environment(environ)]:
         try:
-            values[name] = msgspec.convert(raw, FIELDS[name], strict=False, dec_hook=_decode)
+            values[name] = msgspec.convert(raw, FIELDS[name], strict=False, dec_hook=decode)
         except (msgspec.ValidationError, ValueError):
             shown = "" if name in SECRETS else f" is {str(raw)!r}, but"
-            faults.append(f"{origin}{shown} must be {_allowed(name)}.")
+            faults.append(f"{origin}{shown} must be {allowed(FIELDS[name])}.")
     if faults:
         raise ConfigurationError("\n".join(faults))
     settings = Settings(**values)
@@ -278,41 +304,25 @@ def _nearest(name: str, known: list[str]) -> str:
     return f" Did you mean {bare[found[0]]}?" if found else ""
 
 
-def _decode(wanted: type, raw: object) -> object:
-    if wanted is Path:
-        return Path(str(raw)).expanduser().absolute()
-    if wanted is Networks:
-        return Networks(ip_network(part.strip()) for part in str(raw).split(",") if part.strip())
-    raise TypeError(f"no decoder for {wanted}")
+def _exposed(settings: Settings) -> Iterator[str]:
+    """Passwords and pictures cross no network in the clear unless somebody has said so."""
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        yield "TESSERA_TLS_CERTIFICATE and TESSERA_TLS_KEY belong together. Set both of them or neither."
+    if settings.tls_certificate is not None and not (settings.public_url or "").startswith("https://"):
+        yield "With TESSERA_TLS_CERTIFICATE, set TESSERA_PUBLIC_URL to the https:// address that it is for."
+    if not settings.plain_http and not _is_loopback(settings.host):
+        yield (
+            f"TESSERA_HOST (--host) is {settings.host}, so everybody on the way could read passwords and pictures. For"
+            " other machines use `tessera up --lan`, or a proxy with a certificate here in front of 127.0.0.1; or say"
+            " that you want it: --plain-http (TESSERA_PLAIN_HTTP=true)."
+        )
 
 
-def _allowed(name: str) -> str:
-    """What a field accepts, in words."""
-    annotation = FIELDS[name]
-    named = {
-        Networks: "addresses or networks in CIDR notation, separated by commas (10.0.0.0/8, ::1)",
-        PostgresUrl | None: "a PostgreSQL URL (postgresql://user:password@host/database)",
-        StoreUrl | None: (
-            "an address like s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder,"
-            " without credentials"
-        ),
-        ClientWord | None: "what the provider has given out: visible ASCII characters, at most 500",
-        BotToken | None: "the token of a bot, as BotFather gives it (123456:ABC-DEF…)",
-        AbsoluteUrl: "an absolute URL (https://tessera.example)",
-        AbsoluteUrl | None: "an absolute URL (https://tessera.example)",
-        bool: "true or false",
-    }
-    if annotation in named:
-        return named[annotation]
-    match type_info(annotation):
-        case LiteralType(values=values):
-            return "one of " + ", ".join(map(str, values))
-        case IntType(ge=least, le=most):
-            return f"a whole number from {least} to {most}"
-        case FloatType(le=most):
-            return f"a number above 0, at most {most:g}"
-        case _:
-            return "text"
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _incoherent(settings: Settings) -> Iterator[str]:
@@ -320,6 +330,7 @@ def _incoherent(settings: Settings) -> Iterator[str]:
     place."""
     if settings.artifacts_dir is not None and settings.artifacts_url is not None:
         yield "TESSERA_ARTIFACTS_DIR and TESSERA_ARTIFACTS_URL both say where artifacts lie. Set one of them."
+    yield from _exposed(settings)
     for provider in ("google", "discord"):
         names = [f"{provider}_client_id", f"{provider}_client_secret"]
         if sum(getattr(settings, name) is not None for name in names) == 1:

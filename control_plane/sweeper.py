@@ -19,11 +19,13 @@ import psycopg
 import structlog
 
 from control_plane import metrics
+from control_plane.care import departures, retention
 from control_plane.database import Database, Query
 from control_plane.errors import TesseraError
 from control_plane.files import discards
 from control_plane.files.artifacts import UPLOAD_SECONDS
 from control_plane.money import ledger
+from control_plane.people.signup import UNLINKED_DAYS
 from control_plane.settings import Settings
 from control_plane.signing import SigningKeys
 from control_plane.store import Store
@@ -62,17 +64,19 @@ LEDGER_SHARE = 0.02
 VIOLATIONS_LOGGED = 20
 
 STALE = Query("sweep.stale", str)
-RETIRED = Query("sweep.retired", str)
 EXPIRED_INPUTS = Query("inputs.discard_expired", str)
 KNOWN = Query("sweep.known", str)
 IDEMPOTENCY_KEYS: Query[None] = Query("sweep.idempotency_keys")
 DELIVERIES: Query[None] = Query("deliveries.sweep")
 PROGRESS: Query[None] = Query("sweep.progress")
+GUESSES: Query[None] = Query("care.forget_guesses")
+IDENTITIES: Query[None] = Query("care.forget_identities")
 SESSIONS: Query[None] = Query("sessions.sweep")
 LOGIN_LINKS: Query[None] = Query("sessions.sweep_links")
 SIGN_INS: Query[None] = Query("signin.sweep")
 PROOFS: Query[None] = Query("signin.sweep_proofs")
-ENDED = (SESSIONS, LOGIN_LINKS, SIGN_INS, PROOFS)
+NEWCOMERS: Query[None] = Query("newcomers.sweep")
+ENDED = (SESSIONS, LOGIN_LINKS, SIGN_INS, PROOFS, NEWCOMERS)
 ENSURE_PARTITIONS: Query[None] = Query("sweep.ensure_partitions")
 
 log = structlog.get_logger()
@@ -87,6 +91,8 @@ class Sweeper:
         self._keys = keys
         self._ledger_due = 0.0
         self.orphan_seconds, self.temporary_seconds = ORPHAN_SECONDS, TEMPORARY_SECONDS
+        self.ahead_seconds = 0.0
+        """Jobs are retired as they will be then: for rehearsals."""
         self._grace_seconds = STALE_LEASES * settings.lease_seconds
         self.tasks: dict[str, Task] = {
             task.name: task
@@ -94,7 +100,8 @@ class Sweeper:
                 Task("partitions", DAY, self.partitions),
                 Task("signing_keys", 60.0, self.signing_keys),
                 Task("stale_artifacts", 5 * 60.0, self.stale_artifacts),
-                Task("retired_artifacts", HOUR, self.retired_artifacts),
+                Task("retired_jobs", HOUR, self.retired_jobs),
+                Task("departures", 60.0, self.departures),
                 Task("expired_inputs", HOUR, self.expired_inputs),
                 Task("discards", 60.0, self.discards),
                 Task("temporary_files", HOUR, self.temporary_files),
@@ -103,6 +110,8 @@ class Sweeper:
                 Task("idempotency_keys", HOUR, self.idempotency_keys),
                 Task("deliveries", HOUR, self.deliveries),
                 Task("progress", HOUR, self.progress),
+                Task("guesses", DAY, self.guesses),
+                Task("identities", DAY, self.identities),
                 Task("sessions", HOUR, self.sessions),
                 Task("ledger", LEDGER_SECONDS, self.ledger),
             )
@@ -144,8 +153,11 @@ class Sweeper:
     async def older_stale_artifacts(self) -> int:
         return await self._delete_all(STALE, grace_seconds=self._grace_seconds, reach_seconds=EVER_SECONDS)
 
-    async def retired_artifacts(self) -> int:
-        return await self._delete_all(RETIRED)
+    async def retired_jobs(self) -> int:
+        return await retention.sweep(self._database, self._store, self.ahead_seconds)
+
+    async def departures(self) -> int:
+        return await departures.sweep(self._database, self._store)
 
     async def expired_inputs(self) -> int:
         return await self._delete_all(EXPIRED_INPUTS, grace_seconds=HOUR)
@@ -204,6 +216,14 @@ class Sweeper:
 
     async def progress(self) -> int:
         return await self._delete_rows(PROGRESS, PROGRESS_SECONDS)
+
+    async def guesses(self) -> int:
+        """Who has tried something that can be guessed: an address says where somebody was."""
+        return await self._delete_rows(GUESSES, 2 * DAY)
+
+    async def identities(self) -> int:
+        """Identities that were given up long enough ago."""
+        return await self._delete_rows(IDENTITIES, UNLINKED_DAYS * DAY)
 
     async def sessions(self) -> int:
         """Sessions, links and sign-ins that have ended by themselves."""

@@ -39,6 +39,8 @@ BACKOFF_FIRST_SECONDS = 0.25
 BACKOFF_MAX_SECONDS = 5.0
 ANSWER_BYTES_MAX = 8 * 1024**2
 CHUNK_BYTES = 256 * 1024
+OWN_FILES = ("/artifacts/", "/inputs/")
+"""Where every service has its signed files."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Answer = TypeVar("Answer")
@@ -228,9 +230,15 @@ class Client:
             raise Unreachable("The store of this service cannot be reached from here.", repeatable=True) from error
 
     def _reachable(self, url: str) -> str:
-        """A service that was not told its public address announces loopback; we know the way that we came."""
+        """A service that was not told its public address announces loopback; we know the way that we came. The service
+        of this machine is asked for its files here, whatever others call it."""
         target, ours = urlsplit(url), urlsplit(self._url)
-        if target.netloc and (target.hostname not in LOOPBACK_HOSTS or ours.hostname in LOOPBACK_HOSTS):
+        own_file = ours.hostname in LOOPBACK_HOSTS and target.path.startswith(OWN_FILES)
+        if (
+            target.netloc
+            and not own_file
+            and (target.hostname not in LOOPBACK_HOSTS or ours.hostname in LOOPBACK_HOSTS)
+        ):
             return url
         return urlunsplit((ours.scheme, ours.netloc, ours.path + target.path, target.query, ""))
 

@@ -1,4 +1,4 @@
-"""`make lock`: writes the two locks from pyproject.toml, hashed, for every Python and system we support.
+"""`make lock`: writes the locks from pyproject.toml, hashed, for every Python and system we support.
 
 No address of a package index gets in, so that everybody installs from their own; the hashes say what is right.
 """
@@ -10,7 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RUNTIME_EXTRAS = ("control-plane", "embedded", "agent", "video", "object-store", "clone")
-LOCKS = {"requirements.lock": RUNTIME_EXTRAS, "requirements-dev.lock": (*RUNTIME_EXTRAS, "mcp", "bots", "bench", "dev")}
+LOCKS = {
+    "requirements-agent.lock": ("agent", "gpu"),
+    "requirements-bots.lock": ("bots",),
+    "requirements.lock": RUNTIME_EXTRAS,
+    "requirements-dev.lock": (*RUNTIME_EXTRAS, "mcp", "bots", "traces", "bench", "dev"),
+}
 OPTIONS = ("--universal", "--python-version=3.11", "--fork-strategy=fewest", "--generate-hashes", "--quiet")
 UNUSED = ("--no-emit-package=pyaes",)
 """What kurigram falls back on without TgCrypto, which we always have; there is no wheel of it."""
@@ -18,7 +23,7 @@ SILENCE = ("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-fin
 
 
 def main() -> None:
-    """The development lock comes first, so that the other can be held to the same versions."""
+    """The development lock comes first, so that the others can be held to the same versions."""
     held: list[str] = []
     for name in reversed(LOCKS):
         path = ROOT / "ops" / name
@@ -36,7 +41,7 @@ def main() -> None:
             f"--output-file={path}",
         ]
         subprocess.run(command, cwd=ROOT, check=True)
-        held = [f"--constraints={path}"]
+        held.append(f"--constraints={path}")
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ How far each was proven:
 
 Nobody has looked at pictures by the published weights in any of these trials.
 
-| workflow | model | task | VRAM | weight in the price | proven | may be sold |
-|---|---|---|---|---|---|---|
+| workflow | model | task | VRAM | weight in the price | reads | proven | may be sold |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -51,9 +51,14 @@ def _row(workflow: Workflow, lists: Weights) -> str:
     told = workflow.manifest
     cells = (
         *(f"`{workflow.name}`: {told.title}", f"{told.kind} `{told.model}`", told.task, f"{told.vram_gib} GiB"),
-        *(f"{told.price_weight:g}", PROVEN[told.proven], _sold(told, lists)),
+        *(f"{told.price_weight:g}", _reads(told), PROVEN[told.proven], _sold(told, lists)),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _reads(manifest: Manifest) -> str:
+    """Languages of prompts."""
+    return ", ".join(manifest.languages) if "prompt" in manifest.slots else "no prompt"
 
 
 def _sold(manifest: Manifest, lists: Weights) -> str:

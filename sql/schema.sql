@@ -17,6 +17,45 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.check_publication() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if tg_op = 'INSERT' then
+        if new.state <> 'proposed' or not exists (
+            select from jobs j
+            where j.id = new.job_id and j.attempt = new.attempt and j.state = 'succeeded' and not is_test(j.user_id)
+        ) then
+            raise check_violation using message = 'only the result of a job that succeeded can be proposed';
+        end if;
+    elsif (new.job_id, new.attempt, new.index) is distinct from (old.job_id, old.attempt, old.index)
+        or (old.state, new.state) not in (
+            ('proposed', 'proposed'), ('proposed', 'approved'), ('proposed', 'refused'), ('proposed', 'withdrawn'),
+            ('approved', 'approved'), ('approved', 'refused'), ('approved', 'withdrawn'), ('approved', 'proposed'),
+            ('withdrawn', 'proposed'))
+    then
+        raise check_violation using message = format('a publication that is %s cannot become %s', old.state, new.state);
+    elsif old.state = 'approved' and new.state = 'approved' and (new.id, new.show_prompt) is distinct from (old.id, old.show_prompt) then
+        raise check_violation using message = 'what was approved is shown as it was approved';
+    end if;
+    return new;
+end
+$$;
+
+CREATE FUNCTION public.check_published() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if not exists (
+        select from publications p
+        where p.job_id = new.job_id and p.attempt = new.attempt and p.index = new.index and p.state = 'approved'
+    ) then
+        raise check_violation using message = 'only what its owner proposed and the operator approved is published';
+    end if;
+    return new;
+end
+$$;
+
 CREATE FUNCTION public.claim_one(for_worker uuid, for_slot smallint, claim uuid, is_full boolean, able_lanes integer[], bounds double precision[], clocks double precision[], offsets double precision[], served timestamp with time zone[], loaded_lane integer, pool_clock double precision, offer_seconds double precision, affinity double precision, patience double precision, lag double precision, of_user uuid, OUT refusal text, OUT job_id uuid, OUT attempt integer, OUT lease_token uuid, OUT expires_in double precision, OUT lane_id integer, OUT tag double precision, OUT clock double precision, OUT head_tag double precision, OUT key double precision, OUT cost integer, OUT contended boolean, OUT spec text) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -136,6 +175,77 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.depart(of_user uuid, OUT refusal text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_hashjoin TO 'on'
+    AS $_$
+declare
+    mine uuid[];
+    names text[];
+begin
+    perform pg_advisory_xact_lock(hashtext('merge_users')); -- nobody becomes part of somebody who leaves
+    perform from users where id = of_user for no key update;
+    select case when count(*) = 0 then 'unknown' when bool_or(status in ('merged', 'deleted')) then min(status)
+        when bool_or(test_of is not null) then 'unknown' end
+        into refusal from users where id = of_user;
+    if refusal is not null then
+        return;
+    end if;
+    mine := household(of_user);
+    names := array(select i.provider || ':' || i.subject from identities i where i.user_id = any (mine));
+
+    with given_up as ( -- before, as the audit log still says
+        delete from unlinked_identities g
+        where (g.provider || ':' || g.subject) in (
+            select l.object_id from audit_log l
+            where l.object_kind = 'identity' and l.verb = 'unlink' and l.detail ->> 'user' = any (mine::text[]))
+        returning g.provider, g.subject, g.unlinked_at
+    )
+    insert into unlinked_identities (provider, subject, unlinked_at)
+    select i.provider, identity_digest(i.provider, i.subject), now() from identities i where i.user_id = any (mine)
+    union all
+    select g.provider, identity_digest(g.provider, g.subject), g.unlinked_at from given_up g
+    on conflict (provider, subject) do update set unlinked_at = excluded.unlinked_at;
+    delete from chats c using identities i
+        where i.user_id = any (mine) and c.provider = i.provider and c.subject = i.subject;
+    delete from chat_orders o using identities i
+        where i.user_id = any (mine) and o.provider = i.provider and o.subject = i.subject;
+    delete from guesses g where g.guesser = any (names || mine::text[]);
+    update audit_log l set object_id = 'erased'
+        where l.object_kind = 'identity' and (l.object_id = any (names) or l.detail ->> 'user' = any (mine::text[])
+            or l.actor_kind = 'user' and l.actor_id = any (mine::text[]));
+    update audit_log l set detail = l.detail - 'reason'
+        where l.detail ? 'reason' and (l.object_kind, l.object_id) in (
+            select 'user', one.id::text from unnest(mine) as one (id)
+            union all select 'payment', p.id::text from payments p where p.user_id = any (mine));
+    update audit_log l set detail = l.detail - '{networks,origins}'::text[]
+        where (l.object_kind, l.object_id) in (select 'key', k.id from api_keys k where k.user_id = any (mine));
+
+    delete from identities where user_id = any (mine);
+    delete from sessions where user_id = any (mine);
+    delete from login_links where user_id = any (mine);
+    delete from link_codes where user_id = any (mine);
+    delete from sign_ins where for_user = any (mine);
+    delete from idempotency_keys where user_id = any (mine);
+    delete from key_spending s using api_keys k where k.user_id = any (mine) and s.key_id = k.id;
+    delete from api_keys where user_id = any (mine);
+    delete from webhook_endpoints where user_id = any (mine);
+    delete from shares s using jobs j where j.user_id = any (mine) and s.job_id = j.id;
+    update publications p set state = 'withdrawn', decided_at = null, decided_by = null
+        from jobs j where j.user_id = any (mine) and p.job_id = j.id and p.state in ('proposed', 'approved');
+    update reports set text = '' where reporter_id = any (mine) and text <> '';
+    update payments set payer = null, place = '' where user_id = any (mine);
+    update ledger_transfers t set reason = 'erased'
+        where t.user_id = any (mine) and t.reason !~ '^merged (into|from) [0-9a-f-]{36}$';
+    update users set name = 'deleted:' || id, status = case status when 'merged' then status else 'deleted' end,
+        plan = case when test_of is null then 'free' else plan end, paid_until = null, time_zone = 'UTC', choices = '{}',
+        embed_metadata = true
+        where id = any (mine);
+    insert into departures (user_id) values (of_user);
+end
+$_$;
+
 CREATE FUNCTION public.ensure_partitions(ahead integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -156,6 +266,37 @@ begin
         execute format('create table %I partition of %I for values from (%L) to (%L)',
             missing.name, missing.parent, uuid7_floor(missing.first), uuid7_floor(missing.first + interval '1 month'));
     end loop;
+end
+$$;
+
+CREATE FUNCTION public.finish_departure(of_user uuid, OUT finished boolean, OUT keys text[]) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    mine uuid[] := household(of_user);
+begin
+    with gone as (
+        delete from inputs i
+        where i.user_id = any (mine) and not exists (select from input_uses u where u.input_id = i.id)
+        returning i.key
+    ),
+    noted as (
+        insert into discards (key) select gone.key from gone on conflict do nothing
+    )
+    select coalesce(array_agg(gone.key), '{}') into keys from gone;
+    finished := not exists (select from balances b where b.user_id = any (mine) and (b.queued > 0 or b.running > 0))
+        and not exists (select from withheld w join jobs j on j.id = w.job_id where j.user_id = any (mine))
+        and not exists (select from inputs i where i.user_id = any (mine))
+        and not exists (
+            select from unnest(mine) as one (id) left join retirements r on r.user_id = one.id
+            where exists (
+                select from jobs j where j.user_id = one.id
+                    and j.id > coalesce(r.up_to, '00000000-0000-0000-0000-000000000000')));
+    if finished then
+        update reports r set text = '' from jobs j where j.user_id = any (mine) and r.job_id = j.id and r.text <> '';
+        update departures d set finished_at = now() where d.user_id = of_user and d.finished_at is null;
+    end if;
 end
 $$;
 
@@ -225,6 +366,47 @@ $$;
 CREATE FUNCTION public.is_test(user_id uuid) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((get_byte(uuid_send(user_id), 6) >> 4) = 8);
+
+CREATE FUNCTION public.twin_of(user_id uuid) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (OVERLAY((user_id)::text PLACING '8'::text FROM 15 FOR 1))::uuid;
+
+CREATE FUNCTION public.uuid7() RETURNS uuid
+    LANGUAGE sql PARALLEL SAFE
+    RETURN (encode(set_bit(set_bit(OVERLAY(uuid_send(gen_random_uuid()) PLACING SUBSTRING(int8send(((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric))::bigint) FROM 3) FROM 1 FOR 6), (52)::bigint, 1), (53)::bigint, 1), 'hex'::text))::uuid;
+
+CREATE TABLE public.users (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    name text NOT NULL,
+    plan text DEFAULT 'free'::text NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    paid_until timestamp with time zone,
+    merged_into uuid,
+    merged_at timestamp with time zone,
+    embed_metadata boolean DEFAULT true NOT NULL,
+    test_of uuid,
+    choices jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT merged_into_somebody CHECK ((num_nonnulls(merged_into, merged_at) =
+CASE status
+    WHEN 'merged'::text THEN 2
+    ELSE 0
+END)),
+    CONSTRAINT test_users_are_of_somebody CHECK ((public.is_test(id) = (test_of IS NOT NULL))),
+    CONSTRAINT test_users_have_their_id CHECK ((id = public.twin_of(test_of))),
+    CONSTRAINT test_users_stay CHECK (((merged_into IS NULL) OR (NOT (public.is_test(id) OR public.is_test(merged_into))))),
+    CONSTRAINT users_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
+    CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'deleted'::text, 'merged'::text])))
+);
+
+CREATE FUNCTION public.household(of_user uuid) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    RETURN ARRAY(SELECT mine.id FROM public.users mine WHERE ((household.of_user = mine.id) OR (household.of_user = mine.merged_into)) UNION ALL SELECT t.id FROM (public.users mine JOIN public.users t ON ((t.test_of = mine.id))) WHERE ((household.of_user = mine.id) OR (household.of_user = mine.merged_into)));
+
+CREATE FUNCTION public.identity_digest(provider text, subject text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ('sha256:'::text || encode(sha256(convert_to(((provider || ':'::text) || subject), 'UTF8'::name)), 'hex'::text));
 
 CREATE FUNCTION public.merge_inputs() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -337,12 +519,130 @@ begin
 end
 $$;
 
+CREATE TABLE public.artifacts (
+    job_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    index smallint NOT NULL,
+    key text NOT NULL,
+    mime_type text NOT NULL,
+    width integer NOT NULL,
+    height integer NOT NULL,
+    bytes bigint NOT NULL,
+    sha256 bytea NOT NULL,
+    visibility text DEFAULT 'private'::text NOT NULL,
+    legal_hold boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    visibility_before text,
+    CONSTRAINT artifacts_attempt_check CHECK ((attempt > 0)),
+    CONSTRAINT artifacts_bytes_check CHECK ((bytes > 0)),
+    CONSTRAINT artifacts_height_check CHECK ((height > 0)),
+    CONSTRAINT artifacts_index_check CHECK (((index >= 0) AND (index <= 63))),
+    CONSTRAINT artifacts_key_check CHECK (((length(key) >= 1) AND (length(key) <= 200))),
+    CONSTRAINT artifacts_sha256_check CHECK ((octet_length(sha256) = 32)),
+    CONSTRAINT artifacts_visibility_before_check CHECK ((visibility_before = ANY (ARRAY['private'::text, 'shared'::text, 'published'::text]))),
+    CONSTRAINT artifacts_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'shared'::text, 'published'::text, 'quarantined'::text]))),
+    CONSTRAINT artifacts_width_check CHECK ((width > 0)),
+    CONSTRAINT quarantine_remembers CHECK (((visibility = 'quarantined'::text) = (visibility_before IS NOT NULL)))
+);
+
+CREATE TABLE public.jobs (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    lane_id integer NOT NULL,
+    state text DEFAULT 'queued'::text NOT NULL,
+    tag double precision,
+    head_start double precision DEFAULT 0 NOT NULL,
+    cost integer NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    failures smallint DEFAULT 0 NOT NULL,
+    losses smallint DEFAULT 0 NOT NULL,
+    lost_by uuid,
+    worker_id uuid,
+    slot smallint,
+    claim_id uuid,
+    lease_token uuid,
+    phase text,
+    lease_expires_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    due_at timestamp with time zone,
+    start_by timestamp with time zone,
+    started_at timestamp with time zone,
+    cancel_requested_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    error_code text,
+    policy_version integer DEFAULT 1 NOT NULL,
+    prompt_rendered text,
+    purchased integer DEFAULT 0 NOT NULL,
+    running_max smallint DEFAULT 32767 NOT NULL,
+    pool text,
+    CONSTRAINT backoff_has_no_tag CHECK (((state <> 'queued'::text) OR ((tag IS NULL) = (due_at IS NOT NULL)))),
+    CONSTRAINT failure_says_why CHECK (((error_code IS NOT NULL) = (state = ANY (ARRAY['failed'::text, 'expired'::text])))),
+    CONSTRAINT finished_once CHECK (((finished_at IS NOT NULL) = (state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text, 'expired'::text])))),
+    CONSTRAINT hold_has_parts CHECK (((purchased >= 0) AND (purchased <= cost))),
+    CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
+    CONSTRAINT jobs_cost_check CHECK ((cost > 0)),
+    CONSTRAINT jobs_failures_check CHECK ((failures >= 0)),
+    CONSTRAINT jobs_head_start_check CHECK ((head_start >= (0)::double precision)),
+    CONSTRAINT jobs_losses_check CHECK ((losses >= 0)),
+    CONSTRAINT jobs_phase_check CHECK ((phase = ANY (ARRAY['offered'::text, 'held'::text, 'started'::text]))),
+    CONSTRAINT jobs_running_max_check CHECK ((running_max > 0)),
+    CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
+    CONSTRAINT lease_has_attempt CHECK (((state <> 'running'::text) OR (attempt > 0))),
+    CONSTRAINT lease_is_whole CHECK ((num_nonnulls(worker_id, slot, claim_id, lease_token, phase, lease_expires_at) =
+CASE state
+    WHEN 'running'::text THEN 6
+    ELSE 0
+END))
+)
+WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='5000');
+
+CREATE TABLE public.reports (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    job_id uuid NOT NULL,
+    index smallint,
+    reporter_id uuid NOT NULL,
+    category text NOT NULL,
+    text text DEFAULT ''::text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    handled_at timestamp with time zone,
+    handled_by text,
+    CONSTRAINT handled_by_somebody CHECK ((num_nonnulls(handled_at, handled_by) =
+CASE state
+    WHEN 'open'::text THEN 0
+    ELSE 2
+END)),
+    CONSTRAINT reports_category_check CHECK ((category = ANY (ARRAY['minors'::text, 'sexual'::text, 'violence'::text, 'hate'::text, 'person'::text, 'copyright'::text, 'other'::text]))),
+    CONSTRAINT reports_handled_by_check CHECK (((length(handled_by) >= 1) AND (length(handled_by) <= 64))),
+    CONSTRAINT reports_index_check CHECK (((index >= 0) AND (index <= 63))),
+    CONSTRAINT reports_state_check CHECK ((state = ANY (ARRAY['open'::text, 'upheld'::text, 'dismissed'::text]))),
+    CONSTRAINT reports_text_check CHECK ((length(text) <= 1000))
+);
+
+CREATE FUNCTION public.must_be_kept(of_job uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN ((EXISTS (SELECT FROM public.artifacts a WHERE ((a.job_id = must_be_kept.of_job) AND (a.legal_hold OR (('published'::text = a.visibility) OR ('published'::text = a.visibility_before)))))) OR (EXISTS (SELECT FROM (public.reports r JOIN public.jobs j ON ((j.id = r.job_id))) WHERE ((r.job_id = must_be_kept.of_job) AND (r.state = 'open'::text) AND (r.reporter_id <> ALL (public.household(j.user_id)))))));
+
 CREATE FUNCTION public.open_balance() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
 begin
     insert into balances (user_id) values (new.id);
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.publish_artifact() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    shown constant text := case when new.state = 'approved' then 'published' else 'private' end;
+begin
+    update artifacts set
+        visibility = case when visibility = 'quarantined' then visibility else shown end,
+        visibility_before = case when visibility = 'quarantined' then shown end
+    where job_id = new.job_id and attempt = new.attempt and index = new.index;
     return null;
 end
 $$;
@@ -354,6 +654,90 @@ CREATE FUNCTION public.release_input() RETURNS trigger
 begin
     delete from input_uses where job_id = new.job_id;
     return null;
+end
+$$;
+
+CREATE FUNCTION public.retire_jobs(candidates uuid[], before timestamp with time zone, OUT retired uuid[], OUT keys text[]) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    retired := array(
+        select j.id from jobs j
+        where j.id = any (candidates) and j.finished_at < before and not must_be_kept(j.id)
+        order by j.id for no key update skip locked);
+    with gone as (
+        delete from artifacts a where a.job_id = any (retired) returning a.key
+    ),
+    noted as (
+        insert into discards (key) select gone.key from gone on conflict do nothing
+    )
+    select coalesce(array_agg(gone.key), '{}') into keys from gone;
+    delete from shares s where s.job_id = any (retired);
+    delete from provenance p where p.job_id = any (retired);
+    delete from job_events e where e.job_id = any (retired);
+    delete from job_progress p where p.job_id = any (retired);
+    update attempts a set message = null where a.job_id = any (retired) and a.message is not null;
+    update jobs j set prompt_rendered = null where j.id = any (retired) and j.prompt_rendered is not null;
+    update job_specs s set spec = without_words(s.spec), metadata = '{}', webhook_url = null
+    where s.job_id = any (retired)
+        and (s.spec <> without_words(s.spec) or s.metadata <> '{}' or s.webhook_url is not null);
+end
+$$;
+
+CREATE FUNCTION public.retire_user(of_user uuid, before timestamp with time zone, most integer, OUT seen integer, OUT keys text[]) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    reached uuid;
+    ids uuid[];
+    gone uuid[];
+begin
+    seen := 0;
+    keys := '{}';
+    insert into retirements (user_id, up_to) values (of_user, '00000000-0000-0000-0000-000000000000')
+    on conflict (user_id) do nothing;
+    select r.up_to into reached from retirements r where r.user_id = of_user for update skip locked;
+    if reached is null then
+        return;
+    end if;
+    ids := array(
+        select j.id from jobs j
+        where j.user_id = any (array[of_user]) and j.id > reached and j.id < uuid7_floor(before)
+        order by j.user_id desc, j.id limit most);
+    seen := cardinality(ids);
+    if seen = 0 then
+        return;
+    end if;
+    select r.retired, r.keys into gone, keys from retire_jobs(ids, before) r;
+    insert into withheld (job_id) select passed.id from unnest(ids) as passed (id) where passed.id <> all (gone)
+    on conflict (job_id) do nothing;
+    update retirements r set up_to = ids[seen] where r.user_id = of_user;
+end
+$$;
+
+CREATE FUNCTION public.retire_withheld(ahead interval, most integer, OUT seen integer, OUT keys text[]) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    ids uuid[];
+    gone uuid[];
+begin
+    ids := array(
+        select w.job_id
+        from withheld w
+        join jobs j on j.id = w.job_id
+        join users u on u.id = j.user_id
+        join plans p on p.name = u.plan
+        where (u.status = 'deleted' and j.finished_at is not null
+                or j.finished_at < now() + ahead - make_interval(days => p.retention_days))
+            and not must_be_kept(w.job_id)
+        order by w.job_id limit most for update of w skip locked);
+    seen := cardinality(ids);
+    select r.retired, r.keys into gone, keys from retire_jobs(ids, 'infinity') r;
+    delete from withheld w where w.job_id = any (gone);
 end
 $$;
 
@@ -555,9 +939,10 @@ begin
 end
 $$;
 
-CREATE FUNCTION public.twin_of(user_id uuid) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (OVERLAY((user_id)::text PLACING '8'::text FROM 15 FOR 1))::uuid;
+CREATE FUNCTION public.timeline() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog'
+    RETURN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8);
 
 CREATE FUNCTION public.use_input() RETURNS trigger
     LANGUAGE plpgsql
@@ -574,13 +959,23 @@ CREATE FUNCTION public.utc_day(instant timestamp with time zone) RETURNS date
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((instant AT TIME ZONE 'UTC'::text))::date;
 
-CREATE FUNCTION public.uuid7() RETURNS uuid
-    LANGUAGE sql PARALLEL SAFE
-    RETURN (encode(set_bit(set_bit(OVERLAY(uuid_send(gen_random_uuid()) PLACING SUBSTRING(int8send(((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric))::bigint) FROM 3) FROM 1 FOR 6), (52)::bigint, 1), (53)::bigint, 1), 'hex'::text))::uuid;
-
 CREATE FUNCTION public.uuid7_floor(instant timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (encode((SUBSTRING(int8send(((EXTRACT(epoch FROM instant) * (1000)::numeric))::bigint) FROM 3) || '\x70008000000000000000'::bytea), 'hex'::text))::uuid;
+
+CREATE FUNCTION public.walk_again() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    delete from retirements where user_id in (new.id, new.merged_into);
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.without_words(spec jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    RETURN ((spec - ARRAY['typed'::text, 'adult'::text]) || '{"prompt": "", "input_image": null, "negative_prompt": ""}'::jsonb);
 
 CREATE TABLE public.api_keys (
     id text NOT NULL,
@@ -612,32 +1007,6 @@ CREATE TABLE public.api_keys (
     CONSTRAINT old_secret_ends CHECK ((num_nonnulls(old_secret_sha256, old_expires_at) = ANY (ARRAY[0, 2]))),
     CONSTRAINT service_is_no_admin CHECK (((user_id IS NOT NULL) OR (NOT ('admin'::text = ANY (scopes))))),
     CONSTRAINT test_is_no_admin CHECK (((NOT public.is_test(user_id)) OR (NOT (scopes && ARRAY['admin'::text, 'metrics'::text, 'payments'::text, 'operate'::text]))))
-);
-
-CREATE TABLE public.artifacts (
-    job_id uuid NOT NULL,
-    attempt integer NOT NULL,
-    index smallint NOT NULL,
-    key text NOT NULL,
-    mime_type text NOT NULL,
-    width integer NOT NULL,
-    height integer NOT NULL,
-    bytes bigint NOT NULL,
-    sha256 bytea NOT NULL,
-    visibility text DEFAULT 'private'::text NOT NULL,
-    legal_hold boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    visibility_before text,
-    CONSTRAINT artifacts_attempt_check CHECK ((attempt > 0)),
-    CONSTRAINT artifacts_bytes_check CHECK ((bytes > 0)),
-    CONSTRAINT artifacts_height_check CHECK ((height > 0)),
-    CONSTRAINT artifacts_index_check CHECK (((index >= 0) AND (index <= 63))),
-    CONSTRAINT artifacts_key_check CHECK (((length(key) >= 1) AND (length(key) <= 200))),
-    CONSTRAINT artifacts_sha256_check CHECK ((octet_length(sha256) = 32)),
-    CONSTRAINT artifacts_visibility_before_check CHECK ((visibility_before = ANY (ARRAY['private'::text, 'shared'::text, 'published'::text]))),
-    CONSTRAINT artifacts_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'shared'::text, 'published'::text, 'quarantined'::text]))),
-    CONSTRAINT artifacts_width_check CHECK ((width > 0)),
-    CONSTRAINT quarantine_remembers CHECK (((visibility = 'quarantined'::text) = (visibility_before IS NOT NULL)))
 );
 
 CREATE TABLE public.attempts (
@@ -708,6 +1077,29 @@ ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.backups (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    kind text NOT NULL,
+    place text NOT NULL,
+    name text NOT NULL,
+    sealed boolean NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    verified_at timestamp with time zone,
+    bytes bigint,
+    files integer,
+    files_missing integer,
+    error text,
+    CONSTRAINT backups_bytes_check CHECK ((bytes >= 0)),
+    CONSTRAINT backups_error_check CHECK (((length(error) >= 1) AND (length(error) <= 2000))),
+    CONSTRAINT backups_files_check CHECK ((files >= 0)),
+    CONSTRAINT backups_files_missing_check CHECK ((files_missing >= 0)),
+    CONSTRAINT backups_kind_check CHECK ((kind = ANY (ARRAY['dump'::text, 'base'::text]))),
+    CONSTRAINT backups_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
+    CONSTRAINT backups_place_check CHECK (((length(place) >= 1) AND (length(place) <= 1000))),
+    CONSTRAINT verified_when_ended CHECK (((verified_at IS NULL) OR (ended_at IS NOT NULL)))
+);
+
 CREATE TABLE public.balances (
     user_id uuid NOT NULL,
     purchased bigint DEFAULT 0 NOT NULL,
@@ -750,6 +1142,12 @@ CREATE TABLE public.chats (
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT chats_provider_check CHECK ((provider ~ '^[a-z]{1,32}$'::text)),
     CONSTRAINT chats_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 128)))
+);
+
+CREATE TABLE public.departures (
+    user_id uuid NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone
 );
 
 CREATE TABLE public.discards (
@@ -820,6 +1218,50 @@ CREATE TABLE public.identities (
     CONSTRAINT identities_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 128)))
 );
 
+CREATE TABLE public.incident_messages (
+    incident_id bigint NOT NULL,
+    channel text NOT NULL,
+    handle text NOT NULL,
+    edition integer NOT NULL,
+    told_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT incident_messages_channel_check CHECK (((length(channel) >= 1) AND (length(channel) <= 64))),
+    CONSTRAINT incident_messages_edition_check CHECK ((edition >= 0)),
+    CONSTRAINT incident_messages_handle_check CHECK ((length(handle) <= 300))
+);
+
+CREATE TABLE public.incidents (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    summary text NOT NULL,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    opened_at timestamp with time zone,
+    reminded_at timestamp with time zone,
+    reminders integer DEFAULT 0 NOT NULL,
+    acked_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    edition integer DEFAULT 0 NOT NULL,
+    edition_at timestamp with time zone DEFAULT now() NOT NULL,
+    rings integer DEFAULT 0 NOT NULL,
+    CONSTRAINT incidents_check CHECK (((closed_at IS NULL) OR (opened_at IS NOT NULL))),
+    CONSTRAINT incidents_check1 CHECK ((rings <= edition)),
+    CONSTRAINT incidents_edition_check CHECK ((edition >= 0)),
+    CONSTRAINT incidents_kind_check CHECK ((kind ~ '^[a-z_]{1,40}$'::text)),
+    CONSTRAINT incidents_reminders_check CHECK ((reminders >= 0)),
+    CONSTRAINT incidents_subject_check CHECK ((length(subject) <= 200)),
+    CONSTRAINT incidents_summary_check CHECK (((length(summary) >= 1) AND (length(summary) <= 1000)))
+);
+
+ALTER TABLE public.incidents ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.incidents_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.input_uses (
     job_id uuid NOT NULL,
     input_id uuid NOT NULL
@@ -839,6 +1281,7 @@ CREATE TABLE public.inputs (
     index smallint,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
+    adult boolean DEFAULT false NOT NULL,
     CONSTRAINT inputs_bytes_check CHECK ((bytes > 0)),
     CONSTRAINT inputs_height_check CHECK ((height > 0)),
     CONSTRAINT inputs_index_check CHECK (((index >= 0) AND (index <= 63))),
@@ -929,57 +1372,6 @@ CREATE TABLE public.job_specs (
     webhook_url text
 );
 
-CREATE TABLE public.jobs (
-    id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    lane_id integer NOT NULL,
-    state text DEFAULT 'queued'::text NOT NULL,
-    tag double precision,
-    head_start double precision DEFAULT 0 NOT NULL,
-    cost integer NOT NULL,
-    attempt integer DEFAULT 0 NOT NULL,
-    failures smallint DEFAULT 0 NOT NULL,
-    losses smallint DEFAULT 0 NOT NULL,
-    lost_by uuid,
-    worker_id uuid,
-    slot smallint,
-    claim_id uuid,
-    lease_token uuid,
-    phase text,
-    lease_expires_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    due_at timestamp with time zone,
-    start_by timestamp with time zone,
-    started_at timestamp with time zone,
-    cancel_requested_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    error_code text,
-    policy_version integer DEFAULT 1 NOT NULL,
-    prompt_rendered text,
-    purchased integer DEFAULT 0 NOT NULL,
-    running_max smallint DEFAULT 32767 NOT NULL,
-    pool text,
-    CONSTRAINT backoff_has_no_tag CHECK (((state <> 'queued'::text) OR ((tag IS NULL) = (due_at IS NOT NULL)))),
-    CONSTRAINT failure_says_why CHECK (((error_code IS NOT NULL) = (state = ANY (ARRAY['failed'::text, 'expired'::text])))),
-    CONSTRAINT finished_once CHECK (((finished_at IS NOT NULL) = (state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text, 'expired'::text])))),
-    CONSTRAINT hold_has_parts CHECK (((purchased >= 0) AND (purchased <= cost))),
-    CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
-    CONSTRAINT jobs_cost_check CHECK ((cost > 0)),
-    CONSTRAINT jobs_failures_check CHECK ((failures >= 0)),
-    CONSTRAINT jobs_head_start_check CHECK ((head_start >= (0)::double precision)),
-    CONSTRAINT jobs_losses_check CHECK ((losses >= 0)),
-    CONSTRAINT jobs_phase_check CHECK ((phase = ANY (ARRAY['offered'::text, 'held'::text, 'started'::text]))),
-    CONSTRAINT jobs_running_max_check CHECK ((running_max > 0)),
-    CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
-    CONSTRAINT lease_has_attempt CHECK (((state <> 'running'::text) OR (attempt > 0))),
-    CONSTRAINT lease_is_whole CHECK ((num_nonnulls(worker_id, slot, claim_id, lease_token, phase, lease_expires_at) =
-CASE state
-    WHEN 'running'::text THEN 6
-    ELSE 0
-END))
-)
-WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='5000');
-
 CREATE TABLE public.key_spending (
     key_id text NOT NULL,
     day date NOT NULL,
@@ -1011,6 +1403,14 @@ ALTER TABLE public.lanes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.ledger_checks (
+    only_one boolean DEFAULT true NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    violations integer NOT NULL,
+    CONSTRAINT ledger_checks_only_one_check CHECK (only_one),
+    CONSTRAINT ledger_checks_violations_check CHECK ((violations >= 0))
 );
 
 CREATE TABLE public.ledger_transfers (
@@ -1279,31 +1679,6 @@ CREATE TABLE public.plans (
     CONSTRAINT plans_weight_check CHECK ((weight > (0)::double precision))
 );
 
-CREATE TABLE public.users (
-    id uuid DEFAULT public.uuid7() NOT NULL,
-    name text NOT NULL,
-    plan text DEFAULT 'free'::text NOT NULL,
-    status text DEFAULT 'active'::text NOT NULL,
-    time_zone text DEFAULT 'UTC'::text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    paid_until timestamp with time zone,
-    merged_into uuid,
-    merged_at timestamp with time zone,
-    embed_metadata boolean DEFAULT true NOT NULL,
-    test_of uuid,
-    choices jsonb DEFAULT '{}'::jsonb NOT NULL,
-    CONSTRAINT merged_into_somebody CHECK ((num_nonnulls(merged_into, merged_at) =
-CASE status
-    WHEN 'merged'::text THEN 2
-    ELSE 0
-END)),
-    CONSTRAINT test_users_are_of_somebody CHECK ((public.is_test(id) = (test_of IS NOT NULL))),
-    CONSTRAINT test_users_have_their_id CHECK ((id = public.twin_of(test_of))),
-    CONSTRAINT test_users_stay CHECK (((merged_into IS NULL) OR (NOT (public.is_test(id) OR public.is_test(merged_into))))),
-    CONSTRAINT users_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
-    CONSTRAINT users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'deleted'::text, 'merged'::text])))
-);
-
 CREATE VIEW public.live_inputs AS
  SELECT id,
     user_id,
@@ -1317,7 +1692,8 @@ CREATE VIEW public.live_inputs AS
     job_id,
     index,
     created_at,
-    expires_at
+    expires_at,
+    adult
    FROM public.inputs i
   WHERE ((expires_at > now()) OR (EXISTS ( SELECT
            FROM (((public.input_uses u
@@ -1353,7 +1729,9 @@ CREATE TABLE public.models (
     tasks text[] DEFAULT '{}'::text[] NOT NULL,
     upscales smallint[] DEFAULT '{}'::smallint[] NOT NULL,
     task text DEFAULT ''::text NOT NULL,
+    languages text[] DEFAULT '{en}'::text[] NOT NULL,
     CONSTRAINT models_kind_check CHECK ((kind = ANY (ARRAY['image'::text, 'video'::text]))),
+    CONSTRAINT models_languages_check CHECK ((languages <> '{}'::text[])),
     CONSTRAINT models_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'::text)),
     CONSTRAINT models_vram_gib_check CHECK ((vram_gib >= 0)),
     CONSTRAINT models_weight_check CHECK ((weight > (0)::double precision)),
@@ -1365,6 +1743,18 @@ END)),
     CONSTRAINT upscales_known CHECK ((upscales <@ ARRAY[(2)::smallint, (4)::smallint])),
     CONSTRAINT upscales_says_how_far CHECK ((('upscale'::text = ANY (tasks)) = (cardinality(upscales) > 0))),
     CONSTRAINT video_has_frames CHECK (((kind = 'video'::text) = ((frames IS NOT NULL) AND (frames_max IS NOT NULL) AND (fps IS NOT NULL))))
+);
+
+CREATE TABLE public.newcomers (
+    browser_sha256 bytea NOT NULL,
+    provider text NOT NULL,
+    subject text NOT NULL,
+    next text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT newcomers_browser_sha256_check CHECK ((octet_length(browser_sha256) = 32)),
+    CONSTRAINT newcomers_next_check CHECK (((length(next) >= 1) AND (length(next) <= 500))),
+    CONSTRAINT newcomers_provider_check CHECK ((provider = ANY (ARRAY['discord'::text, 'google'::text, 'telegram'::text]))),
+    CONSTRAINT newcomers_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 128)))
 );
 
 CREATE TABLE public.packs (
@@ -1406,6 +1796,17 @@ CREATE TABLE public.payments (
     CONSTRAINT refunded_at_some_time CHECK (((state = 'refunded'::text) = (refunded_at IS NOT NULL)))
 );
 
+CREATE TABLE public.payments_unmatched (
+    provider text NOT NULL,
+    provider_id text NOT NULL,
+    user_id uuid NOT NULL,
+    reason text NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT payments_unmatched_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 40))),
+    CONSTRAINT payments_unmatched_provider_id_check CHECK (((length(provider_id) >= 1) AND (length(provider_id) <= 300))),
+    CONSTRAINT payments_unmatched_reason_check CHECK ((length(reason) <= 500))
+);
+
 CREATE TABLE public.provenance (
     job_id uuid NOT NULL,
     attempt integer NOT NULL,
@@ -1414,33 +1815,39 @@ CREATE TABLE public.provenance (
     CONSTRAINT provenance_made_check CHECK ((jsonb_typeof(made) = 'object'::text))
 );
 
-CREATE TABLE public.reports (
+CREATE TABLE public.publications (
     id uuid DEFAULT public.uuid7() NOT NULL,
     job_id uuid NOT NULL,
-    index smallint,
-    reporter_id uuid NOT NULL,
-    category text NOT NULL,
-    text text DEFAULT ''::text NOT NULL,
-    state text DEFAULT 'open'::text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    handled_at timestamp with time zone,
-    handled_by text,
-    CONSTRAINT handled_by_somebody CHECK ((num_nonnulls(handled_at, handled_by) =
-CASE state
-    WHEN 'open'::text THEN 0
-    ELSE 2
+    attempt integer NOT NULL,
+    index smallint NOT NULL,
+    state text DEFAULT 'proposed'::text NOT NULL,
+    show_prompt boolean NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    proposed_at timestamp with time zone DEFAULT now() NOT NULL,
+    decided_at timestamp with time zone,
+    decided_by text,
+    CONSTRAINT decided_by_somebody CHECK ((num_nonnulls(decided_at, decided_by) =
+CASE
+    WHEN (state = ANY (ARRAY['approved'::text, 'refused'::text])) THEN 2
+    ELSE 0
 END)),
-    CONSTRAINT reports_category_check CHECK ((category = ANY (ARRAY['minors'::text, 'sexual'::text, 'violence'::text, 'hate'::text, 'person'::text, 'copyright'::text, 'other'::text]))),
-    CONSTRAINT reports_handled_by_check CHECK (((length(handled_by) >= 1) AND (length(handled_by) <= 64))),
-    CONSTRAINT reports_index_check CHECK (((index >= 0) AND (index <= 63))),
-    CONSTRAINT reports_state_check CHECK ((state = ANY (ARRAY['open'::text, 'upheld'::text, 'dismissed'::text]))),
-    CONSTRAINT reports_text_check CHECK ((length(text) <= 1000))
+    CONSTRAINT publications_decided_by_check CHECK (((length(decided_by) >= 1) AND (length(decided_by) <= 64))),
+    CONSTRAINT publications_reason_check CHECK ((length(reason) <= 300)),
+    CONSTRAINT publications_state_check CHECK ((state = ANY (ARRAY['proposed'::text, 'approved'::text, 'refused'::text, 'withdrawn'::text]))),
+    CONSTRAINT refused_for_a_reason CHECK (((state = 'refused'::text) = (reason <> ''::text)))
+);
+
+CREATE TABLE public.retirements (
+    user_id uuid NOT NULL,
+    up_to uuid NOT NULL
 );
 
 CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL,
-    applied_at timestamp with time zone DEFAULT now() NOT NULL
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    needs integer DEFAULT 0 NOT NULL,
+    CONSTRAINT schema_migrations_check CHECK (((needs >= 0) AND (needs <= number)))
 );
 
 CREATE TABLE public.sessions (
@@ -1455,6 +1862,16 @@ CREATE TABLE public.sessions (
     CONSTRAINT sessions_device_check CHECK ((length(device) <= 120)),
     CONSTRAINT sessions_secret_sha256_check CHECK ((octet_length(secret_sha256) = 32)),
     CONSTRAINT sessions_way_check CHECK ((way = ANY (ARRAY['code'::text, 'discord'::text, 'google'::text, 'link'::text, 'telegram'::text])))
+);
+
+CREATE TABLE public.setup (
+    only_one boolean DEFAULT true NOT NULL,
+    put_off text[] DEFAULT '{}'::text[] NOT NULL,
+    token_id text,
+    picture_job_id uuid,
+    closed_at timestamp with time zone,
+    CONSTRAINT setup_only_one_check CHECK (only_one),
+    CONSTRAINT setup_put_off_check CHECK ((put_off <@ ARRAY['account'::text, 'address'::text, 'machine'::text, 'bots'::text, 'backup'::text]))
 );
 
 CREATE TABLE public.shares (
@@ -1562,6 +1979,13 @@ CREATE VIEW public.user_plans AS
             ELSE u.plan
         END)));
 
+CREATE TABLE public.watches (
+    only_one boolean DEFAULT true NOT NULL,
+    free_at timestamp with time zone NOT NULL,
+    looked_at timestamp with time zone,
+    CONSTRAINT watches_only_one_check CHECK (only_one)
+);
+
 CREATE TABLE public.webhook_cursor (
     one boolean DEFAULT true NOT NULL,
     epoch text NOT NULL,
@@ -1618,6 +2042,7 @@ CREATE TABLE public.webhook_endpoints (
     failing_since timestamp with time zone,
     disabled_at timestamp with time zone,
     disabled_reason text,
+    enabled_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT disabled_for_a_reason CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
     CONSTRAINT orders_are_not_disabled CHECK (((url IS NOT NULL) OR (disabled_at IS NULL))),
     CONSTRAINT webhook_endpoints_description_check CHECK ((length(description) <= 200)),
@@ -1632,6 +2057,11 @@ CREATE TABLE public.webhook_secrets (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
     CONSTRAINT webhook_secrets_secret_check CHECK (((octet_length(secret) >= 24) AND (octet_length(secret) <= 64)))
+);
+
+CREATE TABLE public.withheld (
+    job_id uuid NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.workers (
@@ -1689,6 +2119,9 @@ ALTER TABLE ONLY public.attempts_default
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.backups
+    ADD CONSTRAINT backups_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.balances
     ADD CONSTRAINT balances_pkey PRIMARY KEY (user_id);
 
@@ -1700,6 +2133,9 @@ ALTER TABLE ONLY public.chat_orders
 
 ALTER TABLE ONLY public.chats
     ADD CONSTRAINT chats_pkey PRIMARY KEY (provider, subject);
+
+ALTER TABLE ONLY public.departures
+    ADD CONSTRAINT departures_pkey PRIMARY KEY (user_id);
 
 ALTER TABLE ONLY public.discards
     ADD CONSTRAINT discards_pkey PRIMARY KEY (key);
@@ -1721,6 +2157,12 @@ ALTER TABLE ONLY public.idempotency_keys
 
 ALTER TABLE ONLY public.identities
     ADD CONSTRAINT identities_pkey PRIMARY KEY (provider, subject);
+
+ALTER TABLE ONLY public.incident_messages
+    ADD CONSTRAINT incident_messages_pkey PRIMARY KEY (incident_id, channel);
+
+ALTER TABLE ONLY public.incidents
+    ADD CONSTRAINT incidents_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.input_uses
     ADD CONSTRAINT input_uses_pkey PRIMARY KEY (job_id);
@@ -1764,6 +2206,9 @@ ALTER TABLE ONLY public.lanes
 ALTER TABLE ONLY public.lanes
     ADD CONSTRAINT lanes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.ledger_checks
+    ADD CONSTRAINT ledger_checks_pkey PRIMARY KEY (only_one);
+
 ALTER TABLE ONLY public.ledger_transfers
     ADD CONSTRAINT ledger_transfers_pkey PRIMARY KEY (id);
 
@@ -1785,11 +2230,17 @@ ALTER TABLE ONLY public.webhook_deliveries
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (name, kind);
 
+ALTER TABLE ONLY public.newcomers
+    ADD CONSTRAINT newcomers_pkey PRIMARY KEY (browser_sha256);
+
 ALTER TABLE ONLY public.packs
     ADD CONSTRAINT packs_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.payments_unmatched
+    ADD CONSTRAINT payments_unmatched_pkey PRIMARY KEY (provider, provider_id, user_id);
 
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_pkey PRIMARY KEY (name);
@@ -1797,11 +2248,20 @@ ALTER TABLE ONLY public.plans
 ALTER TABLE ONLY public.provenance
     ADD CONSTRAINT provenance_pkey PRIMARY KEY (job_id, attempt);
 
+ALTER TABLE ONLY public.publications
+    ADD CONSTRAINT publications_once UNIQUE (job_id, attempt, index);
+
+ALTER TABLE ONLY public.publications
+    ADD CONSTRAINT publications_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_once UNIQUE NULLS NOT DISTINCT (reporter_id, job_id, index);
 
 ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.retirements
+    ADD CONSTRAINT retirements_pkey PRIMARY KEY (user_id);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
@@ -1814,6 +2274,9 @@ ALTER TABLE ONLY public.sessions
 
 ALTER TABLE ONLY public.settlements
     ADD CONSTRAINT settlements_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY public.setup
+    ADD CONSTRAINT setup_pkey PRIMARY KEY (only_one);
 
 ALTER TABLE ONLY public.shares
     ADD CONSTRAINT shares_pkey PRIMARY KEY (job_id);
@@ -1851,6 +2314,9 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_test_of_key UNIQUE (test_of);
 
+ALTER TABLE ONLY public.watches
+    ADD CONSTRAINT watches_pkey PRIMARY KEY (only_one);
+
 ALTER TABLE ONLY public.webhook_cursor
     ADD CONSTRAINT webhook_cursor_pkey PRIMARY KEY (one);
 
@@ -1862,6 +2328,9 @@ ALTER TABLE ONLY public.webhook_endpoints
 
 ALTER TABLE ONLY public.webhook_secrets
     ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (endpoint_id, secret);
+
+ALTER TABLE ONLY public.withheld
+    ADD CONSTRAINT withheld_pkey PRIMARY KEY (job_id);
 
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
@@ -1888,7 +2357,15 @@ CREATE UNIQUE INDEX attempts_default_job_id_idx1 ON public.attempts_default USIN
 
 CREATE INDEX audit_log_object ON public.audit_log USING btree (object_kind, object_id, id DESC);
 
+CREATE INDEX backups_started ON public.backups USING btree (started_at DESC);
+
+CREATE INDEX departures_open ON public.departures USING btree (asked_at) WHERE (finished_at IS NULL);
+
 CREATE INDEX identities_user ON public.identities USING btree (user_id);
+
+CREATE INDEX incidents_closed ON public.incidents USING btree (closed_at) WHERE (closed_at IS NOT NULL);
+
+CREATE UNIQUE INDEX incidents_live ON public.incidents USING btree (kind, subject) WHERE (closed_at IS NULL);
 
 CREATE INDEX input_uses_input ON public.input_uses USING btree (input_id);
 
@@ -1922,9 +2399,13 @@ CREATE UNIQUE INDEX ledger_transfers_job ON public.ledger_transfers USING btree 
 
 CREATE INDEX ledger_transfers_user ON public.ledger_transfers USING btree (user_id, id);
 
+CREATE INDEX newcomers_expire ON public.newcomers USING btree (expires_at);
+
 CREATE UNIQUE INDEX payments_provider_id ON public.payments USING btree (provider, provider_id);
 
 CREATE INDEX payments_user ON public.payments USING btree (user_id, id DESC);
+
+CREATE INDEX publications_state ON public.publications USING btree (state, id DESC);
 
 CREATE INDEX reports_job ON public.reports USING btree (job_id);
 
@@ -1978,6 +2459,8 @@ ALTER INDEX public.job_events_pkey ATTACH PARTITION public.job_events_default_pk
 
 ALTER INDEX public.job_events_tail ATTACH PARTITION public.job_events_default_xid_seq_idx;
 
+CREATE TRIGGER artifacts_published BEFORE INSERT OR UPDATE OF visibility ON public.artifacts FOR EACH ROW WHEN ((('published'::text = new.visibility) OR ('published'::text = new.visibility_before))) EXECUTE FUNCTION public.check_published();
+
 CREATE TRIGGER job_specs_release_input AFTER UPDATE OF spec ON public.job_specs FOR EACH ROW WHEN ((((old.spec -> 'input_image'::text) ? 'id'::text) AND (NOT COALESCE(((new.spec -> 'input_image'::text) ? 'id'::text), false)))) EXECUTE FUNCTION public.release_input();
 
 CREATE TRIGGER job_specs_use_input AFTER INSERT ON public.job_specs FOR EACH ROW WHEN (((new.spec -> 'input_image'::text) ? 'id'::text)) EXECUTE FUNCTION public.use_input();
@@ -1986,6 +2469,10 @@ CREATE TRIGGER jobs_hold AFTER INSERT ON public.jobs REFERENCING NEW TABLE AS bo
 
 CREATE TRIGGER jobs_settle AFTER UPDATE ON public.jobs REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.settle();
 
+CREATE TRIGGER publications_check BEFORE INSERT OR UPDATE ON public.publications FOR EACH ROW EXECUTE FUNCTION public.check_publication();
+
+CREATE TRIGGER publications_publish AFTER UPDATE OF state ON public.publications FOR EACH ROW WHEN (((old.state = 'approved'::text) IS DISTINCT FROM (new.state = 'approved'::text))) EXECUTE FUNCTION public.publish_artifact();
+
 CREATE TRIGGER users_balance AFTER INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION public.open_balance();
 
 CREATE TRIGGER users_merge_inputs AFTER UPDATE OF status ON public.users FOR EACH ROW WHEN (((new.status = 'merged'::text) AND (old.status <> 'merged'::text))) EXECUTE FUNCTION public.merge_inputs();
@@ -1993,6 +2480,8 @@ CREATE TRIGGER users_merge_inputs AFTER UPDATE OF status ON public.users FOR EAC
 CREATE TRIGGER users_move_webhooks AFTER UPDATE OF merged_into ON public.users FOR EACH ROW WHEN ((new.merged_into IS DISTINCT FROM old.merged_into)) EXECUTE FUNCTION public.move_webhooks();
 
 CREATE TRIGGER users_suspend AFTER UPDATE OF status ON public.users FOR EACH ROW WHEN ((new.status IS DISTINCT FROM old.status)) EXECUTE FUNCTION public.suspend_balance();
+
+CREATE TRIGGER users_walk_again AFTER UPDATE OF merged_into ON public.users FOR EACH ROW WHEN ((new.merged_into IS DISTINCT FROM old.merged_into)) EXECUTE FUNCTION public.walk_again();
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -2006,6 +2495,9 @@ ALTER TABLE ONLY public.balances
 ALTER TABLE ONLY public.chats
     ADD CONSTRAINT chats_changed_by_fkey FOREIGN KEY (changed_by) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.departures
+    ADD CONSTRAINT departures_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.enrolment_tokens
     ADD CONSTRAINT enrolment_tokens_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES public.workers(id);
 
@@ -2014,6 +2506,9 @@ ALTER TABLE ONLY public.idempotency_keys
 
 ALTER TABLE ONLY public.identities
     ADD CONSTRAINT identities_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.incident_messages
+    ADD CONSTRAINT incident_messages_incident_id_fkey FOREIGN KEY (incident_id) REFERENCES public.incidents(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.input_uses
     ADD CONSTRAINT input_uses_input_id_fkey FOREIGN KEY (input_id) REFERENCES public.inputs(id) ON DELETE CASCADE;
@@ -2048,8 +2543,14 @@ ALTER TABLE ONLY public.login_links
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pack_fkey FOREIGN KEY (pack) REFERENCES public.packs(name);
 
+ALTER TABLE ONLY public.payments_unmatched
+    ADD CONSTRAINT payments_unmatched_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.publications
+    ADD CONSTRAINT publications_of_files FOREIGN KEY (job_id, attempt, index) REFERENCES public.artifacts(job_id, attempt, index) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
@@ -2057,8 +2558,14 @@ ALTER TABLE ONLY public.reports
 ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_reporter_id_fkey FOREIGN KEY (reporter_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.retirements
+    ADD CONSTRAINT retirements_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.setup
+    ADD CONSTRAINT setup_token_id_fkey FOREIGN KEY (token_id) REFERENCES public.enrolment_tokens(id);
 
 ALTER TABLE ONLY public.shares
     ADD CONSTRAINT shares_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id);
@@ -2101,10 +2608,18 @@ GRANT USAGE ON SCHEMA public TO tessera_app;
 REVOKE ALL ON FUNCTION public.begin_event_epoch() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.begin_event_epoch() TO tessera_app;
 
+REVOKE ALL ON FUNCTION public.depart(of_user uuid, OUT refusal text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.depart(of_user uuid, OUT refusal text) TO tessera_app;
+
 REVOKE ALL ON FUNCTION public.ensure_partitions(ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ensure_partitions(ahead integer) TO tessera_app;
 
+REVOKE ALL ON FUNCTION public.finish_departure(of_user uuid, OUT finished boolean, OUT keys text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.finish_departure(of_user uuid, OUT finished boolean, OUT keys text[]) TO tessera_app;
+
 REVOKE ALL ON FUNCTION public.hold_tokens() FROM PUBLIC;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO tessera_app;
 
 REVOKE ALL ON FUNCTION public.merge_inputs() FROM PUBLIC;
 
@@ -2113,9 +2628,29 @@ GRANT ALL ON FUNCTION public.merge_users(one uuid, other uuid, OUT survivor uuid
 
 REVOKE ALL ON FUNCTION public.move_webhooks() FROM PUBLIC;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.artifacts TO tessera_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.jobs TO tessera_app;
+
+GRANT SELECT,INSERT ON TABLE public.reports TO tessera_app;
+
+GRANT UPDATE(state) ON TABLE public.reports TO tessera_app;
+
+GRANT UPDATE(handled_at) ON TABLE public.reports TO tessera_app;
+
+GRANT UPDATE(handled_by) ON TABLE public.reports TO tessera_app;
+
 REVOKE ALL ON FUNCTION public.open_balance() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.release_input() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.retire_jobs(candidates uuid[], before timestamp with time zone, OUT retired uuid[], OUT keys text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.retire_user(of_user uuid, before timestamp with time zone, most integer, OUT seen integer, OUT keys text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.retire_user(of_user uuid, before timestamp with time zone, most integer, OUT seen integer, OUT keys text[]) TO tessera_app;
+
+REVOKE ALL ON FUNCTION public.retire_withheld(ahead interval, most integer, OUT seen integer, OUT keys text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.retire_withheld(ahead interval, most integer, OUT seen integer, OUT keys text[]) TO tessera_app;
 
 REVOKE ALL ON FUNCTION public.settle() FROM PUBLIC;
 
@@ -2123,15 +2658,17 @@ REVOKE ALL ON FUNCTION public.suspend_balance() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.use_input() FROM PUBLIC;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO tessera_app;
+REVOKE ALL ON FUNCTION public.walk_again() FROM PUBLIC;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.artifacts TO tessera_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.attempts TO tessera_app;
 
 GRANT SELECT ON TABLE public.attempts_default TO tessera_app;
 
 GRANT SELECT,INSERT ON TABLE public.audit_log TO tessera_app;
+
+GRANT SELECT ON TABLE public.backups TO tessera_app;
 
 GRANT SELECT ON TABLE public.balances TO tessera_app;
 
@@ -2147,13 +2684,15 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.chat_orders TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.chats TO tessera_app;
 
+GRANT SELECT ON TABLE public.departures TO tessera_app;
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.discards TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.enrolment_tokens TO tessera_app;
 
 GRANT SELECT ON TABLE public.event_epochs TO tessera_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.guesses TO tessera_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.guesses TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.idempotency_keys TO tessera_app;
 
@@ -2163,11 +2702,17 @@ GRANT UPDATE(waiting) ON TABLE public.idempotency_keys TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.identities TO tessera_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.incident_messages TO tessera_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.incidents TO tessera_app;
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.input_uses TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.inputs TO tessera_app;
 
 GRANT UPDATE(expires_at) ON TABLE public.inputs TO tessera_app;
+
+GRANT UPDATE(adult) ON TABLE public.inputs TO tessera_app;
 
 GRANT SELECT,INSERT ON TABLE public.invite_uses TO tessera_app;
 
@@ -2189,11 +2734,11 @@ GRANT UPDATE(metadata) ON TABLE public.job_specs TO tessera_app;
 
 GRANT UPDATE(webhook_url) ON TABLE public.job_specs TO tessera_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.jobs TO tessera_app;
-
 GRANT SELECT,INSERT,UPDATE ON TABLE public.key_spending TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.lanes TO tessera_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.ledger_checks TO tessera_app;
 
 GRANT SELECT,INSERT ON TABLE public.ledger_transfers TO tessera_app;
 
@@ -2207,31 +2752,45 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.link_codes TO tessera_app;
 
 GRANT SELECT,UPDATE ON TABLE public.plans TO tessera_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO tessera_app;
-
 GRANT SELECT ON TABLE public.live_inputs TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.login_links TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.models TO tessera_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.newcomers TO tessera_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.packs TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.payments TO tessera_app;
 
+GRANT SELECT,INSERT,DELETE ON TABLE public.payments_unmatched TO tessera_app;
+
 GRANT SELECT,INSERT ON TABLE public.provenance TO tessera_app;
 
-GRANT SELECT,INSERT ON TABLE public.reports TO tessera_app;
+GRANT SELECT,INSERT ON TABLE public.publications TO tessera_app;
 
-GRANT UPDATE(state) ON TABLE public.reports TO tessera_app;
+GRANT UPDATE(id) ON TABLE public.publications TO tessera_app;
 
-GRANT UPDATE(handled_at) ON TABLE public.reports TO tessera_app;
+GRANT UPDATE(state) ON TABLE public.publications TO tessera_app;
 
-GRANT UPDATE(handled_by) ON TABLE public.reports TO tessera_app;
+GRANT UPDATE(show_prompt) ON TABLE public.publications TO tessera_app;
+
+GRANT UPDATE(reason) ON TABLE public.publications TO tessera_app;
+
+GRANT UPDATE(proposed_at) ON TABLE public.publications TO tessera_app;
+
+GRANT UPDATE(decided_at) ON TABLE public.publications TO tessera_app;
+
+GRANT UPDATE(decided_by) ON TABLE public.publications TO tessera_app;
+
+GRANT SELECT ON TABLE public.retirements TO tessera_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO tessera_app;
+
+GRANT SELECT,UPDATE ON TABLE public.setup TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.shares TO tessera_app;
 
@@ -2253,6 +2812,8 @@ GRANT UPDATE(unlinked_at) ON TABLE public.unlinked_identities TO tessera_app;
 
 GRANT SELECT ON TABLE public.user_plans TO tessera_app;
 
+GRANT SELECT,UPDATE ON TABLE public.watches TO tessera_app;
+
 GRANT SELECT,UPDATE ON TABLE public.webhook_cursor TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_deliveries TO tessera_app;
@@ -2260,6 +2821,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_deliveries TO tessera_
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_endpoints TO tessera_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_secrets TO tessera_app;
+
+GRANT SELECT ON TABLE public.withheld TO tessera_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.workers TO tessera_app;
 

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.fixtures.webhooks",
     "tests.fixtures.people",
     "tests.fixtures.money",
+    "tests.fixtures.leavers",
     "tests.fixtures.bucket",
     "tests.fixtures.chats",
     "tests.fixtures.browsers",

@@ -39,6 +39,8 @@ READS_THE_ENVIRONMENT = (
     "ops/",
 )
 READS_THE_CLOCK = (
+    "control_plane/cli/doctor.py",  # compares it with the database's
+    "control_plane/authority.py",  # certificates are good from one wall clock to another
     "control_plane/store/folder.py",  # ages of files, which only the file system's clock knows
     "control_plane/store/objects.py",  # likewise of objects: hours matter there, not seconds
 )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
+from agent.authority import trusting
 from agent.checkup import Check
 
 CONNECT_SECONDS = 10.0
@@ -17,16 +18,14 @@ EXPIRES_DAYS_MIN = 7
 DAY_SECONDS = 86_400
 
 
-async def encryption(url: str) -> Check | None:
-    """The TLS of an https address, looked at by a connection of its own; None for http."""
+async def encryption(url: str, authority: str = "") -> Check | None:
+    """The TLS of an https address, looked at by a connection of its own; None for http. `authority`: a private one."""
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.hostname is None:
         return None
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(
-                parts.hostname, parts.port or 443, ssl=ssl.create_default_context()
-            )
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=trusting(authority))
     except ssl.SSLCertVerificationError as error:
         cure = "The operator must renew or complete the certificate; or this machine's clock is far off."
         return Check(name="tls", result="bad", found=error.verify_message or str(error), cure=cure)

@@ -15,7 +15,7 @@ import msgspec
 from agent import program, wsl
 from agent.credential import Credential
 from agent.installing import logon
-from agent.installing.unit import NAME, unit
+from agent.installing.unit import NAME, SYSTEM_UNIT, system_unit, systemctl, unit
 from agent.settings import Settings
 from agent.wsl import Wsl
 
@@ -41,11 +41,13 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     distribution: str | None
     """What WSL_DISTRO_NAME says."""
     dry: bool = False
+    system: bool = False
+    """For the whole machine, as a user of its own, instead of for its owner."""
     root: Path = Path("/")
 
     @property
     def unit_file(self) -> Path:
-        return self.units / NAME
+        return self.root / SYSTEM_UNIT.relative_to("/") if self.system else self.units / NAME
 
 
 async def install(place: Place, credential: Credential) -> AsyncGenerator[Step, None]:
@@ -55,13 +57,19 @@ async def install(place: Place, credential: Credential) -> AsyncGenerator[Step, 
         yield Step(what="WSL2 runs without systemd", result="failed", cure=cure)
         return
     containers = any(card.comfyui_image is not None for card in place.settings.cards)
-    text = unit(credential.url, place.settings.dir, place.config, containers=containers)
+    if place.system and containers:
+        cure = "The system's unit is too closed for Podman. Leave --system away: the owner's own can do it."
+        yield Step(what="ComfyUI is to run in a container", result="failed", cure=cure)
+        return
+    own = unit(credential.url, place.settings.dir, place.config, containers=containers)
+    text = system_unit() if place.system else own
     yield _written(place, place.unit_file, text.encode(), text)
     async for step in _started(place):
         yield step
         if step.result == "failed":
             return
-    yield await _lingering(place)
+    if not place.system:
+        yield await _lingering(place)
     if facts is not None:
         yield await _kept_alive(place, facts)
 
@@ -69,17 +77,18 @@ async def install(place: Place, credential: Credential) -> AsyncGenerator[Step, 
 async def remove(place: Place) -> AsyncGenerator[Step, None]:
     facts = await _wsl(place)
     if place.unit_file.exists():
-        yield await _ran(place, "systemctl", "--user", "disable", "--now", NAME)
+        yield await _told_systemd(place, "disable", "--now", NAME)
         if not place.dry:
             place.unit_file.unlink(missing_ok=True)
         yield Step(what=f"removed {place.unit_file}", result=_would(place))
-        yield await _ran(place, "systemctl", "--user", "daemon-reload")
+        yield await _told_systemd(place, "daemon-reload")
     else:
         yield Step(what=f"there is no {place.unit_file}", result="done")
     if facts is not None:
         yield await _task_removed(place, facts)
-    cure = f"Nothing else needs it? loginctl disable-linger {getpass.getuser()}"
-    yield Step(what="lingering is left as it is", result="note", cure=cure)
+    if not place.system:
+        cure = f"Nothing else needs it? loginctl disable-linger {getpass.getuser()}"
+        yield Step(what="lingering is left as it is", result="note", cure=cure)
 
 
 async def _wsl(place: Place) -> Wsl | None:
@@ -96,7 +105,7 @@ def _written(place: Place, path: Path, content: bytes, shown: str) -> Step:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
     fresh.write_bytes(content)
-    fresh.chmod(0o600)
+    fresh.chmod(0o644 if place.system else 0o600)
     fresh.replace(path)
     return Step(what=f"wrote {path}")
 
@@ -105,15 +114,20 @@ async def _started(place: Place) -> AsyncGenerator[Step, None]:
     """Looked over by systemd where it has the tool, then enabled and started anew."""
     if not place.dry:
         try:
-            looked = await program.ask("systemd-analyze", "verify", "--user", str(place.unit_file))
+            whose = () if place.system else ("--user",)
+            looked = await program.ask("systemd-analyze", "verify", *whose, str(place.unit_file))
         except program.Missing:
             pass
         else:
             if NAME in looked.said:
                 yield Step(what=f"systemd says of the unit: {looked.first_line}", result="note")
-    yield await _ran(place, "systemctl", "--user", "daemon-reload")
-    yield await _ran(place, "systemctl", "--user", "enable", NAME)
-    yield await _ran(place, "systemctl", "--user", "restart", "--no-block", NAME)
+    yield await _told_systemd(place, "daemon-reload")
+    yield await _told_systemd(place, "enable", NAME)
+    yield await _told_systemd(place, "restart", "--no-block", NAME)
+
+
+async def _told_systemd(place: Place, *words: str) -> Step:
+    return await _ran(place, *systemctl(*words, system=place.system))
 
 
 async def _ran(place: Place, *command: str) -> Step:
@@ -127,6 +141,8 @@ async def _ran(place: Place, *command: str) -> Step:
     if answer.well:
         return Step(what=shown)
     cure = "Log in as this user itself (not by su or sudo), so that systemd has a session for it, and come again."
+    if place.system:
+        cure = "systemctl status tessera-agent says more. For one user alone: without --system."
     return Step(what=f"{shown}: {answer.first_line}", result="failed", cure=cure)
 
 

@@ -1,4 +1,4 @@
-"""The systemd user unit.
+"""The systemd unit: the owner's own, or, on a machine that does nothing else, one of the system (`SYSTEM_UNIT`).
 
 Its stop is two signals in a row, which to the agent means: give every lease back and go. Only the agent itself is
 killed: a ComfyUI of its own ends with it in an orderly way, and outlives a crash of the agent for long enough that
@@ -8,10 +8,16 @@ because Podman's helpers must be allowed to gain rights.
 
 from __future__ import annotations
 
-import sys
+import os
 from pathlib import Path
 
+from agent.homes import lasting_python
+
 NAME = "tessera-agent.service"
+SYSTEM_UNIT = Path("/etc/systemd/system") / NAME
+SYSTEM_USER = "tessera-agent"
+SHIPPED = (Path(__file__).with_name(NAME), Path(__file__).parents[2] / "ops" / "systemd" / NAME)
+"""The system's unit: in an agent that was handed out, and in a clone."""
 WATCHDOG_SECONDS = 60
 STOP_SECONDS = 20
 HOPELESS = (5, 7, 64, 78)
@@ -56,7 +62,7 @@ SystemCallArchitectures=native
 
 def unit(url: str, state_folder: Path, config: Path | None, *, containers: bool) -> str:
     """`config`: the settings file that the agent shall read. Nothing secret stands in it."""
-    command = (sys.executable, "-P", "-m", "agent", "run", "--dir", str(state_folder))
+    command = (lasting_python(), "-P", "-m", "agent", "run", "--dir", str(state_folder))
     environment = "" if config is None else f"Environment={quoted(f'TESSERA_AGENT_CONFIG={config}')}\n"
     return TEMPLATE.format(
         url=url.replace("%", "%%"),
@@ -67,6 +73,20 @@ def unit(url: str, state_folder: Path, config: Path | None, *, containers: bool)
         hopeless=" ".join(map(str, HOPELESS)),
         hardening="" if containers else HARDENING,
     )
+
+
+def system_unit() -> str:
+    return next(path for path in SHIPPED if path.exists()).read_text(encoding="utf-8")
+
+
+def is_of_system() -> bool:
+    """Whether systemd itself runs the agent, as a user of its own, and we may tell it what to do."""
+    return os.geteuid() == 0 and SYSTEM_UNIT.exists()
+
+
+def systemctl(*words: str, system: bool | None = None) -> tuple[str, ...]:
+    """The command that tells the systemd that runs the agent. `system`: which one, where the unit is not there yet."""
+    return ("systemctl", *(() if (is_of_system() if system is None else system) else ("--user",)), *words)
 
 
 def quoted(word: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import psycopg
@@ -39,6 +40,7 @@ from control_plane.errors import (
 from control_plane.files import artifacts
 from control_plane.files.artifacts import Located
 from control_plane.media import thumbnails
+from control_plane.media.probe import MEDIA_TYPES
 from control_plane.media.thumbnailing import SIDE_MAX
 from control_plane.store import Opened
 from control_plane.wire import Request
@@ -53,6 +55,8 @@ LOOK_SECONDS = 4.0
 RANGE = Header(name="Range", description="One range of bytes (RFC 9110).", schema={"type": "string"})
 IF_RANGE = Header(name="If-Range", description="An ETag: the range is of that file.", schema={"type": "string"})
 IF_NONE_MATCH = Header(name="If-None-Match", description="An ETag that is known already.", schema={"type": "string"})
+
+Look = Callable[[], Awaitable[object]]
 
 _RANGE = re.compile(rb"bytes=(\d{0,15})-(\d{0,15})", re.ASCII | re.IGNORECASE)
 
@@ -109,7 +113,7 @@ async def erase_artifacts(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     "GET",
     "/artifacts/{job_id:uuid}/{index:int}",
     guard=guards.PUBLIC,
-    answers={200: "application/octet-stream", 206: "application/octet-stream", 302: None, 304: None},
+    answers={200: MEDIA_TYPES, 206: MEDIA_TYPES, 302: None, 304: None},
     problems=(Forbidden, Suspended, NotFound, Gone, RangeNotSatisfiable),
     headers=(RANGE, IF_RANGE, IF_NONE_MATCH),
     tag="Artifacts",
@@ -122,26 +126,8 @@ async def get_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
     a request for a range is always answered from here.
     """
     found, headers = await _signed(call)
-    etag = headers["ETag"].encode()
-    headers["Accept-Ranges"] = "bytes"
-    if is_known(guards.header(call.request.scope, b"if-none-match"), etag):
-        return _empty(304, headers)
-    if guards.header(call.request.scope, b"range") is None:
-        address = await call.context.store.address(found.key or "")
-        if address is not None:
-            return _empty(302, {"Location": address.url, "Cache-Control": "no-store", "Content-Length": "0"})
-    opened = await call.context.store.open(found.key or "")
-    if opened is None:
-        log.error("artifact.missing", job_id=call.path("job_id"))
-        raise artifacts.gone()
-    try:
-        asked = guards.header(call.request.scope, b"range")
-        if guards.header(call.request.scope, b"if-range") not in (None, etag):
-            asked = None
-        return _File(call, opened, byte_range(asked, opened.bytes), headers)
-    except BaseException:
-        opened.close()
-        raise
+    job_id, index, database = call.path("job_id"), _index(call), call.context.database
+    return await delivered(call, found.key or "", headers, lambda: artifacts.locate(database, job_id, index))
 
 
 @operation(
@@ -170,18 +156,10 @@ async def head_artifact(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
 async def get_thumbnail(call: Call[None, Nothing, SignedQuery]) -> ASGIApp:
     """A small picture of the file, by a signed address: WebP, at most 512 pixels a side; of a film its first frame."""
     found, headers = await _signed(call, "thumbnail")
-    etag = headers["ETag"][:-1] + f'-{SIDE_MAX}"'
-    if is_known(guards.header(call.request.scope, b"if-none-match"), etag.encode()):
-        return _empty(304, {**headers, "ETag": etag})
     job_id, index, database = call.path("job_id"), _index(call), call.context.database
-    made = await call.context.thumbnails.get(
-        found.key or "", found.mime_type or "", lambda: artifacts.locate(database, job_id, index)
-    )
-    answer = answers.Answer(made)
     shown = artifacts.disposition(job_id, index, thumbnails.MIME_TYPE)
-    told = {"Content-Type": thumbnails.MIME_TYPE, "Content-Disposition": shown, "Content-Length": str(len(made))}
-    answer.headers = _lower({**headers, **told, "ETag": etag})
-    return answer
+    headers["Content-Disposition"] = shown
+    return await small(call, found.key or "", headers, lambda: artifacts.locate(database, job_id, index))
 
 
 async def _to_address(call: Call[Person, Nothing, Nothing], what: signing.What) -> ASGIApp:
@@ -202,13 +180,19 @@ async def _signed(
     found = await artifacts.locate(call.context.database, job_id, index)
     assert found.mime_type is not None, "a file that is there has a type"
     assert found.sha256 is not None, "and a hash"
-    return found, {
-        "Content-Type": found.mime_type,
-        "Content-Disposition": artifacts.disposition(job_id, index, found.mime_type),
+    cache = f"private, max-age={int(min(CACHE_SECONDS_MAX, call.query.expires - now))}"
+    return found, described(artifacts.disposition(job_id, index, found.mime_type), found.mime_type, found.sha256, cache)
+
+
+def described(disposition: str, mime_type: str, sha256: artifacts.Digest, cache: str) -> dict[str, str]:
+    """What is told with a file: what it is, by its content; a browser neither guesses again nor runs anything."""
+    return {
+        "Content-Type": mime_type,
+        "Content-Disposition": disposition,
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Cross-Origin-Resource-Policy": "cross-origin",
-        "Cache-Control": f"private, max-age={int(min(CACHE_SECONDS_MAX, call.query.expires - now))}",
-        "ETag": f'"{found.sha256.hex()}"',
+        "Cache-Control": cache,
+        "ETag": f'"{sha256.hex()}"',
     }
 
 
@@ -241,17 +225,55 @@ def byte_range(header: bytes | None, size: int) -> tuple[int, int] | None:
     return start, end
 
 
+async def delivered(call: Call[None, Nothing, Any], key: str, headers: dict[str, str], look: Look) -> ASGIApp:
+    """The file under a key, or the range of it that is asked for, or word that it is known already; `headers` are told
+    with it, an ETag among them. `look` raises when it may be seen no more."""
+    request, etag = call.request, headers["ETag"].encode()
+    headers = {**headers, "Accept-Ranges": "bytes"}
+    if is_known(guards.header(request.scope, b"if-none-match"), etag):
+        return _empty(304, headers)
+    asked = guards.header(request.scope, b"range")
+    address = await call.context.store.address(key) if asked is None else None
+    if address is not None:
+        return _empty(302, {"Location": address.url, "Cache-Control": "no-store", "Content-Length": "0"})
+    opened = await call.context.store.open(key)
+    if opened is None:
+        log.error("artifact.missing", key=key)
+        raise artifacts.gone()
+    try:
+        if guards.header(request.scope, b"if-range") not in (None, etag):
+            asked = None
+        return _File(call.context.tasks, opened, byte_range(asked, opened.bytes), headers, look)
+    except BaseException:
+        opened.close()
+        raise
+
+
+async def small(call: Call[None, Nothing, Any], key: str, headers: dict[str, str], look: Look) -> ASGIApp:
+    """The small picture of the file under a key, or word that it is known; `headers`, `look`: those of the file."""
+    headers = {**headers, "ETag": headers["ETag"][:-1] + f'-{SIDE_MAX}"'}
+    if is_known(guards.header(call.request.scope, b"if-none-match"), headers["ETag"].encode()):
+        return _empty(304, headers)
+    made = await call.context.thumbnails.get(key, headers["Content-Type"], look)
+    answer = answers.Answer(made)
+    told = {"Content-Type": thumbnails.MIME_TYPE, "Content-Length": str(len(made))}
+    answer.headers = _lower({**headers, **told})
+    return answer
+
+
 class _File:
     """A file on its way to a client; it stops when the client hangs up, or the file may be seen no more."""
 
     def __init__(
         self,
-        call: Call[None, Nothing, SignedQuery],
+        tasks: asyncio.TaskGroup,
         opened: Opened,
         part: tuple[int, int] | None,
         headers: dict[str, str],
+        look: Look,
     ) -> None:
-        self._call = call
+        self._tasks = tasks
+        self._may_be_seen = look
         self._opened = opened
         self._partial = part is not None
         self._start, self._end = part or (0, opened.bytes)
@@ -261,7 +283,7 @@ class _File:
         try:
             await send({"type": "http.response.start", "status": 206 if self._partial else 200, "headers": self._all()})
             looked_at = time.monotonic()
-            with watched(self._call.context.tasks, receive) as gone:
+            with watched(self._tasks, receive) as gone:
                 async for data in self._opened.read(self._start, self._end):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
                     if time.monotonic() - looked_at > LOOK_SECONDS:
@@ -275,7 +297,7 @@ class _File:
 
     async def _look(self, gone: asyncio.Event) -> None:
         try:
-            await artifacts.locate(self._call.context.database, self._call.path("job_id"), _index(self._call))
+            await self._may_be_seen()
         except (NotFound, Gone, Suspended):
             gone.set()
         except (Unavailable, psycopg.Error):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar.types import ASGIApp
 
-from control_plane.api import answers, guards
+from control_plane.api import answers, guards, traces
 from control_plane.api.guards import Person
 from control_plane.api.jobs import IDEMPOTENCY_KEY, SUBMIT_PROBLEMS, SubmitQuery, idempotency_key, permitted
 from control_plane.api.operation import Call, Nothing, count_read, operation
@@ -19,7 +19,7 @@ from control_plane.wire.batch import BatchQuote, BatchRequest, BatchView
     guard=guards.SUBMIT,
     answers={201: BatchView, 200: BatchQuote},
     problems=SUBMIT_PROBLEMS,
-    headers=(IDEMPOTENCY_KEY,),
+    headers=(IDEMPOTENCY_KEY, traces.TRACEPARENT),
     tag="Batches",
     submits=True,
 )
@@ -35,7 +35,8 @@ async def submit_batch(call: Call[Person, BatchRequest, SubmitQuery]) -> ASGIApp
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
         return answers.json(await batches.quote(call.context, call.who.user_id, body))
-    placed = await batches.submit(call.context, call.who.user_id, body, key, by=call.who.key)
+    trace = traces.traceparent(call.request.scope)
+    placed = await batches.submit(call.context, call.who.user_id, body, key, by=call.who.key, traceparent=trace)
     call.request.scope["state"]["rate"] = placed.rate
     headers = {"Location": placed.batch.urls.self}
     if placed.replayed:

@@ -156,10 +156,18 @@ def _view(model: Model) -> ModelView:
         typical_seconds=_typical_seconds(model),
         parameters=parameters(model),
         loras=[
-            LoraView(name=name, title=lora.title, min=lora.min, max=lora.max, default=lora.default)
+            LoraView(
+                name=name,
+                title=lora.title,
+                min=lora.min,
+                max=lora.max,
+                default=lora.default,
+                triggers=list(lora.triggers),
+            )
             for name, lora in _loras(model).items()
         ],
         licences=model.licences,
+        languages=tuple(model.languages),
     )
 
 

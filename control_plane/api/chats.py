@@ -61,8 +61,7 @@ async def admit_order(call: Call[Person, AdmitRequest, Nothing]) -> ASGIApp:
     """
     context, body = call.context, call.body
     quote = await desk.quote(context, call.who.user_id, permitted(call.who, body.order))
-    adult = context.conduct.policy.is_adult(quote.spec.prompt)
-    return answers.json(await chats.admit(context.database, _chat(call), body, quote, adult=adult))
+    return answers.json(await chats.admit(context.database, _chat(call), body, quote))
 
 
 @operation(

@@ -22,8 +22,9 @@ from control_plane.errors import Forbidden
 from control_plane.people.sessions import SESSION_SECONDS
 from control_plane.settings import Settings
 
-SESSION, BROWSER = "tessera", "tessera-browser"
-"""The cookie of a session, and that by which a browser is known that is on its way to a provider."""
+SESSION, BROWSER, NEWCOMER = "tessera", "tessera-browser", "tessera-newcomer"
+"""The cookie of a session, that by which a browser is known on its way to a provider, and that of somebody new who
+needs an invite."""
 SECURE_PREFIX = "__Host-"
 OWN_HEADER = b"tessera-csrf"
 SAFE = frozenset({"GET", "HEAD"})
@@ -63,6 +64,8 @@ def door(scope: Scope, settings: Settings) -> Door:
     name = public.netloc.lower().removesuffix(":443")
     if public.scheme == "https" and (host.removesuffix(":443") == name or is_forwarded(scope)):
         return Door(f"https://{name}", secure=True)
+    if scope.get("scheme") == "https" and _is_near(scope, settings) and _of_household(host):
+        return Door(f"https://{host}", secure=True)  # by another of the names that our own certificate has
     if _is_near(scope, settings) and _of_household(host):
         return Door(f"http://{host}", secure=False)
     raise Forbidden(

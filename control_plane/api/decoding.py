@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from litestar.types import Receive, Scope
 
+from control_plane.api import advice
 from control_plane.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType
 from control_plane.wire.problem import Fault
 
@@ -39,14 +40,6 @@ _KINDS = (
     (re.compile(r"Expected `"), "wrong_type"),
 )
 """The sentence that msgspec says → our code for it; the first that fits."""
-
-_PATTERNS = {
-    r"^[^\\x00]*$": "Must not contain the character U+0000.",
-    r"^[^\\x00-\\x1f]*$": "Must not contain control characters.",
-    r"^[a-z0-9][a-z0-9._-]*\\Z": "Must consist of a-z, 0-9, '.', '_' and '-', and begin with a letter or digit.",
-    r"^[0-9a-f]{64}\\Z": "Must be 64 hexadecimal digits in lower case.",
-}
-"""A pattern as msgspec prints it → what it means to a person."""
 
 
 class Disconnected(Exception):
@@ -97,7 +90,7 @@ def body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise invalid([fault(error)]) from error
+        raise invalid([fault(error, decoder.type)]) from error
     except UnicodeDecodeError as error:
         raise _malformed("not_utf8", f"The body is not UTF-8: byte {error.start} of a text cannot be read.") from error
     except msgspec.DecodeError as error:
@@ -119,10 +112,13 @@ def query(raw: bytes, kind: type[T]) -> T:
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
         raise parameter(repeated, "repeated", f"The parameter {repeated!r} may stand only once.")
+    for name, value in pairs:
+        if "\0" in value:  # PostgreSQL has no text for it
+            raise parameter(name, "bad_format", "Must not contain the character U+0000.")
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        found = fault(error)
+        found = fault(error, kind)
         raise parameter(found.pointer.removeprefix("/"), found.code, found.detail) from error
 
 
@@ -136,18 +132,24 @@ def invalid(faults: list[Fault]) -> Invalid:
     return Invalid(named, errors=faults)
 
 
-def fault(error: msgspec.ValidationError) -> Fault:
-    """What msgspec says, as pointer, code and sentence."""
+def fault(error: msgspec.ValidationError, kind: Any) -> Fault:
+    """What msgspec says of something that was to be of this kind, as pointer, code and sentence."""
     sentence, path = str(error), ""
     if place := _PLACE.search(sentence):
         sentence, path = sentence[: place.start()], place[1]
-    pointer = "".join("/" + _escaped(name or number) for name, number in _STEP.findall(path))
-    code = next((code for kind, code in _KINDS if kind.search(sentence)), "invalid_value")
+    steps = [name or number for name, number in _STEP.findall(path)]
+    pointer = "".join("/" + _escaped(step) for step in steps)
+    code = next((code for sign, code in _KINDS if sign.search(sentence)), "invalid_value")
+    told = sentence.rstrip(".")[:300] + "."
     if named := _NAMED.match(sentence):
         pointer += "/" + _escaped(named[2])
+        if code == "unknown_field":
+            told += advice.name(kind, steps, named[2])
+    if code == "not_allowed":
+        told += advice.values(kind, steps)
     if pattern := _PATTERN.match(sentence):
-        sentence = _PATTERNS.get(pattern[1], sentence)
-    return Fault(pointer=pointer, code=code, detail=sentence.rstrip(".")[:300] + ".")
+        told = advice.PATTERNS.get(pattern[1], told)
+    return Fault(pointer=pointer, code=code, detail=told)
 
 
 def _escaped(step: str) -> str:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from control_plane import metrics
-from control_plane.api import problems
+from control_plane import metrics, tracing
+from control_plane.api import guards, problems, traces
 from control_plane.api.operation import Operation, declared
 from control_plane.errors import DeadlineExceeded
 from control_plane.money import rates
@@ -30,20 +30,25 @@ UNKNOWN_PATH = "unknown"
 class Edge:
     """Wraps the application; `deadline_seconds` is `settings.request_seconds`."""
 
-    def __init__(self, app: ASGIApp, deadline_seconds: float, operations: Iterable[Operation]) -> None:
+    def __init__(self, app: ASGIApp, deadline_seconds: float, operations: Collection[Operation]) -> None:
         self._app = app
         self._deadline_seconds = deadline_seconds
         self._waits = {one.path: one.wait_seconds for one in operations if one.fixed and one.wait_seconds}
+        public = [one for one in operations if one.guard is guards.PUBLIC]
+        self._open = {one.path for one in public if one.fixed and one.method == "GET"}
         self._log = structlog.get_logger().bind()  # bound once: a lazy logger costs more than the line it drops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD" and scope["path"] in self._open:  # whoever watches a service asks so
+            scope = {**scope, "method": "GET"}  # the server sends no body, whatever it is given
         started_at = time.perf_counter()
         request_id = os.urandom(8).hex()
         state = scope["state"]
         state["request_id"] = request_id
+        span = traces.begin(scope) if tracing.is_on() else None
         status = 0
 
         async def answer(message: Message) -> None:
@@ -67,9 +72,12 @@ class Edge:
                 sentence = "The request took longer than allowed. Try again; a smaller one may be faster."
                 await problems.render(scope, DeadlineExceeded(sentence))(scope, receive, answer)
         finally:
-            self._finished(scope, request_id, status, time.perf_counter() - started_at)
+            path = self._finished(scope, request_id, status, time.perf_counter() - started_at)
+            if span is not None:
+                traces.end(span, scope["method"], path, status)
 
-    def _finished(self, scope: HTTPScope, request_id: str, status: int, seconds: float) -> None:
+    def _finished(self, scope: HTTPScope, request_id: str, status: int, seconds: float) -> str:
+        """Counts and tells; returns the path as its operation declares it."""
         handler: HTTPRouteHandler | None = scope.get("route_handler")  # type: ignore[assignment]  # absent on a 404
         known = declared(handler) if handler is not None else None
         served: str | None = scope["state"].get("served")
@@ -85,3 +93,4 @@ class Edge:
             duration_seconds=round(seconds, 6),
             request_id=request_id,
         )
+        return path

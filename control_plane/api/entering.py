@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from litestar.types import Scope
+from msgspec import Meta
 
 from control_plane.api import cookies
 from control_plane.api.answers import Answer
@@ -13,6 +16,9 @@ from control_plane.context import Context
 from control_plane.people.sessions import Begun
 
 USER_AGENT_LENGTH_MAX = 512
+
+Page = Annotated[str, Meta(max_length=500, pattern=r"^/(?:[!-.0-\[\]-~][!-\[\]-~]*)?\Z")]
+"""A path of this site, to go to afterwards; nothing that a browser takes for another site."""
 
 BROWSERS = {
     "Edg": "Edge",

@@ -92,6 +92,8 @@ FIELDS: dict[str, tuple[Any, ...]] = {
     "provider": ("telegram",),
     "subject": ("123456789",),
     "reason": ("a real person", "all_workers_busy"),
+    "decided_at": (None,),
+    "decided_by": (None,),
     "text": ("This shows a real person.",),
     "scopes": (["read", "submit"],),
     "models": (None,),
@@ -210,7 +212,7 @@ STRUCTS: dict[str, Json] = {
     "ModelView": {"name": "testcard", "kind": "image"},
     "Waiting": {"position": "3"},
     "Health": {"status": "ok"},
-    "SessionView": {"signed_in": True, "session_id": OTHER, "refusal": None},
+    "SessionView": {"signed_in": True, "session_id": OTHER, "refusal": None, "newcomer": None},
     "SessionUser": {"status": "active"},
     "ProviderView": {"id": "google", "title": "Google", "url": "/auth/google/start"},
     "SignedIn": {"next": "/create"},
@@ -276,6 +278,8 @@ TEXTS: dict[str, str] = {
     "text/event-stream": f'id: {EVENT_ID}\nevent: job.succeeded\ndata: {{"id": "{JOB}", "status": "succeeded", …}}\n\n',
     "text/plain": 'tessera_jobs_waiting{kind="image",model="testcard"} 3\n',
     "text/html": "<!doctype html>…",
+    "text/x-shellscript": "#!/bin/sh\n# Makes this machine (Linux, or WSL2 in Windows) a worker of a Tessera. …\n",
+    "application/x-pem-file": "-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n",
     "text/javascript": "(async () => { …",
 }
 """Media type → the beginning of such an answer."""

@@ -184,6 +184,8 @@ REPORTER = Guard("read", Person, _person_with("read", only_live=True))
 LIVE = Guard("submit", Person, _person_with("submit", only_live=True))
 """For what a test key must not do, because somebody real would notice."""
 KEYS = Guard("keys", Person, _person_with("keys"))
+OWNER = Guard("keys", Person, _person_with("keys", only_live=True))
+"""For what concerns all that somebody has: a browser that is signed in, or a live key that may manage keys."""
 FOLLOWER = Guard("follower", Follower, _follower)
 COMER = Guard("comer", Comer, _comer)
 ADMIN = Guard("admin", Person, _person_with("admin", only_live=True))

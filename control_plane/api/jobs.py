@@ -11,7 +11,7 @@ import msgspec
 from litestar.types import ASGIApp
 from msgspec import Meta
 
-from control_plane.api import answers, decoding, guards, prefer
+from control_plane.api import answers, decoding, guards, prefer, traces
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
 from control_plane.cursors import Cursor
@@ -115,7 +115,7 @@ class JobsQuery(Request, frozen=True, kw_only=True):
     guard=guards.SUBMIT,
     answers={201: JobView, 200: Quote},
     problems=SUBMIT_PROBLEMS,
-    headers=(IDEMPOTENCY_KEY, prefer.PREFER),
+    headers=(IDEMPOTENCY_KEY, prefer.PREFER, traces.TRACEPARENT),
     tag="Jobs",
     submits=True,
     express=True,
@@ -133,7 +133,8 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
         return answers.json(await desk.quote(call.context, call.who.user_id, order))
-    placed = await desk.submit(call.context, call.who.user_id, order, key, by=call.who.key)
+    trace = traces.traceparent(call.request.scope)
+    placed = await desk.submit(call.context, call.who.user_id, order, key, by=call.who.key, traceparent=trace)
     return await _placed(call, placed)
 
 
@@ -191,7 +192,7 @@ async def cancel_job(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     guard=guards.SUBMIT,
     answers={201: JobView, 200: Quote},
     problems=(NotFound, *SUBMIT_PROBLEMS),
-    headers=(IDEMPOTENCY_KEY, prefer.PREFER),
+    headers=(IDEMPOTENCY_KEY, prefer.PREFER, traces.TRACEPARENT),
     tag="Jobs",
     submits=True,
     optional_body=True,
@@ -208,7 +209,8 @@ async def repeat_job(call: Call[Person, RepeatRequest, SubmitQuery]) -> ASGIApp:
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
         return answers.json(await desk.quote(call.context, user_id, order))
-    placed = await desk.submit(call.context, user_id, order, key, repeat_of=job_id, by=call.who.key)
+    trace = traces.traceparent(call.request.scope)
+    placed = await desk.submit(call.context, user_id, order, key, repeat_of=job_id, by=call.who.key, traceparent=trace)
     return await _placed(call, placed)
 
 

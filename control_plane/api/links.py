@@ -16,6 +16,7 @@ from control_plane.api.operation import Call, Nothing, operation
 from control_plane.api.pages import POLICY, STYLE
 from control_plane.errors import Forbidden, Gone, Suspended, TooManyTries
 from control_plane.people import sessions
+from control_plane.wire import Request
 from control_plane.wire.session import CodeSignIn
 
 GONE = (
@@ -29,6 +30,11 @@ HEADERS = {
 }
 
 
+class LinkQuery(Request, frozen=True, kw_only=True):
+    next: entering.Page = "/"
+    """The page to go to afterwards: a path of this site."""
+
+
 @operation(
     "GET",
     "/auth/link/{token:str}",
@@ -37,7 +43,7 @@ HEADERS = {
     problems=(Forbidden, TooManyTries),
     tag="Sign-in",
 )
-async def get_login_link(call: Call[None, Nothing, Nothing]) -> ASGIApp:
+async def get_login_link(call: Call[None, Nothing, LinkQuery]) -> ASGIApp:
     """The page of a one-time link, with a button that signs in. Looking at it does not use the link up."""
     context, scope = call.context, call.request.scope
     cookies.door(scope, context.settings)
@@ -56,8 +62,8 @@ async def get_login_link(call: Call[None, Nothing, Nothing]) -> ASGIApp:
     problems=(Forbidden, Suspended, TooManyTries),
     tag="Sign-in",
 )
-async def follow_login_link(call: Call[None, Nothing, Nothing]) -> ASGIApp:
-    """Use a one-time link up: this browser is signed in and goes to the front page."""
+async def follow_login_link(call: Call[None, Nothing, LinkQuery]) -> ASGIApp:
+    """Use a one-time link up: this browser is signed in and goes on."""
     context, scope = call.context, call.request.scope
     entered = cookies.door(scope, context.settings)
     cookies.check_origin(scope, entered)
@@ -66,7 +72,7 @@ async def follow_login_link(call: Call[None, Nothing, Nothing]) -> ASGIApp:
         begun = await sessions.follow_link(context.database, call.path("token"), sender, device)
     except Gone:
         return _page(GONE, 410)
-    return await entering.enter(context, scope, entered, begun, answers.see_other("/"))
+    return await entering.enter(context, scope, entered, begun, answers.see_other(call.query.next))
 
 
 @operation(

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from litestar.types import ASGIApp
 
-from control_plane.api import answers, guards, openai_answers, openai_errors, openai_orders
+from control_plane.api import answers, guards, openai_answers, openai_errors, openai_orders, traces
 from control_plane.api.answers import Answer
 from control_plane.api.decoding import Disconnected
 from control_plane.api.following import followed
@@ -127,7 +127,8 @@ async def _made(call: Call[Person, Any, Nothing], order: SubmitRequest, key: str
     """Places the order, and answers with what becomes of it."""
     context, permit = call.context, permitted(call.who, order)
     with context.dispatcher.feed.held(call.who.user_id):  # refused before anything is ordered
-        placed = await desk.submit(context, call.who.user_id, permit, key, by=call.who.key)
+        trace = traces.traceparent(call.request.scope)
+        placed = await desk.submit(context, call.who.user_id, permit, key, by=call.who.key, traceparent=trace)
         call.request.scope["state"]["rate"] = placed.rate
         if call.body.stream:
             return Stream(call, placed.job, stays=key is not None)

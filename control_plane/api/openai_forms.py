@@ -77,7 +77,7 @@ class Form:
         except UnicodeDecodeError as error:
             raise Malformed("A part of the form is not UTF-8.") from error
         except msgspec.ValidationError as error:
-            raise decoding.invalid([decoding.fault(error)]) from error
+            raise decoding.invalid([decoding.fault(error, kind)]) from error
 
     def _take(self, event: multipart.MultipartSegment | bytearray | None) -> bytes:
         """What is of the picture; anything else is put aside."""

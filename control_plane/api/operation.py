@@ -169,13 +169,15 @@ def declared(handler: Any) -> Operation | None:
 def _run(op: Operation, handler: Handler) -> Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]:
     check, nothing = op.guard.check, Nothing()
     decoder = None if op.body is Nothing else msgspec.json.Decoder(op.body)
-    has_query = op.query is not Nothing
+    has_query, fixed = op.query is not Nothing, op.fixed
     reads = op.guard.who is Person and not op.submits
-    extends = op.wait_seconds > 0 and not op.fixed  # the edge knows what a fixed path is allowed
+    extends = op.wait_seconds > 0 and not fixed  # the edge knows what a fixed path is allowed
 
     async def run(request: Request) -> ASGIApp:  # type: ignore[type-arg]  # Litestar reads this annotation
         scope = request.scope
         context: Context = scope["litestar_app"].state.context
+        if not fixed and "\0" in scope["path"]:  # PostgreSQL has no text for it
+            raise NotFound("There is nothing at this address.")
         if extends:
             extend_deadline(scope, op.wait_seconds)
         who = await check(request)

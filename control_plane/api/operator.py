@@ -24,6 +24,7 @@ from control_plane.money import ledger
 from control_plane.operator import switches, why
 from control_plane.operator.tables import JOB, JOBS, LANES, SUBMITS, LaneRow
 from control_plane.people import users
+from control_plane.release.line import carrying, install_line
 from control_plane.wire import Request
 from control_plane.wire.operator import (
     BooksView,
@@ -35,6 +36,7 @@ from control_plane.wire.operator import (
     LaneView,
     OperatorJob,
     OperatorJobList,
+    PlanChange,
     Revocation,
     ServiceView,
     SlotView,
@@ -129,8 +131,9 @@ async def revoke_machine(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
 async def make_enrolment_token(call: Call[Person, EnrolmentRequest, Nothing]) -> ASGIApp:
     """Make a token with which one new machine enrols, within an hour."""
     token = await roster.create_token(call.context.database, call.body.name, actor=_actor(call))
-    command = f"tessera-agent enroll {call.context.settings.base_url} {token}"
-    return answers.json(Enrolment(token=token, command=command), status=201)
+    settings = call.context.settings
+    told = carrying(token, settings)
+    return answers.json(Enrolment(token=told, command=install_line(told, settings)), status=201)
 
 
 @operation("GET", "/api/v1/admin/jobs", guard=guards.OPERATOR, answers={200: OperatorJobList}, tag="Operator")
@@ -210,6 +213,22 @@ async def grant_tokens(call: Call[Person, GrantRequest, Nothing]) -> ASGIApp:
 
 
 @operation(
+    "POST",
+    "/api/v1/admin/users/{user_id:uuid}/plan",
+    guard=guards.OPERATOR,
+    answers={200: UserFound},
+    problems=(NotFound,),
+    tag="Operator",
+)
+async def put_on_plan(call: Call[Person, PlanChange, Nothing]) -> ASGIApp:
+    """Put somebody on a plan; what is queued stays queued. Repeating this changes nothing."""
+    context, user_id, body = call.context, call.path("user_id"), call.body
+    await users.set_plan(context.database, user_id, body.plan, body.paid_until, _actor(call))
+    context.dispatcher.bus.announce("user", user_id)
+    return answers.json(UserFound(user=await users.view(context.database, user_id)))
+
+
+@operation(
     "GET",
     "/api/v1/admin/jobs/{job_id:uuid}/why",
     guard=guards.OPERATOR,
@@ -259,7 +278,7 @@ def _worker(listed: Listed) -> WorkerView:
 
 def _slot(row: SlotRow) -> SlotView:
     measured = {name: float(value) for name, value in row.gpu.items() if isinstance(value, int | float)}
-    shown = {name: getattr(row, name) for name in ("slot", "loaded", "vram_gib", "healthy", "leases")}
+    shown = {name: getattr(row, name) for name in ("slot", "loaded", "vram_gib", "healthy", "leases", "jobs")}
     return SlotView(**shown, quarantined=row.quarantined_at is not None, gpu=measured)
 
 

@@ -1,4 +1,11 @@
-"""Operations on tokens: what can be bought, what was bought elsewhere, giving it back, and every one that moved."""
+"""Operations on tokens: what can be bought, what was bought elsewhere, giving it back, and every one that moved.
+
+This is also the seam for a processor of cards, which is not built. It would be one more service with a key of the scope
+`payments`: it hears the processor's webhook, checks its signature, and calls `credit_payment` with a `provider` name of
+its own, the processor's id of the charge, the pack, amount and currency. The id is unique by provider, so a webhook
+that comes twice credits once; a chargeback is `refund_payment`. What is only begun there is no payment here: rows have
+the states `credited` and `refunded`, since nothing is held for money that has not come.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ from control_plane.api import answers, guards
 from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.cursors import Cursor
-from control_plane.errors import AlreadyCredited, NotFound
+from control_plane.errors import AlreadyCredited, Merged, NotFound
 from control_plane.money import ledger, payments
 from control_plane.wire import Request
 from control_plane.wire.payment import PackList, PaymentList, PaymentRequest, PaymentView, RefundRequest
@@ -57,7 +64,7 @@ async def list_ledger(call: Call[Person, Nothing, LedgerQuery]) -> ASGIApp:
     "/api/v1/payments",
     guard=guards.TELLER,
     answers={201: PaymentView, 200: PaymentView},
-    problems=(AlreadyCredited,),
+    problems=(AlreadyCredited, Merged),
     tag="Payments",
 )
 async def credit_payment(call: Call[Person, PaymentRequest, Nothing]) -> ASGIApp:
@@ -76,7 +83,7 @@ async def credit_payment(call: Call[Person, PaymentRequest, Nothing]) -> ASGIApp
     "/api/v1/admin/payments/refund",
     guard=guards.OPERATOR,
     answers={200: PaymentView},
-    problems=(NotFound,),
+    problems=(NotFound, Merged),
     tag="Operator",
 )
 async def refund_payment(call: Call[Person, RefundRequest, Nothing]) -> ASGIApp:

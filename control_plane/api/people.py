@@ -9,14 +9,14 @@ from litestar.types import ASGIApp
 from msgspec import Meta
 
 from control_plane.api import answers, guards
-from control_plane.api.guards import Comer, Person
+from control_plane.api.guards import Comer, Follower, Person
 from control_plane.api.operation import Call, Nothing, operation
 from control_plane.context import Context
-from control_plane.errors import LastIdentity, Merged, Suspended, TooManyTries, Unlinked
+from control_plane.errors import Forbidden, LastIdentity, Merged, Suspended, TooManyTries, Unlinked
 from control_plane.people import invites, linking, users
 from control_plane.people.twins import twin
 from control_plane.wire import Request
-from control_plane.wire.linking import InviteRequest, LinkCode, LinkRequest
+from control_plane.wire.linking import InviteRequest, KnownIdentities, KnownRequest, LinkCode, LinkRequest
 from control_plane.wire.user import Preferences, UserView
 
 
@@ -110,6 +110,20 @@ async def enter_invite(call: Call[Comer, InviteRequest, Nothing]) -> ASGIApp:
         user_id = await invites.sign_up(context.database, code, call.who.identity)
     context.dispatcher.bus.announce("user", user_id)
     return await _shown(context, user_id)
+
+
+@operation("POST", "/api/v1/identities/known", guard=guards.FOLLOWER, answers={200: KnownIdentities}, tag="User")
+async def known_identities(call: Call[Follower, KnownRequest, Nothing]) -> ASGIApp:
+    """Which of the people that a service remembers still have an account.
+
+    Of those who are not named in the answer, as they have left or never came, it should forget what it keeps. Names
+    nobody to act for.
+    """
+    found = [users.parse_identity(name) for name in call.body.identities]
+    mine = [one for one in found if one is not None and one.provider in call.who.key.providers]
+    if len(mine) < len(found):
+        raise Forbidden("Only a service can ask after people, as `provider:id` of the providers it may act for.")
+    return answers.json(KnownIdentities(known=await users.all_known(call.context.database, mine)))
 
 
 @operation("GET", "/api/v1/user/preferences", guard=guards.READ, answers={200: Preferences}, tag="User")

@@ -15,7 +15,7 @@ from control_plane.context import Context
 from control_plane.errors import Forbidden, NotFound
 from control_plane.people import sessions, users
 from control_plane.people.rights import ApiKey
-from control_plane.signin import providers
+from control_plane.signin import newcomers, providers
 from control_plane.wire.session import ProviderId, ProviderView, SessionEntry, SessionList, SessionUser, SessionView
 
 
@@ -29,7 +29,8 @@ async def get_session(call: Call[None, Nothing, Nothing]) -> ASGIApp:
         return answers.json(await _view(context, None, [], error.detail))
     secret = cookies.value(scope, entered, cookies.SESSION)
     found = await context.credentials.session(secret) if secret is not None else None
-    answer = answers.json(await _view(context, found, _ways(context), None))
+    newcomer = await newcomers.find(context.database, cookies.value(scope, entered, cookies.NEWCOMER))
+    answer = answers.json(await _view(context, found, _ways(context), None, newcomer))
     if secret is not None and found is None:
         answer.headers.append(cookies.taken(entered, cookies.SESSION))
     return answer
@@ -78,7 +79,7 @@ async def end_sessions(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     user_id = call.who.user_id
     for session_id in await sessions.end_all(call.context.database, user_id, audit.user(user_id)):
         call.context.dispatcher.bus.announce("credential", session_id)
-    return _without_cookie(call.context, call.request.scope)
+    return without_cookie(call.context, call.request.scope)
 
 
 @operation("POST", "/auth/signout", guard=guards.PUBLIC, answers={204: None}, problems=(Forbidden,), tag="Sessions")
@@ -89,7 +90,7 @@ async def sign_out(call: Call[None, Nothing, Nothing]) -> ASGIApp:
     found = await context.credentials.session(secret) if secret is not None else None
     if found is not None:
         await end_own(context, found)
-    return _without_cookie(context, scope)
+    return without_cookie(context, scope)
 
 
 async def end_own(context: Context, found: ApiKey) -> None:
@@ -103,7 +104,8 @@ async def end_own(context: Context, found: ApiKey) -> None:
         context.dispatcher.bus.announce("credential", found.id)
 
 
-def _without_cookie(context: Context, scope: Scope) -> answers.Answer:
+def without_cookie(context: Context, scope: Scope) -> answers.Answer:
+    """The answer to a browser that is signed out."""
     answer = answers.nothing()
     try:
         answer.headers.append(cookies.taken(cookies.door(scope, context.settings), cookies.SESSION))
@@ -121,9 +123,16 @@ def _ways(context: Context) -> list[ProviderView]:
     return [*ways, ProviderView(id="code", title="Code from a bot", url="/auth/code")]
 
 
-async def _view(context: Context, found: ApiKey | None, ways: list[ProviderView], refusal: str | None) -> SessionView:
+async def _view(
+    context: Context,
+    found: ApiKey | None,
+    ways: list[ProviderView],
+    refusal: str | None,
+    newcomer: newcomers.Newcomer | None = None,
+) -> SessionView:
     """What a page is told."""
-    here: dict[str, Any] = {"providers": ways, "refusal": refusal}
+    proved = newcomer.provider if newcomer is not None else None
+    here: dict[str, Any] = {"providers": ways, "refusal": refusal, "newcomer": proved}
     if found is None or found.user_id is None:
         return SessionView(signed_in=False, user=None, is_operator=False, session_id=None, expires_at=None, **here)
     user = await users.view(context.database, found.user_id)

@@ -36,7 +36,7 @@ from control_plane.errors import (
     Unlinked,
 )
 from control_plane.people.users import Identity
-from control_plane.signin import arrivals, attempts, providers, telegram
+from control_plane.signin import arrivals, attempts, newcomers, providers, telegram
 from control_plane.signin.attempts import Attempt
 from control_plane.signin.providers import Provider
 from control_plane.wire import Message, Request
@@ -65,7 +65,7 @@ log = structlog.get_logger()
 
 
 class StartQuery(Request, frozen=True, kw_only=True):
-    next: Annotated[str, Meta(max_length=500, pattern=r"^/(?:[!-.0-\[\]-~][!-\[\]-~]*)?\Z")] = "/"
+    next: entering.Page = "/"
     """The page to go to afterwards: a path of this site."""
     link: bool = False
     """Add the identity to the account that is signed in, instead of signing in."""
@@ -140,7 +140,10 @@ async def finish_sign_in(call: Call[None, Nothing, CallbackQuery]) -> ASGIApp:
         if not query.code:
             raise _unproved(name)
         identity = await context.oauth.identity(provider, _callback(entered, name), query.code, attempt)
-        return await _arrived(context, scope, entered, identity, attempt, answers.see_other(attempt.next))
+        try:
+            return await _arrived(context, scope, entered, identity, attempt, answers.see_other(attempt.next))
+        except InviteNeeded as error:
+            return await _kept(context, entered, identity, attempt, _refused(error, attempt.next))
     except TesseraError as error:
         return _refused(error, wanted)
 
@@ -151,13 +154,14 @@ async def finish_sign_in(call: Call[None, Nothing, CallbackQuery]) -> ASGIApp:
     guard=guards.PUBLIC,
     answers={200: SignedIn},
     problems=(
-        *(Forbidden, NotFound, SignInFailed, SignupClosed, InviteNeeded, SignupLimit),
+        *(Forbidden, NotFound, SignInFailed, SignupClosed, SignupLimit),
         *(Unlinked, Suspended, Merged, TooManyTries),
     ),
     tag="Sign-in",
 )
 async def sign_in_by_telegram(call: Call[None, TelegramSignIn, Nothing]) -> ASGIApp:
-    """Sign in with what Telegram has signed. Needs the header `Tessera-CSRF: 1`."""
+    """Sign in with what Telegram has signed; who is new where that takes an invite goes to where one is entered. Needs
+    the header `Tessera-CSRF: 1`."""
     context, scope, body = call.context, call.request.scope, call.body
     entered = cookies.door(scope, context.settings)
     cookies.check_own(scope, entered)
@@ -166,8 +170,12 @@ async def sign_in_by_telegram(call: Call[None, TelegramSignIn, Nothing]) -> ASGI
         raise _no_such_provider()
     attempt = await _taken(context, scope, entered, "telegram", body.state)
     identity = await telegram.identity(context.database, provider, body.data)
-    answer = answers.json(SignedIn(next=attempt.next))
-    return await _arrived(context, scope, entered, identity, attempt, answer)
+    try:
+        answer = answers.json(SignedIn(next=attempt.next))
+        return await _arrived(context, scope, entered, identity, attempt, answer)
+    except InviteNeeded as error:
+        answer = answers.json(SignedIn(next=_sign_in_page(error, attempt.next)))
+        return await _kept(context, entered, identity, attempt, answer)
 
 
 @operation("GET", SCRIPT_PATH, guard=guards.PUBLIC, answers={200: "text/javascript"}, tag="Sign-in")
@@ -193,6 +201,15 @@ async def _arrived(
     for user_id in arrival.joined:
         context.dispatcher.bus.announce("user", user_id)
     return await entering.enter(context, scope, entered, arrival.session, answer)
+
+
+async def _kept(
+    context: Context, entered: Door, identity: Identity, attempt: Attempt, answer: answers.Answer
+) -> answers.Answer:
+    """The answer to somebody new who needs an invite, with the cookie by which they are known for a while."""
+    secret = await newcomers.keep(context.database, identity, attempt.next)
+    answer.headers.append(cookies.given(entered, cookies.NEWCOMER, secret, newcomers.KEEP_SECONDS))
+    return answer
 
 
 async def _signed_in(context: Context, scope: Scope, entered: Door) -> UUID:
@@ -227,4 +244,8 @@ def _unproved(provider: str) -> SignInFailed:
 def _refused(error: TesseraError, wanted: str) -> answers.Answer:
     """Back to the page for signing in, which says what has happened."""
     log.info("signin.failed", code=error.slug)
-    return answers.see_other(f"{SIGN_IN_PAGE}?{urlencode({'error': error.slug, 'next': wanted})}")
+    return answers.see_other(_sign_in_page(error, wanted))
+
+
+def _sign_in_page(error: TesseraError, wanted: str) -> str:
+    return f"{SIGN_IN_PAGE}?{urlencode({'error': error.slug, 'next': wanted})}"

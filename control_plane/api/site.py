@@ -27,7 +27,7 @@ PACKED = {"br": ".br", "gzip": ".gz"}
 HASHED = "/_next/static/"
 FOREVER = "public, max-age=31536000, immutable"
 ASK = "no-cache"
-MACHINES = ("/api/", "/v1/", "/artifacts/", "/inputs/", "/_next/", "/problems/")
+MACHINES = ("/api/", "/v1/", "/install/", "/artifacts/", "/inputs/", "/_next/", "/problems/")
 """Below these nobody looks for pages."""
 NOT_FOUND = "404.html"
 ICON = "/icon.svg"

@@ -7,6 +7,7 @@ path, the token in a header. Claims and heartbeats are held open; when their cli
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ import msgspec
 import structlog
 from litestar.types import ASGIApp
 
+from control_plane import tracing
 from control_plane.api import answers, decoding, guards
 from control_plane.api.artifacts import IF_NONE_MATCH, is_known
 from control_plane.api.operation import Call, Header, Nothing, operation
@@ -35,6 +37,7 @@ from control_plane.files.artifacts import UPLOAD_SECONDS, Upload
 from control_plane.people.credentials import WorkerIdentity
 from control_plane.queue.heartbeats import intervals
 from control_plane.queue.statements import Fence
+from control_plane.release.handout import PROTOCOL_MIN
 from control_plane.settings import Settings
 from control_plane.wire import PROTOCOL_VERSION
 from control_plane.wire.worker import (
@@ -59,8 +62,6 @@ from control_plane.wire.worker import (
 from control_plane.wire.workflow import WorkflowSet
 from control_plane.workers import roster
 
-PROTOCOL_MIN = 1
-"""The oldest protocol that is still served."""
 ATTEMPT_MAX = 2**31 - 1
 INDEX_MAX = 63
 LENGTH_DIGITS_MAX = 15
@@ -81,6 +82,9 @@ CONTENT_SHA256 = Header(
 )
 
 log = structlog.get_logger()
+
+_AGENT = re.compile(r"tessera-agent/([A-Za-z0-9.+-]{1,100}) ")
+"""How an agent introduces itself."""
 
 
 @operation(
@@ -107,6 +111,8 @@ async def get_worker_config(call: Call[WorkerIdentity, Nothing, Nothing]) -> ASG
     One that starts holds nothing: leases of its former life are left the grace and no more.
     """
     await call.context.dispatcher.greet(call.who.id)
+    if said := _AGENT.match((guards.header(call.request.scope, b"user-agent") or b"").decode("latin-1")):
+        await roster.note_version(call.context.database, call.who.id, said[1])
     return answers.json(_enrolled(call.who.id, call.who.name, call.context.settings))
 
 
@@ -251,6 +257,7 @@ async def complete_attempt(call: Call[WorkerIdentity, CompleteRequest, Nothing])
         _check_protocol(wanted)
     await call.context.provenance.note(spoken_for, call.body.provenance, call.body.joules)
     state = await call.context.dispatcher.complete(spoken_for, call.body.artifacts)
+    tracing.attempt_ended(spoken_for.job_id, spoken_for.attempt)
     claimed = await _claim_next(call, wanted) if wanted is not None else None
     return answers.json(Reported(state=state, claimed=claimed))
 
@@ -269,6 +276,7 @@ async def fail_attempt(call: Call[WorkerIdentity, FailRequest, Nothing]) -> ASGI
     spoken_for = fence(call)
     await call.context.provenance.note(spoken_for, None, call.body.joules)
     state = await call.context.dispatcher.fail(spoken_for, call.body.cause, call.body.message)
+    tracing.attempt_ended(spoken_for.job_id, spoken_for.attempt)
     return answers.json(Reported(state=state))
 
 
@@ -286,6 +294,7 @@ async def release_attempt(call: Call[WorkerIdentity, ReleaseRequest, Nothing]) -
     spoken_for = fence(call)
     await call.context.provenance.note(spoken_for, None, call.body.joules)
     state = await call.context.dispatcher.release(spoken_for, call.body.reason)
+    tracing.attempt_ended(spoken_for.job_id, spoken_for.attempt)
     return answers.json(Reported(state=state))
 
 
@@ -310,7 +319,7 @@ def _check_protocol(request: ClaimRequest) -> None:
     served = f"{PROTOCOL_MIN} to {PROTOCOL_VERSION} are served"
     if request.protocol < PROTOCOL_MIN:
         raise VersionTooOld(
-            f"Protocol {request.protocol} is not served any more; {served}. Update the agent.",
+            f"Protocol {request.protocol} is not served any more; {served}. Run there: tessera-agent update",
             protocol_min=PROTOCOL_MIN,
             protocol_max=PROTOCOL_VERSION,
         )

@@ -192,14 +192,16 @@ async def _models(database: Database, wanted: list[str] | None) -> list[str] | N
 
 def _check(arguments: argparse.Namespace, scopes: list[str]) -> None:
     """What argparse cannot say about which options belong together."""
+    from control_plane.people import keys
+
     if bool(arguments.user) == bool(arguments.service):
         raise CommandError("Say whose key: either USER, or --service NAME with --provider.", EX_USAGE)
     if bool(arguments.service) != bool(arguments.provider):
         raise CommandError("A service needs --provider: whose people it acts for, such as telegram.", EX_USAGE)
     if arguments.service and arguments.test:
         raise CommandError("A test key belongs to an account: give USER.", EX_USAGE)
-    if arguments.test and {"admin", "metrics"}.intersection(scopes):
-        raise CommandError("A test key has neither admin nor metrics.", EX_USAGE)
+    if arguments.test and (unfit := keys.NOT_OF_TESTS.intersection(scopes)):
+        raise CommandError(f"A test key cannot have {' and '.join(sorted(unfit))}.", EX_USAGE)
     if arguments.service and "admin" in scopes:
         raise CommandError("A service is never an administrator. Make an admin key for an account.", EX_USAGE)
     if any(not PROVIDER.fullmatch(provider) for provider in arguments.provider):

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from control_plane.cli import printing
+from control_plane.cli import premises, printing
 from control_plane.cli.operating import operate, settings
-from control_plane.cli.parsing import EX_CONFIG, CommandError, command
+from control_plane.cli.parsing import EX_CONFIG, EX_FAILED, CommandError, command
 
 if TYPE_CHECKING:
     from control_plane.database import Database
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    command(
+    made = command(
         commands,
         "check",
         _check,
@@ -28,11 +28,19 @@ def add(commands: Any) -> None:
             "policy file and the workflows; and write, read and delete a file where artifacts lie. Exit code 78 when "
             "something must be changed first."
         ),
+        examples="  tessera check\n  tessera check --launch    before strangers are let in, on the running service",
     )
+    made.add_argument(
+        "--launch", action="store_true", help="try the running service as its customers will; 1 = not yet"
+    )
+    made.add_argument("--url", metavar="URL", help="where it is asked, with --launch (default: where it listens here)")
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from control_plane.settings import effective
+
+    if arguments.launch:
+        return operate(lambda database: _launch(arguments, database))
 
     chosen = settings()
     shown = effective(chosen)
@@ -55,6 +63,24 @@ def _check(arguments: argparse.Namespace) -> int:
             print(f"NOTE: {note}")
         print("\n".join(f"PROBLEM: {problem}" for problem in problems) or f"All is well (PostgreSQL {server}).")
     return EX_CONFIG if problems else 0
+
+
+async def _launch(arguments: argparse.Namespace, database: Database) -> int:
+    """One tick or cure a line."""
+    from control_plane.cli.launch import Launch
+
+    chosen = settings()
+    url = arguments.url or premises.address(chosen.data_dir) or chosen.base_url
+    ticks = []
+    async for tick in Launch(database, chosen, url.rstrip("/")).ticks():
+        ticks.append(tick)
+        if not arguments.json:
+            print(f"{'[x]' if tick.well else '[ ]'} {tick.name:<9} {tick.found}", flush=True)
+            if not tick.well:
+                print(f"{'':<14}{tick.cure}", flush=True)
+    if arguments.json:
+        printing.as_json(ticks)
+    return 0 if all(tick.well for tick in ticks) else EX_FAILED
 
 
 async def _in_database(database: Database) -> tuple[DurabilityRow, list[str]]:

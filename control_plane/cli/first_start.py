@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from control_plane.cli import premises
+from control_plane.cli import lan, premises
 
 if TYPE_CHECKING:
     from control_plane.database import Database
     from control_plane.settings import Settings
 
 ADMIN, ADMIN_PLAN = "admin", "pro"
+SETUP = "/setup"
+"""The page of the website."""
 
 
 async def ensure_admin_key(database: Database, data_dir: Path) -> str | None:
@@ -50,8 +52,32 @@ async def _make(database: Database) -> str:
     return (await credentials.create_key(database, name=ADMIN, user_id=user_id, scopes=scopes)).key
 
 
-def greeting(settings: Settings, url: str, new_key: str | None) -> str:
-    """For people; printed once everything answers."""
+async def setup_path(database: Database) -> str:
+    """The path of a link that signs the operator in, once, and leads to the setup; there is an operator."""
+    from control_plane import audit
+    from control_plane.operator import setup
+    from control_plane.people import sessions, users
+
+    names = await setup.operators(database)
+    user = await users.find(database, ADMIN if ADMIN in names else names[0])
+    made = await sessions.make_link(database, user.id, audit.OPERATOR)
+    return f"/auth/link/{made.token}?next={SETUP}"
+
+
+async def open_setup(database: Database, settings: Settings) -> str | None:
+    """The path of such a link, for as long as the setup is open and there is a website to show it."""
+    from control_plane.operator import setup
+
+    return await setup_path(database) if has_site(settings) and await setup.is_open(database) else None
+
+
+def has_site(settings: Settings) -> bool:
+    """Whether the website was built."""
+    return (settings.site_folder / "index.html").is_file()
+
+
+def greeting(settings: Settings, url: str, new_key: str | None, setup: str | None = None) -> str:
+    """For people; printed once everything answers. `setup`: the path of the link to it."""
     me = command()
     data_dir = settings.data_dir
     lines = [f"Tessera is up at {url}  (data in {data_dir})"]
@@ -64,12 +90,19 @@ def greeting(settings: Settings, url: str, new_key: str | None) -> str:
             f"{data_dir / premises.ADMIN_KEY}):",
         ]
         lines += ["", f"  {new_key}"]
+    if setup is not None:
+        lines += ["", "Set it up in your browser, by this link that works once, within a quarter of an hour:", ""]
+        lines += [
+            f"  {base}{setup}" for base in dict.fromkeys(((settings.public_url and settings.base_url) or url, url))
+        ]
+        lines += [f"  (a new one: {me} setup)"]
     lines += [
         "",
         "Try, in another terminal:",
         "",
         f'  {me} generate "a lighthouse" -o out.png',
         f"  {me} status",
+        *lan.greeting(settings),
         "",
         f"API: {url}/docs   Ctrl-C stops everything.",
         "",

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from control_plane.cli import printing
-from control_plane.cli.operating import the_time, verb
+from control_plane.cli.operating import settings, the_time, verb
 from control_plane.cli.parsing import command, noun, unknown
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ def add(commands: Any) -> None:
         verb(_create),
         help="make a code that lets people in",
         description=(
-            "Make a code with which people sign up where TESSERA_SIGNUP is `invite`; it is shown once. It may give a "
-            "plan (which replaces a lesser one, until you change it) and tokens that do not expire. Each account uses "
-            "a code once."
+            "Make a code with which people sign up where TESSERA_SIGNUP is `invite`, by a bot, on the website, or by "
+            "its link; it is shown once. It may give a plan (which replaces a lesser one, until you change it) and "
+            "tokens that do not expire. Each account uses a code once."
         ),
         examples="  tessera invite create\n  tessera invite create --plan starter --tokens 500 --uses 20 --days 14",
     )
@@ -47,10 +47,11 @@ async def _create(arguments: argparse.Namespace, database: Database) -> int:
     made = await invites.create(
         database, plan=arguments.plan, tokens=arguments.tokens, uses=arguments.uses, days=arguments.days
     )
+    url = f"{settings().base_url}/join?code={made.code}"
     if arguments.json:
-        printing.as_json({"id": made.id, "code": made.code, "expires_at": made.expires_at})
+        printing.as_json({"id": made.id, "code": made.code, "url": url, "expires_at": made.expires_at})
     else:
-        printing.note(f"Invite {made.id}, for {_uses(arguments.uses)}; the code is shown only now:")
+        printing.note(f"Invite {made.id}, for {_uses(arguments.uses)}; the code is shown only now. As a link: {url}")
         print(made.code)
     return 0
 

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 
 def settled(settings: Settings) -> Settings:
-    """The settings with a port that can be listened on now; port 0 becomes a free one."""
-    return msgspec.structs.replace(settings, port=free_port(settings.host, settings.port))
+    """The settings with ports that can be listened on now; port 0 becomes a free one."""
+    found = msgspec.structs.replace(settings, port=free_port(settings.host, settings.port))
+    if settings.tls_certificate is None:
+        return found
+    return msgspec.structs.replace(found, tls_port=free_port(settings.tls_host, settings.tls_port))
 
 
 def free_port(host: str, port: int) -> int:

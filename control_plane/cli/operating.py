@@ -59,6 +59,7 @@ def operate(work: Work[Result]) -> Result:
 @contextmanager
 def translated() -> Iterator[None]:
     """What goes wrong in ways that we know becomes a `CommandError`."""
+    from control_plane.backup import BackupError
     from control_plane.embedded import EmbeddedError
     from control_plane.errors import Invalid, NotFound, TesseraError, Unavailable
     from control_plane.migrate import MigrationError
@@ -66,7 +67,7 @@ def translated() -> Iterator[None]:
 
     try:
         yield
-    except (EmbeddedError, MigrationError, ConfigurationError) as error:
+    except (EmbeddedError, MigrationError, ConfigurationError, BackupError) as error:
         raise CommandError(str(error), error.exit_code) from error
     except Unavailable as error:
         raise CommandError(
@@ -133,6 +134,26 @@ def current_database(chosen: Settings) -> Iterator[str]:
     try:
         migrate.migrate(server.owner_url)
         yield server.app_url
+    finally:
+        server.stop()
+
+
+@contextmanager
+def owned_database(chosen: Settings, *, current: bool = True) -> Iterator[str]:
+    """The address of the same database for its owner, who may read and change everything; with the schema of this code,
+    unless that comes later."""
+    from control_plane import embedded, migrate
+
+    if url := chosen.owner_database_url or chosen.database_url:
+        if current:
+            migrate.check(url)
+        yield url
+        return
+    server = embedded.start(chosen.data_dir)
+    try:
+        if current:
+            migrate.migrate(server.owner_url)
+        yield server.owner_url
     finally:
         server.stop()
 

@@ -1,7 +1,8 @@
 """What `tessera up` keeps in the data folder for the other commands on this machine.
 
 `up.lock` is held by the one that runs, and says who it is; the kernel lets go of it whatever happens to the process.
-`address` is where it listens, `admin_key` the operator's API key (0600), so that `tessera generate` just works.
+`address` is where it listens, `shared_address` how other machines come with `--lan`,
+ `admin_key` the operator's API key (0600), so that `tessera generate` just works.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from control_plane.cli.parsing import EX_CONFIG, EX_UNAVAILABLE, CommandError
 
-ADDRESS, ADMIN_KEY, LOCK = "address", "admin_key", "up.lock"
+ADDRESS, SHARED_ADDRESS, ADMIN_KEY, LOCK = "address", "shared_address", "admin_key", "up.lock"
 
 
 @contextmanager
@@ -57,12 +58,20 @@ def running(data_dir: Path) -> int:
     return 0
 
 
-def announce(data_dir: Path, url: str) -> None:
+def announce(data_dir: Path, url: str, shared_url: str | None = None) -> None:
+    """`shared_url`: for other machines."""
     _write(data_dir / ADDRESS, url, 0o644)
+    if shared_url is not None:
+        _write(data_dir / SHARED_ADDRESS, shared_url, 0o644)
 
 
 def forget_address(data_dir: Path) -> None:
     (data_dir / ADDRESS).unlink(missing_ok=True)
+    (data_dir / SHARED_ADDRESS).unlink(missing_ok=True)
+
+
+def shared_address(data_dir: Path) -> str | None:
+    return _read(data_dir / SHARED_ADDRESS)
 
 
 def address(data_dir: Path) -> str | None:

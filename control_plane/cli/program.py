@@ -11,8 +11,13 @@ from control_plane.cli import (
     api_key,
     artifact,
     audit,
+    backup,
     check,
+    db,
+    doctor,
+    gallery,
     generate,
+    incident,
     invite,
     job,
     ledger,
@@ -23,9 +28,12 @@ from control_plane.cli import (
     pause,
     plan,
     report,
+    restore,
     serve,
+    setup,
     status,
     up,
+    upgrade,
     user,
     webhook,
     worker,
@@ -43,8 +51,9 @@ Start here:
 """
 
 NOUNS = (
-    *(up, generate, mcp, status, user, api_key, webhook, invite, plan, pack, ledger, worker, workflow),
-    *(job, artifact, report, pause, audit, serve, migrate, check, openapi),
+    *(up, setup, generate, mcp, status, doctor, incident, user, api_key, webhook, invite, plan, pack, ledger),
+    *(worker, workflow),
+    *(job, artifact, gallery, report, pause, audit, backup, restore, db, upgrade, serve, migrate, check, openapi),
 )
 """In the order of the help."""
 
@@ -78,10 +87,14 @@ class _Version(argparse.Action):
     """Reading the version takes longer than everything else, so it is read only when asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from importlib.metadata import PackageNotFoundError, version
+        parser.exit(message=f"tessera {version()}\n")
 
-        try:
-            found = version("tessera")
-        except PackageNotFoundError:
-            found = "from a clone"
-        parser.exit(message=f"tessera {found}\n")
+
+def version() -> str:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("tessera")
+    except PackageNotFoundError:
+        return "from a clone"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from control_plane import embedded, migrate
-from control_plane.cli import first_start, local_agent, local_bots, premises, printing
+from control_plane.cli import first_start, local_agent, local_bots, nightly, premises, printing
 from control_plane.cli.child import Keeper, Verdict
 from control_plane.cli.listening import local_url
 from control_plane.cli.operating import opened
@@ -61,7 +61,9 @@ class Tree:
             try:
                 if await self._ready():
                     await self._settle(tasks, agent=agent, demo_port=demo_port)
+                    nights = tasks.create_task(nightly.run(self.settings, self._database_url))
                     await self.stopping.asked.wait()
+                    nights.cancel()
                     await self._finish_others()
             finally:
                 premises.forget_address(self.settings.data_dir)
@@ -86,14 +88,16 @@ class Tree:
         data_dir = self.settings.data_dir
         async with opened(self._database_url) as database:
             new_key = await first_start.ensure_admin_key(database, data_dir)
+            setup = await first_start.open_setup(database, self.settings)
             found = [await local_bots.keeper(database, data_dir, self.url)]
             if agent:
                 found.append(await local_agent.keeper(database, data_dir, self.url))
             if demo_port is not None:
                 found.append(await local_bots.demo(database, data_dir, self.url, demo_port))
             self.others = [keeper for keeper in found if keeper is not None]
-        premises.announce(data_dir, self.url)
-        print(first_start.greeting(self.settings, self.url, new_key), flush=True)
+        with_tls = self.settings.tls_certificate is not None
+        premises.announce(data_dir, self.url, self.settings.base_url if with_tls else None)
+        print(first_start.greeting(self.settings, self.url, new_key, setup), flush=True)
         for keeper in self.others:
             tasks.create_task(keeper.run())
 
@@ -179,5 +183,16 @@ def _environ(settings: Settings) -> dict[str, str]:
         "TESSERA_DATA_DIR": str(settings.data_dir),
         "TESSERA_HOST": settings.host,
         "TESSERA_PORT": str(settings.port),
+        "TESSERA_PLAIN_HTTP": str(settings.plain_http).lower(),
     }
+    if settings.tls_certificate is not None:
+        told |= {
+            "TESSERA_PUBLIC_URL": settings.base_url,
+            "TESSERA_TLS_CERTIFICATE": str(settings.tls_certificate),
+            "TESSERA_TLS_KEY": str(settings.tls_key),
+            "TESSERA_TLS_HOST": settings.tls_host,
+            "TESSERA_TLS_PORT": str(settings.tls_port),
+        }
+    if settings.tls_authority is not None:
+        told["TESSERA_TLS_AUTHORITY"] = str(settings.tls_authority)
     return {"TESSERA_LOG_LEVEL": QUIET, **os.environ, **told}

@@ -1,11 +1,12 @@
-"""`tessera user create | list | login-link | suspend | restore`: accounts; what they have is told by `tokens`."""
+"""`tessera user create | list | login-link | suspend | restore`: accounts; what they have is told by `tokens`, how
+they end by `leaving`."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from control_plane.cli import printing, tokens
+from control_plane.cli import lan, leaving, printing, tokens
 from control_plane.cli.operating import hint, settings, verb
 from control_plane.cli.parsing import command, noun, unknown
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    verbs = noun(commands, "user", help="accounts: create, list, login-link, suspend, restore, plan, grant, adjust")
+    verbs = noun(commands, "user", help="accounts: create, list, login-link, suspend, plan, grant, export, delete …")
     create = command(
         verbs,
         "create",
@@ -54,6 +55,7 @@ def add(commands: Any) -> None:
     restore = command(verbs, "restore", verb(_restore), help="take a suspension back")
     restore.add_argument("user", metavar="USER", help="name or id")
     tokens.add(verbs)
+    leaving.add(verbs)
 
 
 async def _create(arguments: argparse.Namespace, database: Database) -> int:
@@ -93,7 +95,7 @@ async def _login_link(arguments: argparse.Namespace, database: Database) -> int:
 
     user = await find(database, arguments.user)
     made = await sessions.make_link(database, user.id, audit.OPERATOR)
-    url = f"{settings().base_url}/auth/link/{made.token}"
+    url = f"{lan.announced(settings()).base_url}/auth/link/{made.token}"
     if arguments.json:
         printing.as_json({"id": user.id, "name": user.name, "url": url, "expires_at": made.expires_at})
     else:

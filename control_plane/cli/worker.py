@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from control_plane.cli import premises, printing
+from control_plane.cli import lan, premises, printing
 from control_plane.cli.operating import hint, settings, the_time, verb
 from control_plane.cli.parsing import EX_USAGE, CommandError, command, noun, unknown
 
 if TYPE_CHECKING:
     from control_plane.database import Database
+    from control_plane.settings import Settings
     from control_plane.workers.roster import Listed, Worker
 
 
@@ -42,18 +44,32 @@ def add(commands: Any) -> None:
 
 async def _enroll_token(arguments: argparse.Namespace, database: Database) -> int:
     from control_plane import audit
+    from control_plane.release.line import LOOPBACK, carrying, enroll_line, install_line
     from control_plane.workers import roster
 
     chosen = (arguments.name, arguments.trust, arguments.hours)
-    token = await roster.create_token(database, *chosen, audit.OPERATOR)
-    url = premises.address(settings().data_dir) or settings().base_url
+    reached = _reached()
+    token = carrying(await roster.create_token(database, *chosen, audit.OPERATOR), reached)
     if arguments.json:
-        printing.as_json({"token": token, "url": url})
+        printing.as_json({"token": token, "url": reached.base_url, "command": install_line(token, reached)})
         return 0
-    print(f"On the machine that shall work, within {arguments.hours:g} h:\n")
-    print(f"  tessera-agent enroll {url} {token}\n  tessera-agent run\n")
+    print(f"On the machine that shall work (Linux, or WSL2 in Windows), within {arguments.hours:g} h:\n")
+    print(f"  {install_line(token, reached)}\n\nWhere tessera-agent is installed already:\n")
+    print(f"  {enroll_line(token, reached)}\n  tessera-agent run\n")
     print("The token works once and is not shown again. The address must be one that machine can reach.")
+    if urlsplit(reached.base_url).hostname in LOOPBACK:
+        print("This one is for this machine alone: for others, start with `tessera up --lan`.")
     return 0
+
+
+def _reached() -> Settings:
+    """The settings, with the address by which machines come."""
+    import msgspec
+
+    chosen = lan.announced(settings())
+    if chosen.public_url is None and (here := premises.address(chosen.data_dir)) is not None:
+        return msgspec.structs.replace(chosen, public_url=here)
+    return chosen
 
 
 async def _list(arguments: argparse.Namespace, database: Database) -> int:
@@ -73,7 +89,7 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
                 len(listed.slots),
                 listed.worker.leases,
                 sorted({lane for slot in listed.slots for lane in slot.lanes}),
-                [words for slot in listed.slots if (words := _gpu(slot.gpu))] if listed.worker.live else [],
+                [words for slot in listed.slots if (words := gpu_words(slot.gpu))] if listed.worker.live else [],
                 printing.ago(listed.worker.last_seen_at, now),
                 listed.worker.agent_version,
                 listed.worker.id,
@@ -82,7 +98,23 @@ async def _list(arguments: argparse.Namespace, database: Database) -> int:
         ],
         empty="There is no worker yet. Enrol one: tessera worker enroll-token",
     )
+    if names := _with_another_agent(found):
+        printing.note(
+            f"Another agent than this control plane hands out: {', '.join(names)}. There: tessera-agent update"
+        )
     return 0
+
+
+def _with_another_agent(found: list[Listed]) -> list[str]:
+    """Machines whose agent an installer has brought, but not the one of this code. They go on working all the same."""
+    from control_plane.release.wheel import Unpackable, pack
+
+    try:
+        ours = pack().version
+    except Unpackable:
+        return []
+    there = [(listed.worker.name, listed.worker.agent_version) for listed in found if not listed.worker.revoked_at]
+    return [name for name, version in there if "+" in version and version != ours]
 
 
 async def _drain(arguments: argparse.Namespace, database: Database) -> int:
@@ -137,7 +169,7 @@ async def known(database: Database, *, with_revoked: bool = False) -> list[Liste
     return await roster.list_all(database, settings().lease_seconds, with_revoked=with_revoked)
 
 
-def _gpu(known: dict[str, Any]) -> str:
+def gpu_words(known: dict[str, Any]) -> str:
     """What a slot's GPU says of itself: `61 °C 220 W 8.1/24 GiB`."""
     numbers = {name: value for name, value in known.items() if isinstance(value, int | float)}
     words = [

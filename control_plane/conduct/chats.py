@@ -51,17 +51,17 @@ async def set_rules(database: Database, chat: Chat, wanted: ChatRules, user_id: 
     await database.one(SET_RULES, {**_named(chat), "rules": body, "user_id": user_id})
 
 
-async def admit(database: Database, chat: Chat, asked: AdmitRequest, quote: Quote, *, adult: bool) -> Admission:
+async def admit(database: Database, chat: Chat, asked: AdmitRequest, quote: Quote) -> Admission:
     """Whether an order may be placed in a chat; counted by its cap if so."""
     found = await rules(database, chat)
-    refusal = _refused(found, asked, quote, adult) or quote.refusal
+    refusal = _refused(found, asked, quote) or quote.refusal
     left: int | None = None
     if refusal is None and found.daily_cap is not None:
         left = await _counted(database, chat, asked.key, quote.cost, found.daily_cap)
         if left is None:
             said = f"All {found.daily_cap} tokens that may be ordered here in a day are used, or nearly so."
             refusal = _told(ChatForbids(said))
-    return Admission(cost=quote.cost, adult=adult, refusal=refusal, left=left)
+    return Admission(cost=quote.cost, adult=quote.adult, refusal=refusal, left=left)
 
 
 async def give_back(database: Database, chat: Chat, key: str) -> None:
@@ -79,12 +79,12 @@ async def _counted(database: Database, chat: Chat, key: str, cost: int, cap: int
     return None if before is None else cap - before - cost
 
 
-def _refused(found: ChatRules, asked: AdmitRequest, quote: Quote, adult: bool) -> Refusal | None:
+def _refused(found: ChatRules, asked: AdmitRequest, quote: Quote) -> Refusal | None:
     if found.who == "admins" and not asked.is_admin:
         return _told(ChatForbids("Only administrators may order in this chat."))
     if found.models is not None and quote.spec.model not in found.models:
         return _told(ChatForbids(f"In this chat only these models may be used: {', '.join(found.models)}."))
-    if adult and (found.safe_only or not asked.adult_allowed):
+    if quote.adult and (found.safe_only or not asked.adult_allowed):
         return _told(ChatForbids("No adult content is made in this chat."))
     return None
 

@@ -8,15 +8,18 @@ was asked for is kept nowhere.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
 from control_plane import metrics
 from control_plane.conduct import policy
+from control_plane.conduct.policy import Policy
 from control_plane.errors import ModeratedInput
+from control_plane.orders.specs import Ordered
 from control_plane.settings import ConfigurationError
-from control_plane.wire.job import JobSpec
+from control_plane.wire.job import JobSpec, Typed
 from control_plane.wire.problem import Fault
 
 LOOK_SECONDS = 2.0
@@ -39,18 +42,32 @@ class Conduct:
         self._stamp = _stamp(self._path)
         self._adopt(policy.read(self._path))
 
-    def check(self, spec: JobSpec) -> int:
-        """The version of the policy that a completed order was read by. Raises `ModeratedInput`."""
+    def check(self, spec: JobSpec, typed: Typed | None = None) -> int:
+        """The version of the policy that a completed order was read by, with what was typed before it was translated.
+        Raises `ModeratedInput`."""
         rules = self.policy
-        wanted = [("/prompt", rules.category(spec.prompt))]
-        read = rules.category if spec.guidance < GUIDANCE_MIN else rules.category_of_negative
-        wanted.append(("/negative_prompt", read(spec.negative_prompt)))
-        for pointer, category in wanted:
-            if category is not None:
-                raise _refused(pointer, category)
+        for pointer, category in _read(rules, spec, typed):
+            raise _refused(pointer, category)
         if spec.input_image is not None:
             self.check_input("/input_image", spec.input_image.sha256)
         return rules.version
+
+    def marks(self, spec: Ordered) -> str | None:
+        """What the rules in force call that which was made from this: a forbidden category, or `adult`, as also what it
+        was ordered as; None when there is nothing to say."""
+        rules = self.policy
+        if spec.input_image is not None and spec.input_image.sha256 in rules.blocked_inputs:
+            return "inputs"
+        found = next((category for _, category in _read(rules, spec, spec.typed)), None)
+        return found or ("adult" if spec.adult or self.is_adult(spec, spec.typed) else None)
+
+    def is_adult(self, spec: JobSpec, typed: Typed | None = None) -> bool:
+        """Whether the words of an order ask for adult content, which is made, but shown covered."""
+        words = (spec, typed) if typed is not None else (spec,)
+        followed = [each.prompt for each in words]
+        if spec.guidance < GUIDANCE_MIN:
+            followed += [each.negative_prompt for each in words]
+        return any(map(self.policy.is_adult, followed))
 
     def check_input(self, pointer: str, *sha256s: str) -> None:
         """Raises `ModeratedInput` when a picture with one of these hashes may not be used."""
@@ -72,6 +89,7 @@ class Conduct:
         try:
             found = policy.read(self._path)
         except ConfigurationError as error:
+            self.is_usable = False
             metrics.policy_usable.set(0)
             log.error("policy.refused", version_in_force=self.policy.version, error=str(error))
             return
@@ -81,7 +99,23 @@ class Conduct:
     def _adopt(self, found: policy.Policy) -> None:
         self.policy = found
         metrics.policy_version.set(found.version)
+        self.is_usable = True
         metrics.policy_usable.set(1)
+
+
+def _read(rules: Policy, spec: JobSpec, typed: Typed | None) -> Iterator[tuple[str, str]]:
+    """Where an order asks for what is forbidden, and by which category."""
+    yield from _read_words(rules, spec, spec.guidance, "")
+    if typed is not None:
+        yield from _read_words(rules, typed, spec.guidance, "/typed")
+
+
+def _read_words(rules: Policy, spec: JobSpec | Typed, guidance: float, place: str) -> Iterator[tuple[str, str]]:
+    if (category := rules.category(spec.prompt)) is not None:
+        yield f"{place}/prompt", category
+    read = rules.category if guidance < GUIDANCE_MIN else rules.category_of_negative
+    if (category := read(spec.negative_prompt)) is not None:
+        yield f"{place}/negative_prompt", category
 
 
 def _refused(pointer: str, category: str) -> ModeratedInput:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,8 @@ DEFAULT = POLICIES_FOLDER / "default.toml"
 MINORS = POLICIES_FOLDER / "minors.toml"
 
 FILE_BYTES_MAX = 4 * 1024**2
+READ_MAX = 8
+"""Texts that are held folded: each is looked at for what is forbidden and again for what is adult."""
 TERMS_MAX = 10_000
 """Words, patterns and hashes in one list."""
 PATTERN_BYTES_MAX = 64 * 1024**2
@@ -83,6 +86,9 @@ class Text:
         self.skeleton = folding.skeleton_of(readings)
 
 
+_text = lru_cache(READ_MAX)(Text)
+
+
 class Terminology:
     """Words and patterns, any of which is a hit."""
 
@@ -121,7 +127,7 @@ class Rules:
 
     def first(self, text: str) -> str | None:
         """The category of the first rule that forbids this; None when none does."""
-        read = Text(text)
+        read = _text(text)
         if not self._any.found(read):
             return None
         return next((rule.category for rule in self._rules if rule.forbids(read)), None)

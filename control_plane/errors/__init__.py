@@ -19,10 +19,13 @@ from __future__ import annotations
 from control_plane.errors.agents import ArtifactMismatch, ArtifactsMissing, LeaseLost, Unmarked, VersionTooOld
 from control_plane.errors.belongings import (
     AlreadyCredited,
+    AlreadyDecided,
     AlreadyHandled,
     InputNeeded,
     InputsFull,
     LegalHold,
+    NotForGallery,
+    TooManyProposals,
     TooManyReports,
     TooManyWebhooks,
     WebhookDisabled,
@@ -72,6 +75,7 @@ from control_plane.errors.root import Rate, TesseraError
 
 __all__ = [
     "AlreadyCredited",
+    "AlreadyDecided",
     "AlreadyHandled",
     "ArtifactMismatch",
     "ArtifactsMissing",
@@ -98,6 +102,7 @@ __all__ = [
     "ModeratedInput",
     "NoSuchModel",
     "NotFinished",
+    "NotForGallery",
     "NotFound",
     "Paused",
     "PlanForbids",
@@ -113,6 +118,7 @@ __all__ = [
     "TesseraError",
     "TokensShort",
     "TooLarge",
+    "TooManyProposals",
     "TooManyReports",
     "TooManyTries",
     "TooManyWaiting",

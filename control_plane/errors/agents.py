@@ -44,7 +44,7 @@ class Unmarked(TesseraError):
 class VersionTooOld(TesseraError):
     """This agent speaks a protocol that is no longer served.
 
-    Update the agent.
+    Run `tessera-agent update` on that machine; the wheel comes from here and needs no newer protocol.
     """
 
     slug, status = "version-too-old", 426

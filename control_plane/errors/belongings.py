@@ -50,6 +50,33 @@ class AlreadyHandled(TesseraError):
     slug, status = "already-handled", 409
 
 
+class TooManyProposals(TesseraError):
+    """You have proposed as much for the gallery as the operator can look at.
+
+    Withdraw something, or wait until the operator has decided.
+    """
+
+    slug, status = "too-many-proposals", 429
+
+
+class NotForGallery(TesseraError):
+    """What this was made from is not for all eyes.
+
+    `category` says what the rules of conduct call it. It stays yours, and can be shown by a link.
+    """
+
+    slug, status = "not-for-gallery", 422
+
+
+class AlreadyDecided(TesseraError):
+    """What is or was proposed for the gallery cannot become that any more.
+
+    A refusal stays, and what its owner withdrew is not shown.
+    """
+
+    slug, status = "already-decided", 409
+
+
 class AlreadyCredited(TesseraError):
     """The payment has been credited to another account.
 

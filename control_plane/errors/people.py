@@ -89,8 +89,8 @@ class SignupClosed(TesseraError):
 class InviteNeeded(TesseraError):
     """New people need an invite.
 
-    Ask the operator for a code and enter it (`POST /api/v1/user/invite`). Whoever has an account can link this identity
-    to it.
+    Ask the operator for a code and enter it: on the page for signing in, or by a bot (`POST /api/v1/user/invite`).
+    Whoever has an account can link this identity to it.
     """
 
     slug, status = "invite-needed", 403

@@ -23,6 +23,7 @@ import msgspec
 import psycopg
 import structlog
 
+from control_plane.connection import Connection
 from control_plane.database import Database, Query
 from control_plane.errors import TooManyWaiting, Unavailable
 from control_plane.events import tail
@@ -42,6 +43,8 @@ HELD_MAX = 32
 """Requests of one caller that this process holds open at once: streams and long polls."""
 CATCHING_UP_MAX = 2
 """Listeners of this process that read the log by themselves at the same time."""
+EPOCH_SECONDS = 5.0
+"""How often it is asked whether another server has taken over, unless the broken connections say so."""
 FOLLOW_SECONDS = 5.0
 """How often a process where somebody listens says so to the others, who remember it three times as long."""
 KEEP_ALIVE_SECONDS = 15.0
@@ -172,8 +175,10 @@ class Feed:
         self._unsettled_seconds = 0.0
         self._others_until = 0.0
         self._followed_at = 0.0
+        self._asked_at = float("-inf")
+        """When the epoch was looked at."""
         bus.on("events", lambda _: self._touched.set())
-        bus.on(RESYNC, lambda _: self._touched.set())
+        bus.on(RESYNC, lambda _: self.doubt())
         bus.on("following", lambda _: self._heard_follower())
 
     # ------------------------------------------------------------------------------------------ what happened
@@ -184,6 +189,11 @@ class Feed:
             self._touched.set()
         if self._others_until and self.is_followed:
             self._bus.send_once("events")
+
+    def doubt(self) -> None:
+        """A connection broke: who answers now may be another server."""
+        self._asked_at = float("-inf")
+        self._touched.set()
 
     @property
     def is_followed(self) -> bool:
@@ -270,6 +280,7 @@ class Feed:
                 wait_seconds = await self._look()
             except (Unavailable, psycopg.Error) as error:
                 log.warning("feed.failed", error=type(error.__cause__ or error).__name__)
+                self._asked_at = float("-inf")
                 wait_seconds = POLL_SECONDS
             await asyncio.sleep(PAUSE_SECONDS)
             await self._until_touched(wait_seconds)
@@ -285,6 +296,8 @@ class Feed:
         """Reads a page and gives it out; how long until the next look, should nobody touch."""
         self._touched.clear()
         async with self._database.connection() as connection:
+            if time.monotonic() - self._asked_at >= EPOCH_SECONDS:
+                await self._ask_epoch(connection)
             page = await tail.after(connection, self.position, PAGE)
         for event in page.events:
             self._give_out(event)
@@ -296,6 +309,19 @@ class Feed:
             return POLL_SECONDS
         self._unsettled_seconds = min(max(UNSETTLED_FIRST_SECONDS, 2 * self._unsettled_seconds), UNSETTLED_MAX_SECONDS)
         return self._unsettled_seconds
+
+    async def _ask_epoch(self, connection: Connection) -> None:
+        """A server that took over counts anew from where it was, so nobody's place means anything there: all readers
+        are let go, and come back with places that are told from those of now."""
+        head = await tail.head(connection)
+        self._asked_at = time.monotonic()
+        if head.epoch == self.position.epoch:
+            return
+        log.warning("feed.epoch_changed", listeners=sum(map(len, self._listeners.values())))
+        self.position = head.position
+        for mine in self._listeners.values():
+            for listener in mine:
+                listener.leave()
 
     def _give_out(self, event: Event) -> None:
         for key in (event.job_id, event.user_id, None):

@@ -4,7 +4,8 @@ Every statement that changes a job's state writes a row of `job_events` in the s
 outbox. It is read in the order of (xid, seq), and only up to the oldest transaction that still runs: below it nothing
 can appear any more, so a position that was passed stays passed (a sequence alone would not do, since numbers are given
 out before their transactions commit). A `Position` is all that a reader must keep; it is the same in every process.
-Its epoch says which cluster counted the transactions: after a restore from a dump elsewhere, old positions are foreign.
+Its epoch says which cluster counted the transactions, and on which timeline: after a restore from a dump elsewhere, and
+once a standby has taken over, old positions are foreign.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ class Uploads:
             already = await self._announce(upload)
             if already is not None:
                 return already
-            self._disk.check(upload.bytes)
+            self._disk.check_result(upload.bytes)
             key = new_key(upload.job_id, upload.attempt, upload.index)
             async with self._store.stage(key) as staged:
                 await self._copy(upload, chunks, staged)
@@ -157,7 +157,7 @@ class Uploads:
         self._check_size(upload)
         if await self._announce(upload) is not None or upload.bytes < DIRECT_BYTES_MIN:
             return None
-        self._disk.check(upload.bytes)
+        self._disk.check_result(upload.bytes)
         return await self._store.staging_address(_staging_key(upload))
 
     async def collect(self, upload: Upload) -> Uploaded:

@@ -43,6 +43,8 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     received_sha256: Digest
     created_at: datetime
     expires_at: datetime
+    adult: bool
+    """Made of a result that is adult content, so what starts from it is, too."""
 
     @property
     def picture(self) -> Picture:

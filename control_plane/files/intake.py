@@ -29,7 +29,7 @@ from control_plane.media import normalise, probe
 from control_plane.store import BUFFER_BYTES, Store, new_input_key
 from control_plane.store.disk import Disk
 from control_plane.store.staged import disk_errors, in_thread
-from control_plane.wire.input import INPUT_BYTES_MAX, INPUT_PIXELS_MAX, INPUT_TYPES, InputReference, Picture
+from control_plane.wire.input import INPUT_BYTES_MAX, INPUT_PIXELS_MAX, INPUT_TYPES, InputReference
 
 KEEP_SECONDS = 86_400.0
 INPUTS_MAX = 500
@@ -64,13 +64,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     mime_type: str
     bytes: int
+    adult: bool
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Of which result an input was made."""
+    """Of which result an input was made, and whether that is adult content."""
 
     job_id: UUID | None = None
     index: int | None = None
+    adult: bool = False
 
 
 ROOM = Query("inputs.room", Room)
@@ -110,12 +112,12 @@ class Intake:
             with self._file() as received, self._file() as made:
                 received_sha256 = await self._copy(chunks, received)
                 self._conduct.check_input(POINTER, received_sha256.hex())
-                if known := await self._known(user_id, received_sha256):
+                if known := await self._known(user_id, received_sha256, origin):
                     return known
                 normalised = await self._normalise(received, made)
                 return await self._keep(user_id, room.id, normalised, made, received_sha256, origin)
 
-    async def picture(self, user_id: UUID, wanted: UUID | InputReference) -> Picture:
+    async def found(self, user_id: UUID, wanted: UUID | InputReference) -> Input:
         """What an order refers to. Raises `Invalid` when this user has no such picture, and as `receive` does."""
         reference = InputReference(id=wanted) if isinstance(wanted, UUID) else wanted
         if (reference.id is None) == (reference.job_id is None):
@@ -126,7 +128,7 @@ class Intake:
             sentence = "You have no such picture here: it was never uploaded, was deleted, or its time is over."
             raise Invalid.at("/input_image", sentence, "unknown")
         self._conduct.check_input("/input_image", found.sha256.hex(), found.received_sha256.hex())
-        return found.picture
+        return found
 
     @contextmanager
     def _place(self, user_id: UUID) -> Iterator[None]:
@@ -181,10 +183,9 @@ class Intake:
         async with asyncio.timeout(self.idle_seconds):
             return await anext(chunks, None)
 
-    async def _known(self, user_id: UUID, received_sha256: Digest) -> Input | None:
-        return await self._database.one(
-            RENEW, {"user_id": user_id, "received_sha256": received_sha256, "keep_seconds": KEEP_SECONDS}
-        )
+    async def _known(self, user_id: UUID, received_sha256: Digest, origin: Origin) -> Input | None:
+        same = {"user_id": user_id, "received_sha256": received_sha256, "adult": origin.adult}
+        return await self._database.one(RENEW, {**same, "keep_seconds": KEEP_SECONDS})
 
     async def _normalise(self, received: BinaryIO, made: BinaryIO) -> normalise.Normalised:
         media = judge(received)
@@ -247,7 +248,7 @@ class Intake:
         if opened is None:
             return None
         try:
-            origin = Origin(job_id=reference.job_id, index=reference.index)
+            origin = Origin(job_id=reference.job_id, index=reference.index, adult=result.adult)
             return await self.receive(user_id, opened.read(0, opened.bytes), origin)
         except Invalid as error:
             raise Invalid.at("/input_image", f"This result cannot be started from. {error.detail}", "broken") from error

@@ -76,16 +76,27 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def submit(
-    context: Context, user_id: UUID, request: BatchRequest, key: str | None = None, *, by: ApiKey | None = None
+    context: Context,
+    user_id: UUID,
+    request: BatchRequest,
+    key: str | None = None,
+    *,
+    by: ApiKey | None = None,
+    traceparent: str | None = None,
 ) -> PlacedBatch:
     """Places every order of a batch, or none; committed when this returns. Raises what `desk.submit` raises, with the
     pointer of the member that is to blame. `by`: whose daily cap it counts for."""
     async with context.repetitions.alone(user_id, key):
-        return await _submit(context, user_id, request, key, by)
+        return await _submit(context, user_id, request, key, by, traceparent)
 
 
 async def _submit(
-    context: Context, user_id: UUID, request: BatchRequest, key: str | None, by: ApiKey | None
+    context: Context,
+    user_id: UUID,
+    request: BatchRequest,
+    key: str | None,
+    by: ApiKey | None,
+    traceparent: str | None,
 ) -> PlacedBatch:
     request_sha256 = hashlib.sha256(b"batch\n" + _encode(request)).digest() if key is not None else None
     try:
@@ -100,7 +111,11 @@ async def _submit(
     batch_id = await context.database.one(NEW_ID)
     assert batch_id is not None
     orders = [
-        each.order(user_id, version, key if n == 0 else None, request_sha256 if n == 0 else None, batch_id=batch_id)
+        each.order(
+            *(user_id, version, key if n == 0 else None, request_sha256 if n == 0 else None),
+            batch_id=batch_id,
+            traceparent=traceparent,
+        )
         for n, (each, version) in enumerate(ready)
     ]
     for n, (each, _) in enumerate(ready):
@@ -190,7 +205,7 @@ async def _prepared(context: Context, user_id: UUID, requests: Sequence[SubmitRe
         try:
             with _blamed(n):
                 each = await desk.prepare(context, user_id, request)
-                ready.append((each, context.conduct.check(each.spec)))
+                ready.append((each, context.conduct.check(each.spec, request.typed)))
         except Invalid as error:
             faults += _faults(error)
     if faults:

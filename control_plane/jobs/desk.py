@@ -27,11 +27,12 @@ from control_plane.errors import (
     TesseraError,
 )
 from control_plane.jobs import views
-from control_plane.jobs.views import JobFacts, Ordered
+from control_plane.jobs.views import JobFacts
 from control_plane.money import plans
 from control_plane.money.plans import Standing
 from control_plane.orders import pricing, specs
 from control_plane.orders.models import Model
+from control_plane.orders.specs import Ordered
 from control_plane.people import caps
 from control_plane.people.credentials import ApiKey
 from control_plane.people.twins import is_test
@@ -74,6 +75,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     lane_id: int
     cost: int
     """Tokens."""
+    adult: bool
+    """By its own word, what the rules of conduct say of its words, or what it starts from."""
     outcome: Outcome | None = None
     """What a test key wants to happen."""
 
@@ -90,11 +93,19 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
         *,
         batch_id: UUID | None = None,
         repeat_of: UUID | None = None,
+        traceparent: str | None = None,
     ) -> Order:
         """What goes into the queue."""
-        spec = self.spec
-        if batch_id is not None or repeat_of is not None:
-            spec = Ordered(**asdict(spec), batch_id=batch_id, repeat_of=repeat_of)
+        spec, typed = self.spec, self.request.typed
+        if self.adult or any(beside is not None for beside in (batch_id, repeat_of, traceparent, typed)):
+            spec = Ordered(
+                **asdict(spec),
+                batch_id=batch_id,
+                repeat_of=repeat_of,
+                adult=self.adult,
+                traceparent=traceparent,
+                typed=typed,
+            )
         return Order(
             user_id=user_id,
             lane_id=self.lane_id,
@@ -118,24 +129,27 @@ async def prepare(context: Context, user_id: UUID, order: SubmitRequest) -> Read
     await _check_webhook(context, user_id, order)
     model = await context.catalogue.find(order.kind, order.model)
     wanted = order.input_image
-    picture = await context.intake.picture(user_id, wanted) if wanted is not None else None
-    spec = specs.complete(order, model, picture)
+    start = await context.intake.found(user_id, wanted) if wanted is not None else None
+    spec = specs.complete(order, model, start.picture if start is not None else None)
     vram_gib, task = model.lane(specs.task(order, model))
     cost = pricing.calculate_token_cost(spec, model)
+    adult = order.adult or (start is not None and start.adult) or context.conduct.is_adult(spec, order.typed)
     if is_test(user_id):
-        return await _simulated(context, order, spec, model, cost)
+        return await _simulated(context, order, spec, model, cost, adult)
     lane_id = await context.dispatcher.board.lane(model.kind, model.name, vram_gib, task)
-    return Ready(request=order, spec=spec, model=model, lane_id=lane_id, cost=cost)
+    return Ready(request=order, spec=spec, model=model, lane_id=lane_id, cost=cost, adult=adult)
 
 
-async def _simulated(context: Context, order: SubmitRequest, spec: JobSpec, model: Model, cost: int) -> Ready:
+async def _simulated(
+    context: Context, order: SubmitRequest, spec: JobSpec, model: Model, cost: int, adult: bool
+) -> Ready:
     """The order of a test key: it costs what a real one would, and waits in a lane of the sandbox."""
     outcome = simulate.wanted(order.metadata)
     vram_gib = simulate.NOBODYS_GIB if outcome in simulate.WAITING else 0
     lane_id = await context.dispatcher.board.sandbox_lane(model.kind, model.name, vram_gib)
     if outcome == "expired":
         order = msgspec.structs.replace(order, max_wait=simulate.EXPIRED_SECONDS)
-    return Ready(request=order, spec=spec, model=model, lane_id=lane_id, cost=cost, outcome=outcome)
+    return Ready(request=order, spec=spec, model=model, lane_id=lane_id, cost=cost, adult=adult, outcome=outcome)
 
 
 async def knock(context: Context, user_id: UUID, ready: Ready) -> None:
@@ -158,21 +172,29 @@ async def submit(
     *,
     repeat_of: UUID | None = None,
     by: ApiKey | None = None,
+    traceparent: str | None = None,
 ) -> Placed:
     """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `ModeratedInput`, `DiskLow` and
     what the dispatcher refuses. `key` is the Idempotency-Key; what was accepted under it stays so, also when the rules
-    of conduct have changed since, or the input is gone. `by`: whose daily cap it counts for."""
+    of conduct have changed since, or the input is gone. `by`: whose daily cap it counts for; `traceparent`: the trace
+    that it belongs to."""
     async with context.repetitions.alone(user_id, key):
-        return await _submit(context, user_id, order, key, repeat_of, by)
+        return await _submit(context, user_id, order, key, repeat_of, by, traceparent)
 
 
 async def _submit(
-    context: Context, user_id: UUID, order: SubmitRequest, key: str | None, repeat_of: UUID | None, by: ApiKey | None
+    context: Context,
+    user_id: UUID,
+    order: SubmitRequest,
+    key: str | None,
+    repeat_of: UUID | None,
+    by: ApiKey | None,
+    traceparent: str | None,
 ) -> Placed:
     request_sha256 = _digest(order, repeat_of) if key is not None else None
     try:
         ready = await prepare(context, user_id, order)
-        policy_version = context.conduct.check(ready.spec)
+        policy_version = context.conduct.check(ready.spec, order.typed)
         context.disk.check()
     except (ModeratedInput, Invalid, NoSuchModel, DiskLow):
         known = await context.database.one(ACCEPTED, {"user_id": user_id, "key": key, "request_sha256": request_sha256})
@@ -181,7 +203,7 @@ async def _submit(
         return Placed(job=await _replayed(context, user_id, known, key), replayed=True, rate=None)
     await knock(context, user_id, ready)
     sent_at = context.lines.clock()
-    placed = ready.order(user_id, policy_version, key, request_sha256, repeat_of=repeat_of)
+    placed = ready.order(user_id, policy_version, key, request_sha256, repeat_of=repeat_of, traceparent=traceparent)
     async with caps.spending(context.database, by, ready.cost):
         try:
             submitted = await context.dispatcher.submit(placed)
@@ -203,6 +225,8 @@ async def _submit(
         created_at=submitted.created_at,
         waiting=told,
         repeat_of=repeat_of,
+        adult=ready.adult,
+        typed=order.typed,
     )
     return Placed(job=views.view(context, fresh, ready.spec, order.metadata), replayed=False, rate=submitted.rate)
 
@@ -222,7 +246,7 @@ def _digest(order: SubmitRequest, repeat_of: UUID | None) -> bytes:
 async def quote(context: Context, user_id: UUID, order: SubmitRequest) -> Quote:
     """What an order would cost, and whether it would be taken now; nothing is placed, counted or held."""
     ready = await prepare(context, user_id, order)
-    context.conduct.check(ready.spec)
+    context.conduct.check(ready.spec, order.typed)
     standing = await plans.standing(context.database, user_id, context.dispatcher.board.spent_plans)
     return await quoted(context, standing, ready)
 
@@ -241,6 +265,7 @@ async def quoted(context: Context, standing: Standing, ready: Ready, before: Seq
         available=standing.available - spent,
         resets_at=standing.resets_at,
         refusal=None if refusal is None else Refusal(code=refusal.slug, status=refusal.status, detail=refusal.detail),
+        adult=ready.adult,
     )
 
 

@@ -11,6 +11,7 @@ from control_plane import signing, states
 from control_plane.context import Context
 from control_plane.errors import NotFound
 from control_plane.media.thumbnails import POSSIBLE
+from control_plane.orders.specs import Ordered
 from control_plane.queue import waiting
 from control_plane.queue.looks import JobRow
 from control_plane.queue.waiting import Queued
@@ -24,6 +25,7 @@ from control_plane.wire.job import (
     JobUrls,
     JobView,
     Progress,
+    Typed,
     Waiting,
 )
 from control_plane.wire.provenance import Provenance
@@ -36,13 +38,6 @@ class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     bytes: int
     sha256: str
-
-
-class Ordered(JobSpec, frozen=True, kw_only=True):
-    """An order as it is stored: what an engine gets of it, and what else is told of it."""
-
-    batch_id: UUID | None = None
-    repeat_of: UUID | None = None
 
 
 _ordered = msgspec.json.Decoder(Ordered).decode
@@ -70,6 +65,8 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     provenance: Provenance | None = None
     batch_id: UUID | None = None
     repeat_of: UUID | None = None
+    adult: bool = False
+    typed: Typed | None = None
 
 
 async def row(context: Context, user_id: UUID, job_id: UUID) -> JobRow:
@@ -99,6 +96,8 @@ async def viewed(context: Context, row: JobRow) -> JobView:
         provenance=_provenance(row.provenance) if row.provenance is not None else None,
         batch_id=ordered.batch_id,
         repeat_of=ordered.repeat_of,
+        adult=ordered.adult,
+        typed=ordered.typed,
     )
     return view(context, facts, ordered, _metadata(row.metadata))
 
@@ -114,6 +113,8 @@ def ordered(context: Context, row: JobRow, told: Waiting | None) -> JobView:
         waiting=told,
         batch_id=spec.batch_id,
         repeat_of=spec.repeat_of,
+        adult=spec.adult,
+        typed=spec.typed,
     )
     return view(context, facts, spec, _metadata(row.metadata))
 
@@ -179,6 +180,8 @@ def view(context: Context, facts: JobFacts, spec: JobSpec, metadata: dict[str, s
         repeat_of=facts.repeat_of,
         provenance=facts.provenance,
         test=facts.test,
+        adult=facts.adult,
+        typed=facts.typed,
     )
 
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "video/mp4", "video/webm")
 SIDE_MAX = 16_384
 PIXELS_MAX = 64 * 1024**2
 READS_MAX = 20_000

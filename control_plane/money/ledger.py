@@ -85,6 +85,7 @@ GRANT = Query("ledger.grant", Moved)
 ADJUST = Query("ledger.adjust", Moved)
 PAGE = Query("ledger.page", Line)
 WIDELY: Query[None] = Query("ledger.widely")
+NOTE: Query[None] = Query("ledger.note")
 VIOLATIONS = Query("ledger.violations", Violation)
 
 
@@ -124,10 +125,12 @@ async def page(database: Database, user_id: UUID, *, before: int | None = None, 
 
 
 async def violations(database: Database) -> list[Violation]:
-    """Every way in which the books disagree. Reads everything."""
+    """Every way in which the books disagree. Reads everything, and notes how many there are for those who watch."""
     async with database.transaction() as connection:
         await WIDELY.run(connection)
-        return await VIOLATIONS.many(connection)
+        found = await VIOLATIONS.many(connection)
+    await database.run(NOTE, {"violations": len(found)})
+    return found
 
 
 # ------------------------------------------------------------------------------------------ in words

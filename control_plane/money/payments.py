@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from control_plane import audit
 from control_plane.audit import Actor
 from control_plane.database import Database, Query
-from control_plane.errors import AlreadyCredited, Invalid, NotFound
+from control_plane.errors import AlreadyCredited, Invalid, Merged, NotFound
 from control_plane.money.ledger import ADJUST, GRANT
 from control_plane.wire.payment import PackView, PaymentRequest, PaymentView
 
@@ -40,6 +40,8 @@ ADD = Query("payments.add", UUID)
 FIND = Query("payments.find", PaymentRow)
 REFUND = Query("payments.refund", UUID)
 OF_USER = Query("payments.of_user", PaymentRow)
+NOTE_UNMATCHED: Query[None] = Query("payments.note_unmatched")
+MATCHED: Query[None] = Query("payments.matched")
 
 
 async def set_pack(
@@ -65,7 +67,20 @@ async def credit(
 ) -> tuple[PaymentView, bool]:
     """The payment as it stands, and whether it was credited just now.
 
-    Raises `Invalid` for a pack or a currency that is none, `AlreadyCredited` when somebody else has it."""
+    Raises `Invalid` for a pack or a currency that is none, `AlreadyCredited` when somebody else has it; the operator is
+    told, since the money is taken. Raises `Merged` when the account has just become part of another: nothing is written
+    then, and it is to be told again."""
+    named = {"provider": paid.provider, "provider_id": paid.provider_id}
+    try:
+        return await _credited(database, user_id, paid, payer, actor)
+    except (Invalid, AlreadyCredited) as error:
+        await database.run(NOTE_UNMATCHED, {**named, "user_id": user_id, "reason": error.slug})
+        raise
+
+
+async def _credited(
+    database: Database, user_id: UUID, paid: PaymentRequest, payer: str | None, actor: Actor
+) -> tuple[PaymentView, bool]:
     named = {"provider": paid.provider, "provider_id": paid.provider_id}
     async with database.transaction() as connection:
         tokens = _worth(await PACK.one(connection, {"name": paid.pack}), paid)
@@ -73,9 +88,11 @@ async def credit(
         payment_id = await ADD.one(connection, given | {"tokens": tokens, "place": paid.place, "payer": payer})
         if payment_id is not None and tokens:
             reason = f"payment {paid.provider}"
-            await GRANT.one(connection, {"user_id": user_id, "amount": tokens, "reason": reason})
+            if await GRANT.one(connection, {"user_id": user_id, "amount": tokens, "reason": reason}) is None:
+                raise Merged("This account has just become part of another one. Tell it again.", retry_after=1)
         if payment_id is not None:
             await audit.record(connection, actor, "credit", ("payment", payment_id), {"tokens": tokens})
+            await MATCHED.run(connection, named)
         found = await _found(connection, named)
     if found.user_id != user_id:
         raise AlreadyCredited("This payment has been credited to another account.")
@@ -85,14 +102,15 @@ async def credit(
 
 
 async def refund(database: Database, provider: str, provider_id: str, reason: str, actor: Actor) -> PaymentRow:
-    """Takes back what was credited, once; idempotent. Raises `NotFound`."""
+    """Takes back what was credited, once; idempotent. Raises `NotFound`, `Merged`."""
     named = {"provider": provider, "provider_id": provider_id}
     async with database.transaction() as connection:
         found = await _found(connection, named)
         if await REFUND.one(connection, {"payment_id": found.id}) is not None:
             why = f"refund {provider}"
-            if found.tokens:
-                await ADJUST.one(connection, {"user_id": found.user_id, "amount": -found.tokens, "reason": why})
+            taken = {"user_id": found.user_id, "amount": -found.tokens, "reason": why}
+            if found.tokens and await ADJUST.one(connection, taken) is None:
+                raise Merged("The payer's account has just become part of another one. Try again.", retry_after=1)
             await audit.record(connection, actor, "refund", ("payment", found.id), {"reason": reason})
             log.info("payment.refunded", user_id=found.user_id, payment_id=found.id, tokens=found.tokens)
         return await _found(connection, named)

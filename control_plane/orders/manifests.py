@@ -72,11 +72,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MadeModel(Facts, frozen=True, kw_only=True):
-    """As it goes into the table. `tasks` and `upscales` are arrays as PostgreSQL writes them."""
+    """As it goes into the table. `tasks`, `upscales` and `languages` are arrays as PostgreSQL writes them."""
 
     position: int
     tasks: str
     upscales: str
+    languages: str
     task: Task
 
 
@@ -192,6 +193,7 @@ def _model(of: list[Manifest]) -> MadeModel:
         fps=default(first, "fps", 1) if video else None,
         tasks="{" + ",".join(manifest.task for manifest in of) + "}",
         upscales="{" + ",".join(str(manifest.upscale) for manifest in of if manifest.upscale) + "}",
+        languages="{" + ",".join(first.languages) + "}",
         task=first.task,
     )
 

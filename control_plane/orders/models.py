@@ -33,6 +33,8 @@ class ModelRow(Facts, frozen=True, kw_only=True):
     """What it is for."""
     upscales: list[int]
     """How many times longer it makes sides, for the task of that name."""
+    languages: list[str]
+    """In which it reads prompts, the best one first."""
     run_tokens: list[float] = []
     """Of recent runs, the newest first; and in the same order:"""
     run_seconds: list[float] = []

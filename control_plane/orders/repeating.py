@@ -14,8 +14,10 @@ from control_plane.wire.repeat import RepeatRequest
 REPEATED = (
     *("kind", "model", "prompt", "negative_prompt", "width", "height", "steps", "guidance", "sampler", "seed", "count"),
     *("input_image", "strength", "frames", "fps", "metadata", "upscale", "embed_metadata", "loras"),
+    *("typed", "adult"),
 )
 """Of an order: what is made, and not what is to be done about it (deadline, priority, webhook)."""
+WORDS = frozenset({"prompt", "negative_prompt"})
 
 
 def repeated(job: JobView, changes: RepeatRequest) -> SubmitRequest:
@@ -23,7 +25,12 @@ def repeated(job: JobView, changes: RepeatRequest) -> SubmitRequest:
     patch: dict[str, Any] = msgspec.to_builtins(changes)
     if not job.prompt and job.upscale is None and not patch.get("prompt"):
         raise Invalid.at("/prompt", "The prompt of this job has been erased. Send one.", "missing")
-    return msgspec.convert(merged(order(job), patch), SubmitRequest)
+    told = order(job)
+    if WORDS & patch.keys():
+        told.pop("typed", None)
+        if job.input_image is None:  # other words of no picture are judged by themselves
+            told.pop("adult", None)
+    return msgspec.convert(merged(told, patch), SubmitRequest)
 
 
 def order(job: JobView) -> dict[str, Any]:

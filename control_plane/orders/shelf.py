@@ -45,6 +45,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     licences: str
     weights_sha256: str
+    manifest_sha256: str
+    """It may say of a model what makes no other version of it, as which languages it reads."""
 
 
 class InForce(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,10 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def weights_sha256(self) -> str:
         return hashlib.sha256(self.weights.encode()).hexdigest()
+
+    @property
+    def manifest_sha256(self) -> str:
+        return hashlib.sha256(self.manifest.encode()).hexdigest()
 
 
 LOCK: Query[None] = Query("workflows.lock")
@@ -181,7 +187,7 @@ async def publish(database: Database, found: Found) -> list[str]:
 
 def _is_known(row: Put, known: Version | None, *, listed: bool) -> bool:
     """`listed`: the lists of weights could be read."""
-    if known is None or known.version != row.version:
+    if known is None or (known.version, known.manifest_sha256) != (row.version, row.manifest_sha256):
         return False
     return not listed or (known.licences, known.weights_sha256) == (row.licences, row.weights_sha256)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -17,7 +18,7 @@ from control_plane.errors import Invalid
 from control_plane.orders.manifests import pixels_max
 from control_plane.orders.models import Model
 from control_plane.wire.input import Picture
-from control_plane.wire.job import METADATA_BYTES_MAX, SEED_MAX, SIDE_MAX, SIDE_MIN, JobSpec, SubmitRequest, Task
+from control_plane.wire.job import METADATA_BYTES_MAX, SEED_MAX, SIDE_MAX, SIDE_MIN, JobSpec, SubmitRequest, Task, Typed
 from control_plane.wire.problem import Fault
 from control_plane.wire.workflow import Field, Manifest, snapped
 
@@ -29,6 +30,18 @@ WEIGHED: tuple[Field, ...] = (
 """The fields of an order that a slot of a workflow may refuse."""
 SIDE_STEP = 8
 """Sides that follow from an input image are multiples of this, like those that people give."""
+
+
+class Ordered(JobSpec, frozen=True, kw_only=True):
+    """An order as it is stored: what an engine gets of it, and what else is told of it."""
+
+    batch_id: UUID | None = None
+    repeat_of: UUID | None = None
+    adult: bool = False
+    """For what it starts from, or as the rules of conduct said of its words when it was ordered."""
+    traceparent: str | None = None
+    """The trace that the order belongs to."""
+    typed: Typed | None = None
 
 
 class Size(NamedTuple):

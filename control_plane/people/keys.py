@@ -26,7 +26,8 @@ from control_plane.wire.key import KeyRequest
 
 KEYS_MAX = 100
 """Of a user at once; those of the twin are counted apart."""
-NOT_OF_TESTS: frozenset[Scope] = frozenset({"admin", "metrics"})
+NOT_OF_TESTS: frozenset[Scope] = frozenset({"admin", "metrics", "payments", "operate"})
+"""Of people and things that are real. The table refuses them too (`test_is_no_admin`)."""
 
 Networks = list[IPv4Network | IPv6Network]
 

@@ -8,6 +8,7 @@ them. A service acts for somebody it names by identity; one seen for the first t
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -69,6 +70,7 @@ CHOICES = Query("users.choices", ChoicesRow)
 SET_CHOICES = Query("users.set_choices", bool)
 IS_OPERATOR = Query("users.is_operator", bool)
 GET = Query("users.get", UserRow)
+KNOWN = Query("users.known", str)
 BY_NAME = Query("users.by_name", UserRow)
 LIST = Query("users.list", UserRow)
 ADD = Query("users.add", UUID)
@@ -85,6 +87,13 @@ def parse_identity(text: str) -> Identity | None:
 async def known(database: Database, identity: Identity) -> Acting | None:
     """The user behind an identity; None when it is nobody's."""
     return await database.one(BY_IDENTITY, {"provider": identity.provider, "subject": identity.subject})
+
+
+async def all_known(database: Database, identities: Sequence[Identity]) -> list[str]:
+    """Which of these are somebody's, as `provider:subject`."""
+    providers, subjects = [one.provider for one in identities], [one.subject for one in identities]
+    names = [f"{one.provider}:{one.subject}" for one in identities]
+    return await database.many(KNOWN, {"names": names, "providers": providers, "subjects": subjects})
 
 
 async def view(database: Database, user_id: UUID) -> UserView:

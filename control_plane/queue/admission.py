@@ -118,8 +118,9 @@ def rate(row: SubmitRow) -> Rate | None:
 
 
 def tokens_short(cost: int, available: int, resets_at: datetime, resets_in: float) -> TokensShort:
+    price = "1 token" if cost == 1 else f"{cost} tokens"
     return TokensShort(
-        f"This costs {cost} tokens and you have {available}. Your daily tokens come back at midnight UTC.",
+        f"This costs {price} and you have {available}. Your daily tokens come back at midnight UTC.",
         retry_after=math.ceil(resets_in),
         needed=cost,
         available=available,

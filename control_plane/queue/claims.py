@@ -11,6 +11,7 @@ statement (`hand_over`): one commit, one way to the database, and nobody has to 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -93,6 +94,15 @@ HAND_OVER = Query("claims.hand_over", HandedOver)
 _decode_spec = msgspec.json.Decoder(JobSpec).decode
 
 
+class _Traced(msgspec.Struct):
+    """What a spec says besides, if its order came with a trace."""
+
+    traceparent: str | None = None
+
+
+_decode_traced = msgspec.json.Decoder(_Traced).decode
+
+
 class Claims:
     """All claims of this process. `nudge` tells a worker that one of its leases is gone."""
 
@@ -133,8 +143,10 @@ class Claims:
         woken: list[int] = []
         try:
             while True:
-                woken = waiter.take()
+                woken, woken_at = waiter.take(), waiter.woken_at
                 claimed, taken = await self._claim_now(places, request.slots)
+                if woken:
+                    metrics.wake_seconds.observe(time.monotonic() - woken_at)
                 woken = [lane_id for lane_id in woken if lane_id not in taken]
                 waiter.able = "no_job" in claimed.skipped
                 left = deadline - asyncio.get_running_loop().time()
@@ -176,6 +188,7 @@ class Claims:
         leases: list[Lease] = []
         skipped: dict[str, int] = {}
         taken: set[int] = set()
+        began = time.monotonic()
         for place, slot in zip(places, slots, strict=True):
             outcome = await self._claim_place(place, idle=not slot.ahead)
             if isinstance(outcome, str):
@@ -183,6 +196,7 @@ class Claims:
             else:
                 leases.append(outcome[0])
                 taken.add(outcome[1])
+        metrics.claim_seconds.observe(time.monotonic() - began)
         if not skipped:
             return Claimed(leases=leases), taken
         messages = [OWNER_MESSAGES[reason] for reason in skipped if reason in OWNER_MESSAGES]
@@ -221,6 +235,10 @@ class Claims:
         self._lent.setdefault(place.worker_id, {})[lease.job_id] = place.slot
         if row.lane_id is not None:  # else the same lease again
             metrics.jobs_claimed.inc()
+            if lease.attempt == 1:
+                metrics.job_leased(
+                    *self._board.lanes[row.lane_id].capability, row.claimed_at.timestamp() - _ordered_at(lease.job_id)
+                )
         return lease
 
     async def hand_over(self, order: Order, spent_plans: Collection[str]) -> tuple[SubmitRow, UUID | None] | None:
@@ -311,6 +329,16 @@ class Claims:
         return rows
 
 
+def _ordered_at(job_id: UUID) -> float:
+    """In seconds since 1970, by the database's clock: it stands in the id."""
+    return (job_id.int >> 80) / 1_000
+
+
+def _traceparent(spec: str) -> str | None:
+    """A quotation mark inside of a prompt has a backslash before it, so only the field itself is found."""
+    return _decode_traced(spec).traceparent if '"traceparent"' in spec else None
+
+
 def _lease(place: Place, row: ClaimRow) -> Lease:
     if row.job_id is None or row.attempt is None or row.lease_token is None or row.spec is None:
         raise Internal("A lease came back incomplete.")
@@ -321,6 +349,7 @@ def _lease(place: Place, row: ClaimRow) -> Lease:
         slot=place.slot,
         expires_in=row.expires_in,
         spec=_decode_spec(row.spec),
+        traceparent=_traceparent(row.spec),
     )
 
 
@@ -332,4 +361,5 @@ def _lease_taken_over(place: Place, taken: TakenOver, offer_seconds: float) -> L
         slot=place.slot,
         expires_in=offer_seconds,
         spec=_decode_spec(taken.spec),
+        traceparent=_traceparent(taken.spec),
     )

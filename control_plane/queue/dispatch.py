@@ -20,7 +20,7 @@ import msgspec
 import psycopg
 import structlog
 
-from control_plane import metrics
+from control_plane import metrics, tracing
 from control_plane.database import Database
 from control_plane.errors import Rate, Unavailable
 from control_plane.events.feed import Feed
@@ -76,7 +76,7 @@ class Dispatcher:
         self.settings = settings
         self.waiters = Waiters()
         self.board = Board(database, self.waiters.renew)
-        self.bus = Bus(database, enabled=settings.notify)
+        self.bus = Bus(database, enabled=settings.hints)
         self.feed = Feed(database, self.bus)
         self.heartbeats = Heartbeats(database, settings, self.bus, self.feed, tasks)
         self._tasks = tasks
@@ -209,6 +209,9 @@ class Dispatcher:
         self.claims.ended(fence)
         if row.result == "succeeded" and row.lane_id is not None and row.run_seconds is not None and row.cost:
             self.board.ran(row.lane_id, row.run_seconds, row.cost)
+            lane = self.board.lanes.get(row.lane_id)  # one that another process made a moment ago is not known here yet
+            if lane is not None and not lane.sandbox:
+                metrics.job_ran(*lane.capability, row.run_seconds)
         return state
 
     async def _complete_batch(self, completions: Sequence[Completion]) -> Sequence[CompleteRow]:
@@ -217,6 +220,8 @@ class Dispatcher:
     async def fail(self, fence: Fence, cause: FailCause, message: str) -> State:
         state = await statements.fail(self.database, fence, cause, message)
         metrics.jobs_failed.labels(cause).inc()
+        if state == "queued":
+            metrics.jobs_retried.labels(cause).inc()
         self.feed.touch()
         self.claims.ended(fence)
         return state
@@ -318,8 +323,11 @@ class Dispatcher:
         reaped = await statements.reap(self.database)
         for job in reaped:
             log.info("lease.reaped", job_id=job.job_id, attempt=job.attempt, worker_id=job.worker_id, state=job.state)
+            tracing.attempt_ended(job.job_id, job.attempt)
             if self._counts(job.lane_id):
                 metrics.jobs_reaped.labels(job.phase).inc()
+                if job.phase == "started" and job.state == "queued":
+                    metrics.jobs_retried.labels("loss").inc()
             self._requeued(job.state, job.lane_id, job.tag)
         if reaped:
             self.feed.touch()

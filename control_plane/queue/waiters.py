@@ -12,6 +12,7 @@ does not leave before it knows the outcome.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence, Set
 from uuid import UUID
 
@@ -32,6 +33,8 @@ class Waiter:
         self.closed = False
         self.woken_for: list[int] = []
         """Lanes for whose jobs this claim was woken and has not looked yet."""
+        self.woken_at = 0.0
+        """When the first of these wake-ups came."""
         self.place = places[0] if len(places) == 1 else None
         """The only one, if it is."""
         self._event = asyncio.Event()
@@ -48,6 +51,8 @@ class Waiter:
         return self._resting and self._handing is None and not self._event.is_set()
 
     def wake(self, lane_id: int) -> None:
+        if not self.woken_for:
+            self.woken_at = time.monotonic()
         self.woken_for.append(lane_id)
         self._event.set()
 

@@ -38,9 +38,9 @@ def open_store(settings: Settings) -> Store:
         url = urlsplit(settings.artifacts_url)
     except ValueError as error:
         raise ConfigurationError(f"{VARIABLE} is no address; allowed are {EXAMPLES}.") from error
-    options = _options(url)
+    options = options_of(url)
     if url.scheme == "file":
-        return FolderStore(_folder(url))
+        return FolderStore(folder_of(url))
     try:
         from control_plane.store.objects import ObjectStore
     except ImportError as error:
@@ -49,24 +49,26 @@ def open_store(settings: Settings) -> Store:
         ) from error
     at = f" at {options['endpoint']}" if "endpoint" in options else ""
     where = f"{url.scheme}://{url.netloc}{url.path}{at}"
-    return ObjectStore(_bucket(url, options), where, settings.data_dir / "spool", direct=options.get("direct") != "no")
+    return ObjectStore(
+        bucket_of(url, options), where, settings.data_dir / "spool", direct=options.get("direct") != "no"
+    )
 
 
-def _options(url: SplitResult) -> dict[str, str]:
+def options_of(url: SplitResult, variable: str = VARIABLE) -> dict[str, str]:
     """What follows the question mark; its values are not repeated in errors, should a secret stand there."""
     if url.scheme not in OPTIONS or "@" in url.netloc or (not url.netloc) != (url.scheme == "file"):
         raise ConfigurationError(
-            f"{VARIABLE} must be one of {EXAMPLES}, without credentials; those come from the environment"
+            f"{variable} must be one of {EXAMPLES}, without credentials; those come from the environment"
             " (AWS_ACCESS_KEY_ID …)."
         )
     options = dict(parse_qsl(url.query, keep_blank_values=True))
     allowed = OPTIONS[url.scheme]
     for name in options.keys() - allowed:
-        raise ConfigurationError(f"{VARIABLE}: there is no option {name!r} here; {_words(allowed)}.")
+        raise ConfigurationError(f"{variable}: there is no option {name!r} here; {_words(allowed)}.")
     if options.get("direct", "no") not in ("yes", "no"):
-        raise ConfigurationError(f"{VARIABLE}: direct must be yes or no.")
+        raise ConfigurationError(f"{variable}: direct must be yes or no.")
     if urlsplit(options.get("endpoint", "https://x")).scheme not in ("http", "https"):
-        raise ConfigurationError(f"{VARIABLE}: endpoint must be an absolute URL (https://minio.example).")
+        raise ConfigurationError(f"{variable}: endpoint must be an absolute URL (https://minio.example).")
     return options
 
 
@@ -74,13 +76,14 @@ def _words(allowed: set[str]) -> str:
     return f"allowed are {', '.join(sorted(allowed))}" if allowed else "none is allowed"
 
 
-def _folder(url: SplitResult) -> Path:
+def folder_of(url: SplitResult, variable: str = VARIABLE) -> Path:
     if not url.path.startswith("/") or url.path == "/":
-        raise ConfigurationError(f"{VARIABLE} must name a folder: file:///srv/tessera/artifacts.")
+        raise ConfigurationError(f"{variable} must name a folder: file:///srv/tessera/artifacts.")
     return Path(unquote(url.path))
 
 
-def _bucket(url: SplitResult, options: dict[str, str]) -> Bucket:
+def bucket_of(url: SplitResult, options: dict[str, str], variable: str = VARIABLE) -> Bucket:
+    """Nothing is connected to yet."""
     from obstore.exceptions import BaseError
     from obstore.store import AzureStore, GCSStore, S3Store
 
@@ -103,4 +106,4 @@ def _bucket(url: SplitResult, options: dict[str, str]) -> Bucket:
         given: dict[str, Any] = {name: options[name] for name in ("endpoint", "region") if name in options}
         return S3Store(url.netloc, **given, **shared)
     except (BaseError, ValueError) as error:
-        raise ConfigurationError(f"{VARIABLE}: the bucket cannot be used: {str(error).splitlines()[0]}.") from error
+        raise ConfigurationError(f"{variable}: the bucket cannot be used: {str(error).splitlines()[0]}.") from error

@@ -20,7 +20,7 @@ import psycopg
 import structlog
 from msgspec.structs import replace
 
-from control_plane import metrics
+from control_plane import metrics, tracing
 from control_plane.context import Context
 from control_plane.errors import NotFound, TesseraError
 from control_plane.jobs import desk
@@ -128,6 +128,21 @@ class Courier:
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         """Raises `TesseraError` and psycopg's when the message itself cannot be made just now."""
+        outcome = None
+        facts: dict[str, tracing.Attribute] = {
+            "delivery_id": str(delivery.id),
+            "type": delivery.type,
+            "attempt": delivery.attempts + 1,
+        }
+        span = tracing.begin_span("delivery", "CLIENT", delivery.traceparent, facts)
+        try:
+            outcome = await self._sent(delivery, tracing.inside(span, delivery.traceparent))
+            return outcome
+        finally:
+            delivered = outcome is not None and outcome.state == "delivered"
+            tracing.end_span(span, {"status": (outcome and outcome.status) or 0}, failed=not delivered)
+
+    async def _sent(self, delivery: Delivery, traceparent: str | None) -> Outcome:
         started = time.monotonic()
         try:
             data = await self._data(delivery)
@@ -136,6 +151,8 @@ class Courier:
                 return failed(delivery, "simulated", sentence, time.monotonic() - started)
             body = _encode(WebhookMessage(type=delivery.type, timestamp=delivery.event_at, data=data))
             headers = envelope.headers(delivery.id, delivery.timestamp, body, delivery.keys)
+            if traceparent is not None:
+                headers["traceparent"] = traceparent
             route = await egress.route(egress.checked(delivery.url, self._allowed), self._allowed)
             answer = await egress.post(route, body, headers, self._tls)
         except NotFound as error:

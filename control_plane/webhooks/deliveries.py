@@ -45,6 +45,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     wanted: bool
     xid: int
+    timeline: str
+    """Transactions of another one are other transactions."""
 
 
 class Relayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: int
     """Now, by the database's clock, in seconds since 1970."""
     keys: list[bytes]
+    traceparent: str | None
+    """The trace that the job was ordered in."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

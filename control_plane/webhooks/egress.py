@@ -109,6 +109,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     excerpt: str
     retry_after: str | None
+    begun: bytes = b""
+    """The beginning itself."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,6 +224,11 @@ async def route(url: URL, allowed: Networks, look: Lookup = lookup) -> Route:
 
 async def post(route: Route, body: bytes, headers: Mapping[str, str], tls: ssl.SSLContext) -> Answer:
     """One POST to where the route leads. Raises `aiohttp.ClientError`, `OSError`, `TimeoutError`, `Refused`."""
+    return await send("POST", route, body, headers, tls)
+
+
+async def send(method: str, route: Route, body: bytes, headers: Mapping[str, str], tls: ssl.SSLContext) -> Answer:
+    """The same with another method."""
     if len(body) > REQUEST_BYTES_MAX:
         raise Refused("The message is larger than allowed.", "too_large")
     connector = aiohttp.TCPConnector(
@@ -241,10 +248,11 @@ async def post(route: Route, body: bytes, headers: Mapping[str, str], tls: ssl.S
             trust_env=False,
             auto_decompress=False,
         ) as session,
-        session.post(route.url, data=body, headers={**headers}, allow_redirects=False) as response,
+        session.request(method, route.url, data=body, headers={**headers}, allow_redirects=False) as response,
     ):
         begun = await _beginning(response)
-        return Answer(status=response.status, excerpt=begun, retry_after=response.headers.get("Retry-After"))
+        after = response.headers.get("Retry-After")
+        return Answer(status=response.status, excerpt=excerpt(begun), retry_after=after, begun=begun)
 
 
 class _Pinned(AbstractResolver):
@@ -285,14 +293,14 @@ def _sockets(route: Route) -> Callable[[aiohttp.AddrInfoType], socket.socket]:
     return make
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> str:
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     """The first of what comes after the status, if it comes at all: the status is what counts."""
     begun = b""
     with suppress(TimeoutError, aiohttp.ClientError, OSError):
         async with asyncio.timeout(ANSWER_SECONDS):
             while len(begun) < ANSWER_BYTES_MAX and (chunk := await response.content.read(ANSWER_BYTES_MAX)):
                 begun += chunk
-    return excerpt(begun)
+    return begun
 
 
 def excerpt(begun: bytes) -> str:

@@ -20,7 +20,10 @@ from control_plane.database import Database
 from control_plane.errors import Unavailable
 from control_plane.webhooks import deliveries
 
-BEAT_SECONDS = 0.25
+BEAT_SECONDS = 0.05
+"""While things happen: few at a time, so that what is sent then is no burst that orders wait behind."""
+QUIET_SECONDS = 0.25
+"""While nothing happens."""
 IDLE_SECONDS = 0.5
 """While nobody has a webhook."""
 RETRY_SECONDS = 1.0
@@ -40,6 +43,7 @@ class Relay:
         self._database = database
         self._wake = wake
         self._idle_xid = 0
+        self._timeline = ""
         self._rested_at = float("-inf")
 
     async def run(self) -> None:
@@ -56,8 +60,10 @@ class Relay:
         """One look; seconds until the next."""
         state = await self._database.one(deliveries.WANTED)
         assert state is not None, "it is a select without a table"
+        if state.timeline != self._timeline:  # another server has taken over, and counts on from where it was
+            self._timeline, self._idle_xid = state.timeline, 0
         if not state.wanted:
-            await self._rest(state.xid)
+            await self._rest(state)
             return IDLE_SECONDS
         relayed = await self._database.one(
             deliveries.RELAY,
@@ -67,11 +73,14 @@ class Relay:
         if relayed.told:
             log.debug("webhooks.relayed", events=relayed.read, deliveries=relayed.told)
             self._wake()
-        return 0.0 if relayed.read == READ_MAX else BEAT_SECONDS
+        if relayed.read == READ_MAX:
+            return 0.0
+        return BEAT_SECONDS if relayed.read else QUIET_SECONDS
 
-    async def _rest(self, settled_xid: int) -> None:
+    async def _rest(self, state: deliveries.Wanted) -> None:
         """Nobody wanted anything that is settled by now."""
-        self._idle_xid = settled_xid
+        self._idle_xid = state.xid
         if time.monotonic() - self._rested_at >= REST_SECONDS:
             self._rested_at = time.monotonic()
-            await self._database.run(deliveries.REST, {"xid": str(settled_xid), "rest_seconds": REST_SECONDS})
+            place = {"xid": str(state.xid), "timeline": state.timeline}
+            await self._database.run(deliveries.REST, {**place, "rest_seconds": REST_SECONDS})

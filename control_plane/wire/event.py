@@ -28,7 +28,8 @@ EventName = Literal[
 """What can happen to a job. The last four end it."""
 EVENT_NAMES: tuple[EventName, ...] = get_args(EventName)
 _ONE = "|".join(name.replace(".", "[.]") for name in EVENT_NAMES)
-EventNames = Annotated[str, Meta(max_length=400, pattern=rf"^({_ONE})(,({_ONE}))*\Z")]
+EVENT_NAMES_PATTERN = rf"^({_ONE})(,({_ONE}))*\Z"
+EventNames = Annotated[str, Meta(max_length=400, pattern=EVENT_NAMES_PATTERN)]
 """Some of them, with commas in between."""
 
 

@@ -62,6 +62,14 @@ MetadataKey = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
 MetadataValue = Annotated[str, Meta(max_length=512, pattern=_NO_NUL)]
 
 
+class Typed(Request, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person has typed, where the order has a translation of it. Kept beside it and shown; never drawn from."""
+
+    prompt: NegativePrompt = ""
+    """Empty: the prompt of the order is what was typed."""
+    negative_prompt: NegativePrompt = ""
+
+
 class SubmitRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
     """An order for one job. What is absent takes the model's default."""
 
@@ -103,6 +111,10 @@ class SubmitRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
     That they were made by AI they say in any case."""
     loras: Annotated[dict[LoraName, LoraStrength], Meta(max_length=8)] = {}
     """How strongly each LoRA of the model counts; what is absent counts as the model has it, 0 leaves it out."""
+    typed: Typed | None = None
+    """What was typed, if the prompt is a translation."""
+    adult: bool = False
+    """Adult content whatever its words say. What starts from such a result of yours is so in any case."""
 
 
 class JobSpec(Message, frozen=True, kw_only=True):
@@ -227,7 +239,12 @@ class JobView(Message, frozen=True, kw_only=True):
     """What its files were made with, once it has succeeded: with the order, everything needed to make them again."""
     test: bool = False
     """Ordered by a test key: drawn by the sandbox, for play tokens."""
+    adult: bool = False
+    """Adult content, for what it was made from or as the rules in force said of its words when it was ordered: show it
+    covered, if at all."""
     loras: dict[str, float] = {}
+    typed: Typed | None = None
+    """What was typed, if the prompt is a translation."""
 
 
 class JobList(Message, frozen=True, kw_only=True):

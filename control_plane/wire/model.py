@@ -38,6 +38,8 @@ class LoraView(Message, frozen=True, kw_only=True):
     min: float
     max: float
     default: float
+    triggers: list[str] = []
+    """Words that it was trained on; they mean nothing in another language."""
 
 
 class ModelView(Message, frozen=True, kw_only=True):
@@ -74,6 +76,8 @@ class ModelView(Message, frozen=True, kw_only=True):
     loras: list[LoraView] = []
     licences: list[ModelLicence] = []
     """Under which its weights may be used; empty for what is built in, and where the operator has not listed them."""
+    languages: tuple[str, ...] = ("en",)
+    """In which it reads prompts (ISO 639), the best one first; it may misunderstand others."""
 
 
 class ModelList(Message, frozen=True, kw_only=True):
@@ -107,3 +111,5 @@ class Quote(Message, frozen=True, kw_only=True):
     """When the next day's tokens come: midnight UTC."""
     refusal: Refusal | None
     """What the order would be refused with at this moment; absent: it would be accepted."""
+    adult: bool = False
+    """Whether what it makes is adult content: shown covered, if at all."""

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from control_plane.wire import Message, Request
 from control_plane.wire.conduct import REASON_LENGTH_MAX
+from control_plane.wire.job import Name
 from control_plane.wire.user import UserView
 
 _NO_NUL = r"^[^\x00]*$"
@@ -55,8 +56,10 @@ class SlotView(Message, frozen=True, kw_only=True):
     healthy: bool
     quarantined: bool
     gpu: dict[str, float]
-    """What its agent measured last, such as `temperature` (°C) and `utilisation`."""
+    """What its agent measured last, such as `temperature_celsius` and `utilisation_percent`."""
     leases: int
+    jobs: list[UUID]
+    """What it has in hand: the job that runs, then the one that is held for it next."""
 
 
 class WorkerView(Message, frozen=True, kw_only=True):
@@ -142,6 +145,15 @@ class GrantRequest(Request, frozen=True, kw_only=True):
 
     tokens: Annotated[int, Meta(ge=1, le=10**9)]
     reason: Annotated[str, Meta(min_length=1, max_length=REASON_LENGTH_MAX, pattern=_NO_NUL)]
+
+
+class PlanChange(Request, frozen=True, kw_only=True):
+    """Puts somebody on a plan, at once."""
+
+    plan: Name
+    """As in `GET /api/v1/plans`."""
+    paid_until: Annotated[datetime, Meta(tz=True)] | None = None
+    """Three days after this it lapses to `free`; absent: it does not lapse."""
 
 
 class GrantView(Message, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from control_plane.wire.job import (
     Side,
     Steps,
     Strength,
+    Typed,
     Upscale,
 )
 from control_plane.wire.webhook import WebhookUrl
@@ -61,3 +62,6 @@ class RepeatRequest(Request, frozen=True, kw_only=True):
     upscale: Upscale | UnsetType | None = UNSET
     embed_metadata: bool | UnsetType | None = UNSET
     loras: dict[LoraName, LoraStrength | None] | UnsetType | None = UNSET
+    typed: Typed | UnsetType | None = UNSET
+    """Not taken over when the words change: say it again."""
+    adult: bool | UnsetType | None = UNSET

@@ -44,6 +44,9 @@ class SessionView(Message, frozen=True, kw_only=True):
     """Empty where signing in is not possible."""
     refusal: str | None
     """Why signing in is not possible by this address."""
+    newcomer: ProviderId | None
+    """By which provider somebody new has just shown in this browser who they are; they are in as soon as they enter an
+    invite (`POST /auth/invite`)."""
     session_id: UUID | None
     expires_at: datetime | None
 
@@ -76,6 +79,13 @@ class CodeSignIn(Request, frozen=True, kw_only=True):
     """Case, spaces and hyphens do not matter."""
 
 
+class InviteSignIn(Request, frozen=True, kw_only=True):
+    """The invite of somebody new, who has shown who they are."""
+
+    code: TypedCode
+    """Case, spaces and hyphens do not matter."""
+
+
 class TelegramSignIn(Request, frozen=True, kw_only=True):
     """What Telegram says about whoever has just signed in there."""
 
@@ -87,4 +97,4 @@ class TelegramSignIn(Request, frozen=True, kw_only=True):
 
 class SignedIn(Message, frozen=True, kw_only=True):
     next: str
-    """The page that the browser wanted to see."""
+    """The page to go to: the one that the browser wanted to see, or the one where somebody new enters an invite."""

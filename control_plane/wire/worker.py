@@ -136,6 +136,8 @@ class Lease(Message, frozen=True, kw_only=True):
     slot: int
     expires_in: float
     spec: JobSpec
+    traceparent: str | None = None
+    """The W3C trace context that the job was ordered in; to be sent along with what is reported about it."""
 
 
 class Claimed(Message, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ NODES_MAX = 200
 WORKFLOWS_MAX = 64
 """A claim names at most as many models."""
 LORAS_MAX = 8
+LANGUAGES_MAX = 128
 
 Field = Literal[
     "prompt",
@@ -51,6 +52,10 @@ Proof = Literal["validated", "toy", "gpu"]
 """How far a workflow was proven on a genuine ComfyUI: its graph fits the pinned nodes; it ran on a processor with toy
 weights; it ran on a GPU with weights of full size, random ones: that it runs is proven, not that it is beautiful."""
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z", max_length=64)]
+Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}\Z")]
+"""Its code by ISO 639."""
+ENGLISH: tuple[Language, ...] = ("en",)
+"""What nearly every text encoder reads, and many of them nothing else."""
 Leaf = Annotated[str, Meta(pattern=r"^[^.]+\.[^.]+\Z", max_length=200)]
 """`node.input`"""
 Number = int | float
@@ -89,6 +94,8 @@ class Lora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     min: float = 0.0
     max: float
     default: float
+    triggers: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=16)] = ()
+    """Words that it was trained on: they stay as they are when a prompt is translated."""
 
 
 class ModelFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,6 +130,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     slots: dict[Field, Slot]
     loras: Annotated[dict[LoraName, Lora], Meta(max_length=LORAS_MAX)] = {}
     files: list[ModelFile]
+    languages: Annotated[tuple[Language, ...], Meta(min_length=1, max_length=LANGUAGES_MAX)] = ENGLISH
+    """In which its text encoder reads prompts, the best one first. It changes nothing of what is drawn."""
 
 
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,8 +146,15 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def version(self) -> str:
         """SHA-256 of graph and manifest: the same one means the same steps."""
-        parts = (msgspec.json.encode(self.graph), msgspec.json.encode(self.manifest))
+        parts = (msgspec.json.encode(self.graph), self.for_agents)
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+    @property
+    def for_agents(self) -> bytes:
+        """The manifest as agents get it: without what only those need who order. An older agent that met a field which
+        it does not know would leave the workflow out."""
+        loras = {name: msgspec.structs.replace(lora, triggers=()) for name, lora in self.manifest.loras.items()}
+        return msgspec.json.encode(msgspec.structs.replace(self.manifest, loras=loras, languages=ENGLISH))
 
     @property
     def wants_image(self) -> bool:
@@ -184,7 +200,7 @@ def sent(workflows: Iterable[Workflow], weights: Iterable[lists.Entry] = ()) -> 
         data=[
             SentWorkflow(
                 name=workflow.name,
-                manifest=msgspec.Raw(msgspec.json.encode(workflow.manifest)),
+                manifest=msgspec.Raw(workflow.for_agents),
                 graph=msgspec.Raw(msgspec.json.encode(workflow.graph)),
             )
             for workflow in found

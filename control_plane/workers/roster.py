@@ -85,7 +85,12 @@ class SlotRow(msgspec.Struct, frozen=True, kw_only=True):
     gpu: dict[str, Any]
     quarantined_at: datetime | None
     last_seen_at: datetime
-    leases: int
+    jobs: list[UUID]
+    """In hand: the one that runs, then what is held for it next."""
+
+    @property
+    def leases(self) -> int:
+        return len(self.jobs)
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +117,7 @@ USE_TOKEN: Query[None] = Query("workers.use_token")
 ALL = Query("workers.all", WorkerRow)
 SLOTS = Query("workers.slots", SlotRow)
 NAMED = Query("workers.named", Worker)
+NOTE_VERSION: Query[None] = Query("workers.note_version")
 DRAIN = Query("workers.drain", UUID)
 RESUME = Query("workers.resume", UUID)
 RESUME_SLOTS: Query[None] = Query("workers.resume_slots")
@@ -240,12 +246,24 @@ async def find(database: Database, wanted: str) -> Worker:
     return found[0]
 
 
+def token_id(token: str) -> str:
+    """The part of an enrolment token that is no secret."""
+    shape = _TOKEN.fullmatch(token)
+    assert shape is not None, "it was made here"
+    return shape[1]
+
+
 def _sha256(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
 def _refused() -> Unauthorized:
     return Unauthorized("This enrolment token is not valid (any more). Ask the operator for a new one.")
+
+
+async def note_version(database: Database, worker_id: UUID, agent_version: str) -> None:
+    """Which agent it runs now; it may have been updated since it enrolled."""
+    await database.run(NOTE_VERSION, {"worker_id": worker_id, "agent_version": agent_version})
 
 
 async def drain(database: Database, worker_id: UUID, actor: Actor | None = None) -> None:

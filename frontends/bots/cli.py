@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from frontends.bots import configuration, log, packages, systemd
+from control_plane.wire import systemd
+from frontends.bots import configuration, log, packages
 from frontends.bots.configuration import CONFIG_VARIABLE, EX_CONFIG, ConfigurationError
 
 if TYPE_CHECKING:

@@ -41,12 +41,11 @@ from frontends.bots.dialogue.turn import language_of
 from frontends.bots.errands import Errands
 from frontends.bots.following import Followers
 from frontends.bots.memory import Memory
-from frontends.problems import ClientError
 
 CHOICES_SECONDS = 60.0
 """How long what somebody has chosen is taken for what they choose: they may choose elsewhere."""
-MODELS_SECONDS = 30.0
-"""How often it is asked what can be ordered."""
+RECENT_SECONDS = 3_600.0
+"""How long somebody who has done something is not asked after."""
 UNDER_WAY = ("queued", "running")
 CACHED_MAX = 2_000
 """Conversations held in memory; the others are in the file."""
@@ -96,6 +95,23 @@ class Conversations:
         """Asks once what can be ordered. Raises `ClientError`."""
         models = await self._errands.models()
         self.house = msgspec.structs.replace(self.house, models=tuple(models.data))
+
+    async def forget_who_left(self) -> int:
+        """Forgets those who have no account any more; how many that were. Who was here a moment ago may be about to get
+        one. Raises `ClientError`."""
+        remembered = self._memory.people(self._clock() - RECENT_SECONDS)
+        people = {f"{platform}:{subject}": (platform, subject) for platform, subject in remembered}
+        gone = people.keys() - await self._errands.known(list(people))
+        for name in gone:
+            for conversation_id in self._memory.leave(*people[name]):
+                self._leave(conversation_id)
+        return len(gone)
+
+    def _leave(self, conversation_id: str) -> None:
+        self._states.pop(conversation_id, None)
+        self._followers.leave(conversation_id)
+        for key in [key for key in self._timers if key[0] == conversation_id]:
+            self._timers.pop(key).cancel()
 
     def resume(self) -> int:
         """Goes on with everything that was interrupted, of the bots that are here; how many conversations those are."""
@@ -156,16 +172,18 @@ class Conversations:
         self._states[state.scene.id] = state
 
     async def _know(self, scene: Scene, event: Happening) -> None:
-        """Whom a bot has met, and what they have chosen."""
+        """Whom a bot has met, what they have chosen and what their plan allows."""
         if not scene.group:
             self._memory.meet(scene.platform_name, scene.subject, scene.bot, scene.chat, self._clock())
         state = self._state(scene.id) or State(scene=scene)
         if event.at - state.choices_at < CHOICES_SECONDS:
             return
-        chosen = await self._errands.preferences(scene.identity)
+        async with asyncio.TaskGroup() as group:
+            chosen = group.create_task(self._errands.preferences(scene.identity))
+            limits = group.create_task(self._errands.limits(scene.identity))
         state = self._state(scene.id) or state
-        if chosen is not None:
-            self._keep(conversation.knows(state, chosen, event.at))
+        if (known := chosen.result()) is not None:
+            self._keep(conversation.knows(state, known, limits.result(), event.at))
 
     # ------------------------------------------------------------------------------------------ effects
 
@@ -260,15 +278,5 @@ def _only_progress(event: Event, effects: list[Effect]) -> bool:
 
 def _refused(effect: Shown, at: float) -> Unsent | None:
     """What a skin could not carry out for a reason that nobody knows."""
-    key = effect.key if isinstance(effect, Say | Edit | Bill | Ask) else ""
+    key = effect.key if isinstance(effect, Say | Edit | Bill | Ask | Delete) else ""
     return Unsent(key=key, at=at, why="refused") if key else None
-
-
-async def keep_models(conversations: Conversations) -> None:
-    """Asks now and then what can be ordered; an outage changes nothing."""
-    while True:
-        await asyncio.sleep(MODELS_SECONDS)
-        try:
-            await conversations.refresh()
-        except ClientError as error:
-            log.warning("models.unknown", error=type(error).__name__)

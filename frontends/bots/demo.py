@@ -10,10 +10,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from control_plane.wire.systemd import Notify
 from frontends.bots import program
 from frontends.bots.program import MEMORY
 from frontends.bots.settings import BotSettings, DiscordSettings, Makes, Settings, TelegramSettings
-from frontends.bots.systemd import Notify
 from frontends.standins.demo import DemoChats, Ports, demo_chats
 
 ON_TELEGRAM: dict[str, Makes] = {"tessera_bot": "image", "tessera_video_bot": "video"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import NoneType
@@ -21,16 +22,23 @@ import msgspec
 from control_plane.wire.chat import Admission, ChatView
 from control_plane.wire.conduct import Reason, ReportReceipt, Suspension
 from control_plane.wire.job import ArtifactView, JobList, JobView
-from control_plane.wire.linking import InviteRequest, LinkCode, LinkRequest
+from control_plane.wire.linking import (
+    KNOWN_MAX,
+    InviteRequest,
+    KnownIdentities,
+    KnownRequest,
+    LinkCode,
+    LinkRequest,
+)
 from control_plane.wire.model import ModelList
 from control_plane.wire.operator import GrantRequest, GrantView, ServiceView, UserFound, WhyView, WorkerList
 from control_plane.wire.payment import PackList, PaymentView, RefundRequest
-from control_plane.wire.user import AccountView, PlanList, Preferences, UserView
+from control_plane.wire.user import AccountView, Limits, PlanList, Preferences, UserView
 from frontends.bots.dialogue import requests as ask
 from frontends.bots.dialogue.buying import PROVIDER
 from frontends.bots.dialogue.requests import Answer, Asked, Done, Problem, Translated
 from frontends.bots.dialogue.screen import Artifact, Glimpse
-from frontends.bots.language.translation import Translator
+from frontends.bots.language.translation import OUTCOMES, Translator, language
 from frontends.client import Client
 from frontends.problems import ClientError, ProblemDocument, Refused
 
@@ -66,8 +74,27 @@ class Errands:
         except ClientError:
             return None
 
+    async def limits(self, identity: str) -> Limits | None:
+        """What the plan of somebody allows; None when they cannot be asked."""
+        try:
+            return (await self._client.acting(identity).call("GET", f"{API}/user/me", AccountView)).limits
+        except ClientError:
+            return None
+
     async def models(self) -> ModelList:
         return await self._client.models()
+
+    async def known(self, identities: list[str]) -> set[str]:
+        """Which of these people have an account. Raises `ClientError`."""
+        found: set[str] = set()
+        for n in range(0, len(identities), KNOWN_MAX):
+            body = msgspec.json.encode(KnownRequest(identities=identities[n : n + KNOWN_MAX]))
+            headers = {"Content-Type": "application/json"}
+            answer = await self._client.call(
+                "POST", f"{API}/identities/known", KnownIdentities, body=body, headers=headers
+            )
+            found.update(answer.known)
+        return found
 
     async def look(self, job_id: UUID, identity: str) -> JobView:
         """A job as its owner sees it. Raises `ClientError`."""
@@ -119,9 +146,15 @@ class Errands:
 
     async def _translate(self, asked: ask.Translate) -> Answer:
         if self._translator is None:
-            return Translated(text=asked.typed, outcome="kept")
-        found = await self._translator.translate(asked.typed, asked.client_code, asked.reads, triggers=asked.triggers)
-        return Translated(text=found.text, outcome=found.outcome)
+            return Translated(text=asked.typed, unwanted=asked.unwanted, outcome="kept")
+        code, spoken = asked.client_code, language(asked.typed, asked.client_code)
+        translated = partial(self._translator.translate, triggers=asked.triggers)
+        async with asyncio.TaskGroup() as group:  # within the time of one
+            prompt = group.create_task(translated(asked.typed, code, asked.reads))
+            unwanted = group.create_task(translated(asked.unwanted, code, asked.reads, spoken=spoken))
+        found, beside = prompt.result(), unwanted.result()
+        worse = max(found.outcome, beside.outcome, key=OUTCOMES.index)
+        return Translated(text=found.text, unwanted=beside.text, outcome=worse)
 
     async def _take_in(self, asked: ask.TakeIn, client: Client, fetch: Fetch) -> Answer:
         if asked.artifact is not None:

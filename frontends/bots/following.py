@@ -46,6 +46,12 @@ class Followers:
         if task is not None and task is not asyncio.current_task():
             task.cancel()
 
+    def leave(self, conversation: str) -> None:
+        """Nobody is there any more to be told."""
+        for of, job_id in [*self._running]:
+            if of == conversation:
+                self.unfollow(of, job_id)
+
     def stop(self) -> None:
         for task in [*self._running.values()]:
             task.cancel()

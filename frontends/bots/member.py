@@ -67,7 +67,7 @@ class RunningBot(Skin, Protocol):
     @property
     def bot(self) -> Bot: ...
     @property
-    def floods(self) -> int: ...
+    def tally(self) -> Counter[str]: ...
     async def start(self) -> None: ...
     async def ping(self) -> None: ...
     async def stop(self) -> None: ...
@@ -121,7 +121,7 @@ class Member:
         self._rhythm = rhythm
         self._running: RunningBot | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._floods_before = 0
+        self._tally_before: Counter[str] = Counter()
         self._heard_at: float | None = None
         self._changed = asyncio.Condition()
         self._doubted = asyncio.Event()
@@ -142,8 +142,9 @@ class Member:
         return self._running is not None
 
     @property
-    def floods(self) -> int:
-        return self._floods_before + (self._running.floods if self._running is not None else 0)
+    def tally(self) -> Counter[str]:
+        """What it has sent in all of its lives."""
+        return self._tally_before + (self._running.tally if self._running is not None else Counter())
 
     @property
     def heard_seconds(self) -> float | None:
@@ -196,7 +197,7 @@ class Member:
                 tasks.create_task(self._came(running))
                 await self._watch(running)
             finally:
-                self._floods_before, self._running = self.floods, None
+                self._tally_before, self._running = self.tally, None
                 await self._end(running)
 
     async def _watch(self, running: RunningBot) -> None:

@@ -18,6 +18,7 @@ from frontends.bots.dialogue.state import State, read, write
 
 KEEP_SECONDS = 30 * 86_400.0
 """How long a conversation without anything under way is remembered."""
+SETTINGS = ("journal_mode = wal", "synchronous = normal", "busy_timeout = 5000", "secure_delete = on")
 STATEMENTS = Path(__file__).with_suffix(".sql")
 
 log = structlog.get_logger()
@@ -31,8 +32,8 @@ class Memory:
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
         self._statements = named(STATEMENTS.read_text(encoding="utf-8"))
         self._database = sqlite3.connect(file, isolation_level=None)
-        for setting in ("pragma journal_mode = wal", "pragma synchronous = normal", "pragma busy_timeout = 5000"):
-            self._database.execute(setting)
+        for setting in SETTINGS:
+            self._database.execute(f"pragma {setting}")
         self._run("make_conversations")
         self._run("make_contacts")
         self._run("forget", now - KEEP_SECONDS)
@@ -64,6 +65,17 @@ class Memory:
     def part(self, platform: str, subject: str, bot: str) -> None:
         """That bot cannot write to them any more."""
         self._run("part", platform, subject, bot)
+
+    def people(self, before: float) -> list[tuple[str, str]]:
+        """Everybody of whom anything is remembered, by platform and subject, but those of whom anything is newer."""
+        return list(self._run("people", before).fetchall())
+
+    def leave(self, platform: str, subject: str) -> list[str]:
+        """Forgets somebody; their conversations by id. Nothing of it stays in the file, nor beside it."""
+        left = [row[0] for row in self._run("leave_conversations", platform, subject).fetchall()]
+        self._run("leave_contacts", platform, subject)
+        self._database.execute("pragma wal_checkpoint(truncate)").fetchall()
+        return left
 
     def _run(self, name: str, *values: Any) -> sqlite3.Cursor:
         return self._database.execute(self._statements[name], values)

@@ -32,6 +32,24 @@ select state from conversations where idle = 0;
 -- name: forget
 delete from conversations where idle = 1 and changed_at < ?;
 
+-- name: people
+select platform, subject from (
+    select platform, subject, met_at as at from contacts
+    union all
+    select json_extract(cast(state as text), '$.scene.platform_name'),
+        json_extract(cast(state as text), '$.scene.subject'), changed_at
+    from conversations
+) group by platform, subject having max(at) < ?;
+
+-- name: leave_conversations
+delete from conversations
+where json_extract(cast(state as text), '$.scene.platform_name') = ?
+    and json_extract(cast(state as text), '$.scene.subject') = ?
+returning id;
+
+-- name: leave_contacts
+delete from contacts where platform = ? and subject = ?;
+
 -- name: meet
 insert into contacts (platform, subject, bot, chat, met_at) values (?, ?, ?, ?, ?)
 on conflict (platform, subject, bot) do update set chat = excluded.chat, met_at = excluded.met_at;

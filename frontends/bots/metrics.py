@@ -60,7 +60,7 @@ class Counts(Protocol):
     @property
     def is_up(self) -> bool: ...
     @property
-    def floods(self) -> int: ...
+    def tally(self) -> Counter[str]: ...
     @property
     def starts(self) -> int: ...
     @property
@@ -82,6 +82,10 @@ def _of_bots(bots: Sequence[Counts]) -> Iterator[str]:
         yield f"# HELP tessera_bots_{name}_total {meaning}"
         yield f"# TYPE tessera_bots_{name}_total counter"
         yield from (f"tessera_bots_{name}_total{_of(bot)} {getattr(bot, name)}" for bot in bots)
+    for name, meaning in TALLIED.items():
+        yield f"# HELP tessera_bots_{name}_total {meaning}"
+        yield f"# TYPE tessera_bots_{name}_total counter"
+        yield from (f"tessera_bots_{name}_total{_of(bot)} {bot.tally[name]}" for bot in bots)
     yield "# HELP tessera_bots_deliveries_total Messages and edits with an outcome."
     yield "# TYPE tessera_bots_deliveries_total counter"
     for bot in bots:
@@ -91,8 +95,14 @@ def _of_bots(bots: Sequence[Counts]) -> Iterator[str]:
 
 COUNTED = {
     "events": "What people did, as the platform told it.",
-    "floods": "How often the platform has asked for patience.",
     "starts": "How often the bot was started.",
+}
+TALLIED = {
+    "messages": "Messages that the platform has taken.",
+    "edits": "Changes of messages that the platform has taken.",
+    "edits_skipped": "Changes that were never sent because a newer one came before.",
+    "floods": "How often the platform has asked for patience.",
+    "flood_seconds": "For how long, all of them together.",
 }
 
 

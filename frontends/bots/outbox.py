@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -52,8 +53,9 @@ class Outbox:
         self._waiters: set[asyncio.Future[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
-        self.floods = 0
-        """How often the platform has asked for patience."""
+        self.tally: Counter[str] = Counter()
+        """What was done: `messages`, `edits`, `edits_skipped` (a newer one came before), `floods` (the platform has
+        asked for patience) and `flood_seconds`, for how long."""
 
     async def send(self, chat: str, act: Act[Outcome], *, group: bool = False, weight: int = 1) -> Outcome:
         """A message that has to arrive, or several at once (`weight`), after those before it in this chat. Raises what
@@ -72,6 +74,7 @@ class Outbox:
         waiting = self._edits.get((chat, message))
         if waiting is not None:
             errand.waiting = waiting.waiting
+            self.tally["edits_skipped"] += 1
         self._edits[chat, message] = errand
         self._pace.edit(self._clock(), chat, message, errand, group=group, paced=paced)
         outcome: Outcome = await self._done(errand)
@@ -126,6 +129,7 @@ class Outbox:
         try:
             if not all(waiter.done() for waiter in errand.waiting):
                 _tell(errand, await errand.act())
+                self.tally["edits" if turn.is_edit else "messages"] += 1
             self._pace.done(self._clock(), turn)
         except Flooded as flood:
             self._flooded(turn, flood.seconds)
@@ -138,7 +142,8 @@ class Outbox:
             self._go_on()
 
     def _flooded(self, turn: Turn, seconds: float) -> None:
-        self.floods += 1
+        self.tally["floods"] += 1
+        self.tally["flood_seconds"] += round(seconds)
         log.info("chat.flooded", edit=turn.is_edit, seconds=seconds)
         newer = self._edits.get((turn.chat, turn.key)) if turn.is_edit else None
         if newer is not None:

@@ -13,6 +13,7 @@ import asyncio
 import fcntl
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -22,8 +23,9 @@ from pathlib import Path
 import aiohttp
 import structlog
 
+from control_plane.wire.systemd import Notify
 from frontends.bots import health, key
-from frontends.bots.conversations import MODELS_SECONDS, Conversations
+from frontends.bots.conversations import Conversations
 from frontends.bots.dialogue.state import House
 from frontends.bots.errands import Errands
 from frontends.bots.fleet import Fleet, make_of
@@ -32,13 +34,18 @@ from frontends.bots.member import Make
 from frontends.bots.memory import Memory
 from frontends.bots.metrics import Lag
 from frontends.bots.settings import BotSettings, Settings
-from frontends.bots.systemd import Notify
 from frontends.client import Client, connect
 from frontends.problems import ClientError
 
 PATIENCE_SECONDS = 8.0
 """For one call of the service, before a person is told that it does not answer. Less than what it asks of those whose
 line is full, who are told so at once."""
+MODELS_SECONDS = 30.0
+"""How often it is asked what can be ordered."""
+FILES_SECONDS = 3_600.0
+"""What has lain this long among the files on their way is on no way any more."""
+LEFT_SECONDS = 3_600.0
+"""How often it is asked who has left."""
 OPEN_SECONDS = 5.0
 """How long the first events wait for the service at a start."""
 AGAIN_MAX_SECONDS = 15.0
@@ -125,17 +132,22 @@ class Program:
         await notify.beat(self.fleet.in_a_line)
 
     async def _know(self, conversations: Conversations) -> None:
-        """What can be ordered, asked now and then; what was interrupted goes on when it is known, or does not come."""
+        """What can be ordered and who has left, asked now and then. What was interrupted goes on when it is known,
+        or does not come."""
         opening = asyncio.get_running_loop().call_later(OPEN_SECONDS, self._open.set)
         await self._until_known(conversations)
         opening.cancel()
         self._open.set()
         resumed = conversations.resume()
         log.info("conversations.resumed", count=resumed)
+        left_at = float("-inf")
         while True:
-            await asyncio.sleep(MODELS_SECONDS)
             with suppress(ClientError):
                 await self._refresh(conversations)
+                if time.monotonic() - left_at >= LEFT_SECONDS:
+                    gone, left_at = await conversations.forget_who_left(), time.monotonic()
+                    log.info("people.forgotten", count=gone)
+            await asyncio.sleep(MODELS_SECONDS)
 
     async def _until_known(self, conversations: Conversations) -> None:
         failures = 0
@@ -188,12 +200,20 @@ async def program(
     """A program with its connections to the service, not yet running."""
     files = settings.dir / "files"
     files.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _clear(files, time.time() - FILES_SECONDS)
     async with (
         connect(settings.url, settings.api_key, patience_seconds=PATIENCE_SECONDS, connections=0) as client,
         aiohttp.ClientSession(trust_env=True) as session,
     ):
         translator = Translator(session, settings.translate_url, settings.translate_key)
         yield Program(settings, bots, client, Errands(client, files, translator), make_of)
+
+
+def _clear(folder: Path, before: float) -> None:
+    """Takes away pictures of people that a program has left behind which was killed."""
+    for left in folder.iterdir():
+        if left.stat().st_mtime < before:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def job(told: JobView) -> str:
     if told.error:
         lines.append(f"Why: {told.error.message}")
     if told.status == "succeeded":
-        lines.append(f"It cost {told.cost.charged} tokens. Seed {told.seed} makes the same again.")
+        lines.append(f"It cost {_tokens(told.cost.charged)}. Seed {told.seed} makes the same again.")
     if told.status not in FINISHED:
         lines.append(f'It goes on by itself. Call `status` with job_id "{told.id}" later, or `cancel` to stop it.')
     return "\n".join(lines)
@@ -60,8 +60,12 @@ def _facts(one: ModelView) -> Iterator[str]:
     yield f"{one.steps} steps (at most {one.steps_max})"
     if one.frames:
         yield f"{one.frames} frames at {one.fps} a second (at most {one.frames_max})"
-    yield f"{one.example_cost} tokens each"
+    yield f"{_tokens(one.example_cost)} each"
     if one.paused:
         yield "paused by the operator"
     elif not one.feasible_now:
         yield "no worker serves it at this moment, so an order would wait"
+
+
+def _tokens(number: int) -> str:
+    return "1 token" if number == 1 else f"{number} tokens"

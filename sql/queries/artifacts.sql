@@ -68,7 +68,7 @@ insert into discards (key) select key from gone returning key;
 -- erase_spec :run
 -- What a person typed is overwritten; sizes, steps and cost stay, because the accounting needs them.
 update job_specs
-set spec = spec || '{"prompt": "", "negative_prompt": "", "input_image": null}', metadata = '{}', webhook_url = null
+set spec = without_words(spec), metadata = '{}', webhook_url = null
 where job_id = %(job_id)s::uuid;
 
 -- erase_rendered :run

@@ -1,15 +1,18 @@
 -- Deliveries of webhooks: from the log of events to what each receiver answered.
 
 -- wanted :one
--- Whether anybody wants to be told anything, and up to where the log is settled at this moment.
+-- Whether anybody wants to be told anything, up to where the log is settled at this moment, and by whose count: a server that
+-- took over from another may give out the same numbers again (its timeline is another then).
 select exists (select from webhook_endpoints where disabled_at is null) as wanted,
-    pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xid;
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xid,
+    timeline() as timeline;
 
 -- rest :run
 -- Nobody wants to be told, so the cursor follows now and then without reading.
 update webhook_cursor set epoch = e.token, xid = %(xid)s::text::xid8, seq = 0, moved_at = now()
 from (select token from event_epochs order by number desc limit 1) e
-where moved_at < now() - make_interval(secs => %(rest_seconds)s::float8)
+where timeline() = %(timeline)s::text
+    and moved_at < now() - make_interval(secs => %(rest_seconds)s::float8)
     and (webhook_cursor.epoch <> e.token or webhook_cursor.xid < %(xid)s::text::xid8);
 
 -- relay :one
@@ -47,7 +50,7 @@ addressed as materialized (
     from news n cross join lateral (
         select e.id, coalesce(e.url, (select s.webhook_url from job_specs s where s.job_id = n.job_id)) as url, e.url is null as of_order
         from webhook_endpoints e
-        where e.user_id = n.user_id and e.disabled_at is null and n.name = any (e.events) and (e.url is null or e.created_at <= n.at)
+        where e.user_id = n.user_id and e.disabled_at is null and n.name = any (e.events) and (e.url is null or e.enabled_at <= n.at)
             and exists (select from users u where u.id = e.user_id and u.status = 'active')
         offset 0 -- looked up for each event, whatever the planner thinks of a cross product
     ) w
@@ -135,7 +138,8 @@ leased as (
 select l.id, l.lease, l.endpoint_id, w.user_id, l.job_id, l.type, l.url, l.event_at, l.attempts, l.step,
     extract(epoch from clock_timestamp())::bigint as timestamp,
     array(select s.secret from webhook_secrets s
-        where s.endpoint_id = l.endpoint_id and (s.expires_at is null or s.expires_at > now()) order by s.created_at desc) as keys
+        where s.endpoint_id = l.endpoint_id and (s.expires_at is null or s.expires_at > now()) order by s.created_at desc) as keys,
+    (select s.spec ->> 'traceparent' from job_specs s where s.job_id = l.job_id) as traceparent
 from leased l join webhook_endpoints w on w.id = l.endpoint_id;
 
 -- next_due :one

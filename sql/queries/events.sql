@@ -6,10 +6,13 @@
 select begin_event_epoch();
 
 -- head :one
--- Where the log stands now: behind this position comes everything that is not settled yet, and nothing that is.
-select (select token from event_epochs order by number desc limit 1) as epoch,
+-- Where the log stands now: behind this position comes everything that is not settled yet, and nothing that is. A server that
+-- took over from another (a standby, a rewound backup) counts on from where it was, and may give out numbers that clients
+-- have seen elsewhere; what PostgreSQL calls its timeline is another then, and so is the epoch.
+select left(md5(e.token || timeline()), 8) as epoch,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xid, 0::bigint as seq,
-    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid, now() as now;
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid, now() as now
+from event_epochs e order by e.number desc limit 1;
 
 -- after :many
 -- The next events behind a position. They are settled up to the oldest transaction that still runs; those behind it, already

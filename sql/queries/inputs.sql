@@ -8,11 +8,11 @@ left join inputs i on i.user_id = %(user_id)s::uuid and i.expires_at > now();
 
 -- renew :one
 -- The same file once more: what it became is kept for another day.
-update inputs i set expires_at = now() + make_interval(secs => %(keep_seconds)s::float8)
+update inputs i set expires_at = now() + make_interval(secs => %(keep_seconds)s::float8), adult = i.adult or %(adult)s::boolean
 where i.id = (
     select l.id from live_inputs l
     where l.user_id = %(user_id)s::uuid and l.received_sha256 = %(received_sha256)s::bytea order by l.id desc limit 1)
-returning i.id, i.key, i.mime_type, i.width, i.height, i.bytes, i.sha256, i.received_sha256, i.created_at, i.expires_at;
+returning i.id, i.key, i.mime_type, i.width, i.height, i.bytes, i.sha256, i.received_sha256, i.created_at, i.expires_at, i.adult;
 
 -- lock_user :run
 -- What one user uploads at the same time in several places is counted one after the other.
@@ -20,40 +20,41 @@ select pg_advisory_xact_lock(hashtextextended('inputs ' || %(user_id)s::uuid, 0)
 
 -- add :one
 -- The row of a picture that is in the store, unless the user has as many as allowed.
-insert into inputs (id, user_id, key, mime_type, width, height, bytes, sha256, received_sha256, job_id, index, expires_at)
+insert into inputs (id, user_id, key, mime_type, width, height, bytes, sha256, received_sha256, job_id, index, adult, expires_at)
 select %(id)s::uuid, %(user_id)s::uuid, %(key)s::text, %(mime_type)s::text, %(width)s::integer, %(height)s::integer,
-    %(bytes)s::bigint, %(sha256)s::bytea, %(received_sha256)s::bytea, %(job_id)s::uuid, %(index)s::smallint,
+    %(bytes)s::bigint, %(sha256)s::bytea, %(received_sha256)s::bytea, %(job_id)s::uuid, %(index)s::smallint, %(adult)s::boolean,
     now() + make_interval(secs => %(keep_seconds)s::float8)
 from (
     select count(*) as count, coalesce(sum(i.bytes), 0) as bytes
     from inputs i where i.user_id = %(user_id)s::uuid and i.expires_at > now()
 ) mine
 where mine.count < %(count_max)s::integer and mine.bytes + %(bytes)s::bigint <= %(bytes_max)s::bigint
-returning id, key, mime_type, width, height, bytes, sha256, received_sha256, created_at, expires_at;
+returning id, key, mime_type, width, height, bytes, sha256, received_sha256, created_at, expires_at, adult;
 
 -- get :one
 -- One input of this user that can be ordered.
-select id, key, mime_type, width, height, bytes, sha256, received_sha256, created_at, expires_at
+select id, key, mime_type, width, height, bytes, sha256, received_sha256, created_at, expires_at, adult
 from live_inputs where id = %(id)s::uuid and user_id = %(user_id)s::uuid;
 
 -- of_result :one
 -- The input that a result of this user has become before.
-select id, key, mime_type, width, height, bytes, sha256, received_sha256, created_at, expires_at
+select id, key, mime_type, width, height, bytes, sha256, received_sha256, created_at, expires_at, adult
 from live_inputs
 where user_id = %(user_id)s::uuid and job_id = %(job_id)s::uuid and index = %(index)s::smallint
 order by id desc limit 1;
 
 -- result :one
 -- A result of this user, to be made an input.
-select a.key, a.mime_type, a.bytes
+select a.key, a.mime_type, a.bytes, coalesce((s.spec ->> 'adult')::boolean, false) as adult
 from jobs j
+join job_specs s on s.job_id = j.id
 join artifacts a on a.job_id = j.id and a.attempt = j.attempt and a.index = %(index)s::smallint
     and a.visibility <> 'quarantined'
 where j.id = %(job_id)s::uuid and j.state = 'succeeded' and j.user_id = %(user_id)s::uuid;
 
 -- page :many
 -- A user's inputs, the newest first, from below a given one.
-select id, key, mime_type, width, height, bytes, sha256, received_sha256, created_at, expires_at
+select id, key, mime_type, width, height, bytes, sha256, received_sha256, created_at, expires_at, adult
 from live_inputs
 where user_id = %(user_id)s::uuid and id < coalesce(%(before)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 order by id desc

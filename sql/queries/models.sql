@@ -13,7 +13,7 @@ select m.name, m.kind, m.title, m.vram_gib, m.weight, m.width, m.height, m.pixel
             and s.last_seen_at > now() - make_interval(secs => %(live_seconds)s::float8)) as feasible_now,
     case when m.task <> '' then able.tasks
         when m.tasks = '{}' then array['text-to-' || m.kind] else m.tasks end as tasks,
-    m.upscales, m.task,
+    m.upscales, m.task, m.languages,
     coalesce(learnt.run_tokens, '{}') as run_tokens, coalesce(learnt.run_seconds, '{}') as run_seconds
 from models m
 cross join lateral (
@@ -28,6 +28,6 @@ left join lanes learnt on learnt.kind = m.kind and learnt.model = m.name and lea
 where m.task = '' or cardinality(able.tasks) > 0
 order by m.position, m.name, m.kind;
 
--- applied :value
--- How many migrations the database has seen.
-select count(*)::integer from schema_migrations;
+-- applied :one
+-- How many migrations the database has seen, and the least of them that code must know.
+select count(*)::integer as applied, coalesce(max(needs), 0) as needs from schema_migrations;

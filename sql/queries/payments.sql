@@ -45,3 +45,13 @@ select p.id, p.provider, p.provider_id, p.pack, p.amount, p.currency, p.tokens, 
 from payments p
 where p.user_id = any (array(select %(user_id)s::uuid union all select u.id from users u where u.merged_into = %(user_id)s::uuid))
 order by p.id desc limit %(most)s::integer;
+
+-- note_unmatched :run
+-- Money was taken elsewhere and cannot be credited.
+insert into payments_unmatched (provider, provider_id, user_id, reason)
+values (%(provider)s::text, %(provider_id)s::text, %(user_id)s::uuid, %(reason)s::text)
+on conflict (provider, provider_id, user_id) do nothing;
+
+-- matched :run
+-- It could be credited after all.
+delete from payments_unmatched where provider = %(provider)s::text and provider_id = %(provider_id)s::text;

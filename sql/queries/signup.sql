@@ -15,5 +15,7 @@ select extract(epoch from (utc_day(now()) + 1)::timestamp at time zone 'UTC' - n
 -- Seconds until an identity that was given up may become a user again.
 select extract(epoch from u.unlinked_at + make_interval(days => %(days)s::integer) - now())::float8
 from unlinked_identities u
-where u.provider = %(provider)s::text and u.subject = %(subject)s::text
-    and u.unlinked_at > now() - make_interval(days => %(days)s::integer);
+where u.provider = %(provider)s::text
+    and u.subject in (%(subject)s::text, identity_digest(%(provider)s::text, %(subject)s::text)) -- or of who has left
+    and u.unlinked_at > now() - make_interval(days => %(days)s::integer)
+order by u.unlinked_at desc limit 1;

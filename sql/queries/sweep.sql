@@ -16,23 +16,6 @@ with stale as materialized (
 )
 insert into discards (key) select key from gone returning key;
 
--- retired :many
--- Files older than the plan of their owner keeps them, likewise.
-with retired as materialized (
-    select a.key
-    from artifacts a
-    join jobs j on j.id = a.job_id
-    join users u on u.id = j.user_id
-    join plans p on p.name = u.plan
-    where a.created_at < now() - make_interval(days => (select min(retention_days) from plans))
-        and a.created_at < now() - make_interval(days => p.retention_days) and not a.legal_hold
-    order by a.created_at limit %(most)s::integer
-    for update of a skip locked
-), gone as (
-    delete from artifacts using retired where artifacts.key = retired.key returning artifacts.key
-)
-insert into discards (key) select key from gone returning key;
-
 -- known :many
 -- Which of these files have a row.
 select key from artifacts where key = any (%(keys)s::text[])

@@ -44,10 +44,11 @@ join users u on u.id = found.id
 join user_plans p on p.user_id = u.id;
 
 -- list :many
--- The users, the newest first; who was merged is somebody else now, and test users are nobody.
+-- The users, the newest first; who was merged is somebody else now, who has left and test users are nobody.
 select u.id, u.name, p.plan, u.status, u.created_at,
     array(select i.provider || ':' || i.subject from identities i where i.user_id = u.id order by 1) as identities
-from users u join user_plans p on p.user_id = u.id where u.status <> 'merged' and u.test_of is null order by u.id desc limit 1000;
+from users u join user_plans p on p.user_id = u.id where u.status not in ('merged', 'deleted') and u.test_of is null
+order by u.id desc limit 1000;
 
 -- add :value
 -- Makes a user; no row when the name is taken.
@@ -78,3 +79,9 @@ select exists (
 -- Puts a user on a plan, for ever or until a moment.
 update users set plan = %(plan)s::text, paid_until = %(paid_until)s::timestamptz
 where id = %(user_id)s::uuid and status in ('active', 'suspended') returning id;
+
+-- known :many
+-- Which of these identities are somebody's.
+select w.name
+from unnest(%(names)s::text[], %(providers)s::text[], %(subjects)s::text[]) as w (name, provider, subject)
+join identities i on i.provider = w.provider and i.subject = w.subject;

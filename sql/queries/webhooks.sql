@@ -44,7 +44,8 @@ with changed as (
             else w.disabled_at end,
         disabled_reason = case %(disabled)s::boolean when true then coalesce(w.disabled_reason, 'owner') when false then null
             else w.disabled_reason end,
-        failing_since = case when %(disabled)s::boolean is false then null else w.failing_since end
+        failing_since = case when %(disabled)s::boolean is false then null else w.failing_since end,
+        enabled_at = case when %(disabled)s::boolean is false and w.disabled_at is not null then now() else w.enabled_at end
     where w.id = %(webhook_id)s::uuid and w.user_id = %(user_id)s::uuid
     returning w.id, w.url, w.disabled_at
 ),

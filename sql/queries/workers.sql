@@ -30,6 +30,11 @@ returning id;
 -- The token belongs to this worker now.
 update enrolment_tokens set used_at = now(), worker_id = %(worker_id)s::uuid where id = %(id)s::text;
 
+-- note_version :run
+-- Which agent a worker runs; nothing is written while it is the same.
+update workers set agent_version = %(agent_version)s::text
+where id = %(worker_id)s::uuid and revoked_at is null and agent_version <> %(agent_version)s::text;
+
 -- all :many
 -- Every worker with how it is, for the operator; the sandbox is none of theirs. `live` = heard within a lease.
 select w.id, w.name, w.trust, w.agent_version, w.enrolled_at, w.last_seen_at,
@@ -46,8 +51,8 @@ select s.worker_id, s.slot,
     array(select l.kind || '/' || l.model from lanes l where l.id = any (s.lane_ids)
         group by l.kind, l.model order by min(l.id)) as lanes,
     loaded.model as loaded, s.vram_gib, s.healthy, s.gpu, s.quarantined_at, s.last_seen_at,
-    (select count(*)::integer from jobs j
-        where j.worker_id = s.worker_id and j.slot = s.slot and j.state = 'running') as leases
+    array(select j.id from jobs j where j.worker_id = s.worker_id and j.slot = s.slot and j.state = 'running'
+        order by j.started_at nulls last, j.id) as jobs
 from slots s
 join workers w on w.id = s.worker_id
 left join lanes loaded on loaded.id = s.loaded_lane_id

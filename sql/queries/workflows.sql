@@ -6,7 +6,8 @@ select pg_advisory_xact_lock(%(key)s::bigint);
 
 -- versions :many
 -- What is in force, in short.
-select w.name, w.version, w.licences, encode(sha256(convert_to(w.weights, 'UTF8')), 'hex') as weights_sha256
+select w.name, w.version, w.licences, encode(sha256(convert_to(w.weights, 'UTF8')), 'hex') as weights_sha256,
+    encode(sha256(convert_to(w.manifest, 'UTF8')), 'hex') as manifest_sha256
 from workflows w where w.withdrawn_at is null order by w.name;
 
 -- in_force :many
@@ -41,21 +42,21 @@ returning name;
 -- put_models :run
 -- Models as their workflows describe them. What was learnt of them, and whether they are paused, stays.
 insert into models (name, kind, title, position, vram_gib, weight, width, height, pixels_max, steps, steps_max, guidance,
-    frames, frames_max, fps, tasks, upscales, task)
+    frames, frames_max, fps, tasks, upscales, task, languages)
 select m.name, m.kind, m.title, m.position, m.vram_gib, m.weight, m.width, m.height, m.pixels_max, m.steps, m.steps_max,
-    m.guidance, m.frames, m.frames_max, m.fps, m.tasks::text[], m.upscales::smallint[], m.task
+    m.guidance, m.frames, m.frames_max, m.fps, m.tasks::text[], m.upscales::smallint[], m.task, m.languages::text[]
 from unnest(%(name)s::text[], %(kind)s::text[], %(title)s::text[], %(position)s::integer[], %(vram_gib)s::integer[],
     %(weight)s::float8[], %(width)s::integer[], %(height)s::integer[], %(pixels_max)s::integer[], %(steps)s::integer[],
     %(steps_max)s::integer[], %(guidance)s::float8[], %(frames)s::integer[], %(frames_max)s::integer[],
-    %(fps)s::integer[], %(tasks)s::text[], %(upscales)s::text[], %(task)s::text[])
+    %(fps)s::integer[], %(tasks)s::text[], %(upscales)s::text[], %(task)s::text[], %(languages)s::text[])
     as m (name, kind, title, position, vram_gib, weight, width, height, pixels_max, steps, steps_max, guidance, frames,
-    frames_max, fps, tasks, upscales, task)
+    frames_max, fps, tasks, upscales, task, languages)
 order by m.name, m.kind
 on conflict (name, kind) do update set title = excluded.title, position = excluded.position, vram_gib = excluded.vram_gib,
     weight = excluded.weight, width = excluded.width, height = excluded.height, pixels_max = excluded.pixels_max,
     steps = excluded.steps, steps_max = excluded.steps_max, guidance = excluded.guidance, frames = excluded.frames,
     frames_max = excluded.frames_max, fps = excluded.fps, tasks = excluded.tasks, upscales = excluded.upscales,
-    task = excluded.task;
+    task = excluded.task, languages = excluded.languages;
 
 -- put :run
 -- Workflows in force from now on, and a lane for each.

@@ -22,6 +22,14 @@ async def test_a_failed_run_is_reported_with_its_cause(tmp_path: Path) -> None:
         assert (report.cause, report.message) == ("oom", "out of memory")
 
 
+async def test_the_trace_of_an_order_goes_along_with_its_files_and_its_report(tmp_path: Path) -> None:
+    async with rig(tmp_path) as it:
+        it.plane.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        job_id = await it.order("traced")
+        await it.plane.until(lambda: it.plane.seen("complete", job_id))
+        assert it.plane.seen("uploaded", job_id)
+
+
 async def test_an_engine_that_breaks_is_reported_and_started_again(tmp_path: Path) -> None:
     async with rig(tmp_path) as it:
         it.engine.error = ZeroDivisionError()

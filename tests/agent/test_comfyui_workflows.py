@@ -174,6 +174,18 @@ def test_a_workflow_is_the_same_after_its_way_over_the_wire() -> None:
     assert found.revision == sent(reversed(list(WORKFLOWS.values()))).revision
 
 
+def test_agents_are_not_told_what_only_those_need_who_order() -> None:
+    """An older agent knows neither field, and would leave out a workflow that has one."""
+    asked = WORKFLOWS["sdxl-pixel-art"].manifest
+    loras = {name: structs.replace(lora, triggers=("pixel art",)) for name, lora in asked.loras.items()}
+    told = structs.replace(WORKFLOWS["sdxl-pixel-art"], manifest=structs.replace(asked, languages=("zh",), loras=loras))
+    assert told.version == WORKFLOWS["sdxl-pixel-art"].version, "the same steps"
+    [one] = sent([told]).data
+    assert b"languages" not in bytes(one.manifest)
+    assert b"triggers" not in bytes(one.manifest)
+    assert received(one).manifest == asked
+
+
 def test_of_what_a_control_plane_sends_only_what_can_be_judged_is_run() -> None:
     """Newer manifests, broken ones, other programs' nodes, files that nobody listed: each is left out by itself."""
     good = sent([WORKFLOWS["sd15"], WORKFLOWS["sdxl"]]).data

@@ -14,12 +14,13 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agent import credential
 from agent.credential import Credential
 from agent.installing import logon
 from agent.installing.steps import Place, Step, install, remove
-from agent.installing.unit import quoted, unit
+from agent.installing.unit import SYSTEM_UNIT, quoted, system_unit, systemctl, unit
 from agent.settings import Settings
 from tests.fixtures.machine import Programs
 
@@ -165,6 +166,30 @@ def test_a_word_of_the_unit_stays_one_word(word: str) -> None:
         assert not re.search(r"[\s\"';]", told)
         told = told.replace("\\\\", "\\")
     assert told.replace("%%", "%").replace("$$", "$") == word
+
+
+async def test_a_service_of_the_system_is_what_is_shipped_and_wants_no_session(
+    tmp_path: Path, programs: Programs
+) -> None:
+    it = structs.replace(place(tmp_path), system=True)
+    assert {step.result for step in await steps(it)} == {"done"}
+    assert it.unit_file == tmp_path / "root" / SYSTEM_UNIT.relative_to("/")
+    assert it.unit_file.read_text() == system_unit() == (ROOT / "ops/systemd/tessera-agent.service").read_text()
+    assert it.unit_file.stat().st_mode & 0o777 == 0o644
+    assert programs.calls("systemctl") == [
+        ["daemon-reload"],
+        ["enable", "tessera-agent.service"],
+        ["restart", "--no-block", "tessera-agent.service"],
+    ]
+    assert programs.calls("loginctl") == []
+    assert {step.result for step in await steps(it, going=True)} == {"done"}
+    assert not it.unit_file.exists()
+    assert ["disable", "--now", "tessera-agent.service"] in programs.calls("systemctl")
+    assert systemctl("start", system=False) == ("systemctl", "--user", "start")
+
+    in_a_container = structs.replace(it, settings=Settings(dir=it.settings.dir, comfyui_image="tessera-comfyui"))
+    [refused] = await steps(in_a_container)
+    assert (refused.result, "Leave --system away" in refused.cure) == ("failed", True)
 
 
 async def test_what_the_owner_may_not_do_is_said_with_the_line_that_does_it(tmp_path: Path, programs: Programs) -> None:

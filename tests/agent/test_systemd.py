@@ -12,7 +12,7 @@ from agent.agent import Agent
 from agent.client import connect
 from agent.credential import secret_sha256
 from agent.settings import Settings
-from agent.systemd import Notify, from_environment
+from control_plane.wire.systemd import Notify, from_environment
 from tests.fixtures.agent import SECRET, FakeEngine
 from tests.standins.control_plane import PATIENCE_SECONDS, control_plane
 

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from control_plane import embedded
-from control_plane.conduct import policy, reports
+from control_plane.conduct import gallery, policy, reports
+from control_plane.conduct.judgement import Conduct
 from control_plane.database import Database
 from tests.fixtures.operator import Say, Tell, name, on_database, submit
 
@@ -88,6 +89,30 @@ def test_complaints_are_listed_upheld_and_dismissed(say: Say, tell: Tell, data_d
     assert f"{jobs[0]}/0" in say("report", "list", "--state", "upheld")
     found = sql(data_dir, "select visibility from artifacts where job_id = any(%s) order by job_id", jobs)
     assert found == [("quarantined",), ("private",)]
+
+
+def test_what_people_want_everybody_to_see_is_approved_or_refused(
+    say: Say, tell: Tell, data_dir: Path, ada: UUID
+) -> None:
+    jobs = [done(data_dir, ada) for _ in range(2)]
+
+    async def propose(database: Database) -> None:
+        for job_id in jobs:
+            await gallery.propose(database, Conduct(), ada, job_id, 0, show_prompt=False)
+
+    on_database(data_dir, propose)
+    ids = {one["job_id"]: one["id"] for one in tell("gallery", "list")}
+    first, second = (ids[str(job_id)] for job_id in jobs)
+    assert say("gallery", "approve", first) == "Approved: everybody sees it.\n"
+    assert tell("gallery", "refuse", second, "--reason", "a person") == {"id": second, "state": "refused"}
+    assert say("gallery", "approve", second, code=1) == ""
+    assert "no such publication" in say("gallery", "approve", str(uuid4()), code=64)
+    assert "a person" in say("gallery", "list", "--state", "refused")
+    assert first in say("gallery", "list", "--state", "approved")
+    found = sql(data_dir, "select visibility from artifacts where job_id = any(%s) order by job_id", jobs)
+    assert found == [("published",), ("private",)]
+    lines = tell("audit", "list", "--about", f"artifact:{jobs[1]}/0")
+    assert [(line["verb"], line["detail"]["reason"]) for line in lines] == [("refuse", "a person")]
 
 
 def test_a_suspension_cancels_what_waits_and_is_undone(say: Say, tell: Tell, data_dir: Path, ada: UUID) -> None:

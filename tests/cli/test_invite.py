@@ -40,7 +40,8 @@ def say(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def test_an_invite_is_made_listed_and_revoked(say: Say) -> None:
     options = "--plan", "starter", "--tokens", 500, "--uses", 20, "--days", 14
     made = json.loads(say("invite", "create", *options, "--json"))
-    assert set(made) == {"id", "code", "expires_at"}
+    assert set(made) == {"id", "code", "url", "expires_at"}
+    assert made["url"] == f"http://127.0.0.1:8000/join?code={made['code']}"
     [listed] = json.loads(say("invite", "list", "--json"))
     assert [listed[name] for name in ("plan", "tokens", "uses", "used", "live")] == ["starter", 500, 20, 0, True]
     assert made["code"] not in say("invite", "list")

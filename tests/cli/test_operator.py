@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -13,12 +14,16 @@ import pytest
 
 from control_plane import embedded
 from control_plane.database import Database
+from control_plane.money import ledger
 from control_plane.people import sessions
 from control_plane.queue import admission, statements
 from control_plane.queue.admission import Order
+from control_plane.watch import book
+from control_plane.watch.decision import Trouble, decide
 from control_plane.wire.worker import EnrollRequest
 from control_plane.workers import roster
 from tests.fixtures.operator import SPEC, Say, Tell, name, on_database, submit
+from tests.fixtures.worker import free_port
 
 
 def enroll(data_dir: Path, token: str) -> None:
@@ -130,7 +135,9 @@ def test_a_machine_is_enrolled_drained_resumed_and_revoked(say: Say, tell: Tell,
 
 def test_the_token_for_a_machine_comes_with_the_command_to_type(say: Say) -> None:
     told = say("worker", "enroll-token", "--hours", "2")
+    assert "curl -fsS http://127.0.0.1:8000/install/agent.sh | TESSERA_AGENT_TOKEN=tse_" in told
     assert "tessera-agent enroll http://127.0.0.1:8000 tse_" in told
+    assert "for others, start with `tessera up --lan`" in told
     assert "within 2 h" in told
     assert "at most 24 hours" in say("worker", "enroll-token", "--hours", "99", code=64)
 
@@ -184,7 +191,7 @@ def test_an_unknown_order_is_a_sentence(say: Say) -> None:
 def test_a_switch_is_turned_off_and_on(say: Say, tell: Tell, what: str, word: str | None, misspelt: str | None) -> None:
     words = [word] if word else []
     assert tell("pause", what, *words)["paused"] is True
-    assert "paused" in say("status")
+    assert "paused" in say("status", code=1 if what == "submits" else 0)
     assert "open again" in say("resume", what, *words)
     assert "paused" not in say("status")
     if misspelt:
@@ -193,7 +200,7 @@ def test_a_switch_is_turned_off_and_on(say: Say, tell: Tell, what: str, word: st
 
 def test_a_pause_keeps_its_reason_and_refuses_orders(say: Say, tell: Tell, data_dir: Path) -> None:
     say("pause", "submits", "--reason", "moving house")
-    assert "paused: moving house" in say("status")
+    assert "paused: moving house" in say("status", code=1)
     user_id = tell("user", "create", name())["id"]
 
     async def refusal(database: Database) -> str | None:
@@ -205,13 +212,51 @@ def test_a_pause_keeps_its_reason_and_refuses_orders(say: Say, tell: Tell, data_
     assert on_database(data_dir, refusal) is None
 
 
-def test_status_tells_what_waits_where(say: Say, tell: Tell, data_dir: Path) -> None:
+def test_status_tells_what_waits_where(say: Say, tell: Tell, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSERA_PORT", str(free_port()))
     before = {lane["id"]: lane["queued"] for lane in tell("status")["lanes"]}
     submit(data_dir, tell("user", "create", name())["id"])
     told = tell("status")
     assert {lane["id"]: lane["queued"] for lane in told["lanes"]} == {**before, 1: before[1] + 1}
     assert (told["running"], told["submits_paused"]) == (False, False)
     assert "no `tessera up` on this machine" in say("status")
+
+
+def test_status_ends_with_1_while_somebody_should_look_and_says_where_to_read(
+    say: Say, tell: Tell, data_dir: Path
+) -> None:
+    async def noted(database: Database, violations: int) -> None:
+        await database.run(ledger.NOTE, {"violations": violations})
+
+    on_database(data_dir, lambda database: noted(database, 2))
+    told = say("status", code=1)
+    assert "ATTENTION: 2 disagreements in the books." in told
+    assert "runbook.md#money-looks-wrong" in told
+    assert "All is well." not in told
+    on_database(data_dir, lambda database: noted(database, 0))
+    assert "All is well." in say("status")
+    assert tell("status")["well"] is True
+
+
+def test_an_incident_is_listed_and_acknowledged_until_it_is_over(say: Say, tell: Tell, data_dir: Path) -> None:
+    assert say("incident", "list") == "Nothing is wrong.\n"
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    opened = decide([], [Trouble(kind="backup_failed", summary="The last backup failed.")], (), now)
+    on_database(data_dir, lambda database: book.write(database, opened))
+    [row] = tell("incident", "list")
+    assert (row["kind"], row["acked_at"]) == ("backup_failed", None)
+    say("incident", "ack", row["id"])
+    assert "known" in say("incident", "list")
+    [known] = on_database(data_dir, book.known)
+    over = decide([known], [], (), now + timedelta(hours=1))
+    on_database(data_dir, lambda database: book.write(database, over))
+    assert say("incident", "list") == "Nothing is wrong.\n"
+    assert [one["id"] for one in tell("incident", "list", "--all")] == [row["id"]]
+    assert "There is no incident" in say("incident", "ack", row["id"], code=64)
+
+
+def test_a_trial_of_telling_says_that_nobody_would_be_told(say: Say) -> None:
+    say("incident", "test", code=78)
 
 
 def test_check_shows_every_setting_and_trusts_a_sound_database(say: Say, tell: Tell, data_dir: Path) -> None:
@@ -254,3 +299,24 @@ def test_the_api_describes_itself_without_a_service(tell: Tell, say: Say) -> Non
     document = json.loads(say("openapi"))
     assert document["openapi"].startswith("3.1")
     assert "/api/v1/jobs" in document["paths"]
+
+
+def test_the_doctor_says_what_is_wrong_and_what_to_do(say: Say, tell: Tell, data_dir: Path) -> None:
+    say("doctor")
+    before = {check["name"]: check for check in tell("doctor")}
+    assert {"python", "database", "schema", "roles", "clock", "store", "disk", "secrets"} <= set(before)
+    assert all(check["cure"] for check in before.values() if check["result"] != "ok")
+    (data_dir / "admin_key").write_text("tsk_secret")
+    (data_dir / "admin_key").chmod(0o644)
+    told = say("doctor", code=78)
+    assert f"BAD  secrets     others may read {data_dir / 'admin_key'}" in told
+    assert f"chmod 600 {data_dir / 'admin_key'}" in told
+    assert "tsk_secret" not in told
+    (data_dir / "admin_key").unlink()
+
+
+def test_without_a_database_the_doctor_looks_at_the_rest(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSERA_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    told = say("doctor", code=78)
+    assert "BAD  database    cannot be used" in told
+    assert "ok   python" in told

@@ -13,7 +13,7 @@ import pytest
 from control_plane.cli import main, program
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_JSON = {"tessera up", "tessera serve", "tessera mcp"}
+WITHOUT_JSON = {"tessera up", "tessera backup stream", "tessera serve", "tessera mcp"}
 """They stay in the foreground."""
 HEAVY = ("asyncio", "aiohttp", "litestar", "psycopg", "msgspec", "structlog", "uvicorn")
 
@@ -34,8 +34,9 @@ COMMANDS = [parser for parser in ALL if parser.get_default("run") is not None]
 def test_the_command_line_has_every_word_that_others_rely_on() -> None:
     words = {parser.prog.removeprefix("tessera ") for parser in COMMANDS}
     assert words == {
-        *("up", "serve", "migrate", "check", "openapi", "status", "generate", "upscale", "mcp"),
+        *("up", "setup", "serve", "migrate", "check", "openapi", "status", "generate", "upscale", "mcp"),
         *("user create", "user list", "user suspend", "user restore", "user plan", "user grant", "user adjust"),
+        *("user export", "user delete"),
         "user login-link",
         *("plan list", "plan set", "pack list", "pack set", "ledger show", "ledger check"),
         *("key create", "key list", "key rotate", "key revoke"),
@@ -45,6 +46,9 @@ def test_the_command_line_has_every_word_that_others_rely_on() -> None:
         *("worker enroll-token", "worker list", "worker drain", "worker resume", "worker revoke"),
         *("workflow check", "workflow list"),
         *("job list", "job show", "job cancel", "job why"),
+        *("backup", "backup key", "backup list", "backup stream", "restore", "db move", "db upgrade", "upgrade"),
+        *("gallery list", "gallery approve", "gallery refuse"),
+        *("doctor", "incident list", "incident ack", "incident test"),
         *("pause submits", "pause model", "pause lane", "resume submits", "resume model", "resume lane"),
     }
 

@@ -34,10 +34,11 @@ MADE = {
     "libraries": {"pytorch": "2.9.0"},
     "seeds": [7],
 }
+ORDER = {"prompt": "a lighthouse", "metadata": {"order": "17"}, "typed": {"prompt": "ein Leuchtturm"}}
 VALID: dict[str, Json] = {
-    "submit_job": {"prompt": "a lighthouse", "metadata": {"order": "17"}},
-    "repeat_job": {"seed": None, "metadata": {"order": None}},
-    "submit_batch": {"jobs": [{"prompt": "a lighthouse", "metadata": {"order": "17"}}]},
+    "submit_job": ORDER,
+    "repeat_job": {"seed": None, "metadata": {"order": None}, "typed": {"prompt": "ein Leuchtturm"}},
+    "submit_batch": {"jobs": [ORDER]},
     "create_images": {"prompt": "a lighthouse", "size": "768x512"},
     "set_preferences": {"embed_metadata": False, "choices": {"language": "de", "count": 2}},
     "make_key": {
@@ -57,9 +58,13 @@ VALID: dict[str, Json] = {
     "fail_attempt": {"cause": "oom"},
     "release_attempt": {"reason": "drain"},
     "link": {"code": "K7QM-2XWD"},
+    "known_identities": {"identities": ["telegram:1"]},
     "enter_invite": {"code": "K7QM-2XWD"},
     "file_report": {"job_id": str(uuid4()), "index": 0, "category": "person", "text": "that is me"},
     "quarantine_artifact": {"reason": "a real person"},
+    "publish_artifact": {"show_prompt": True},
+    "refuse_publication": {"reason": "not for all eyes"},
+    "delete_user": {"name": "ada"},
     "suspend_user": {"reason": "spam"},
     "create_webhook": {"url": "https://receiver.invalid/", "events": ["job.failed"], "description": "mine"},
     "credit_payment": {
@@ -71,10 +76,15 @@ VALID: dict[str, Json] = {
     },
     "refund_payment": {"provider": "telegram_stars", "provider_id": "charge-1", "reason": "asked for"},
     "set_chat": {"who": "admins", "models": ["testcard"], "daily_cap": 100},
-    "admit_order": {"order": {"prompt": "a lighthouse", "metadata": {"order": "17"}}, "key": "once"},
+    "admit_order": {"order": ORDER, "key": "once"},
     "set_switch": {"what": "model", "name": "testcard", "paused": False},
     "sign_in_by_telegram": {"state": "x", "data": {"id": 1, "hash": "x"}},
     "sign_in_by_code": {"code": "K7QM-2XWD"},
+    "enter_by_invite": {"code": "K7QM-2XWD"},
+    "change_setup": {"put_off": "bots", "take_up": "machine", "closed": False},
+    "await_machine": {"name": "bench"},
+    "order_first_picture": {"prompt": "a lighthouse"},
+    "put_on_plan": {"plan": "pro"},
     "grant_tokens": {"tokens": 5, "reason": "for your patience"},
     "make_enrolment_token": {"name": "bench"},
     "change_webhook": {"url": "https://receiver.invalid/", "events": ["job.failed"], "disabled": False},
@@ -178,6 +188,7 @@ def _address(op: Operation) -> str:
         user_id=uuid4(),
         webhook_id=uuid4(),
         input_id=uuid4(),
+        publication_id=uuid4(),
         key_id=uuid4().hex[:12],
         attempt=1,
         index=0,
@@ -336,6 +347,19 @@ async def test_a_bad_parameter_is_refused_by_name(control_plane: Plane) -> None:
         answered = await control_plane.call("GET", f"{API}/jobs?{query}", control_plane.admin_key)
         assert (answered.status, answered.code) == (422, "invalid"), (query, answered.body)
         assert answered.json["errors"][0]["pointer"] == name
+
+
+async def test_what_the_database_cannot_hold_is_refused_in_addresses_too(
+    control_plane: Plane,
+) -> None:
+    for method, path, status in (
+        ("GET", "/admin/users?name=a%00b", 422),
+        ("GET", "/jobs?metadata=a%3D%00", 422),
+        ("POST", "/admin/workers/%00/drain", 404),
+        ("DELETE", "/api-keys/%00", 404),
+    ):
+        answered = await control_plane.call(method, API + path, control_plane.admin_key)
+        assert answered.status == status, (path, answered.body)
 
 
 async def test_an_operation_without_parameters_refuses_any(control_plane: Plane) -> None:

@@ -21,8 +21,11 @@ from tests.fixtures.api import Plane
 
 Json = dict[str, Any]
 URL = "https://tessera.example"
-SHOWN_AS_TEXT = {"text/event-stream", "text/plain", "text/html", "text/javascript"}
-NOT_SHOWN = ("image/", "video/", "application/octet-stream")
+SHOWN_AS_TEXT = {
+    *("text/event-stream", "text/plain", "text/html", "text/javascript"),
+    *("text/x-shellscript", "application/x-pem-file"),
+}
+NOT_SHOWN = ("image/", "video/", "application/octet-stream", "application/zip")
 """Bytes that no text can show."""
 
 

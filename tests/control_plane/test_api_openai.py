@@ -144,7 +144,7 @@ async def test_a_test_key_gets_pictures_without_any_agent(control_plane: Plane) 
     ("order", "param", "words"),
     [
         ({"size": "100x100"}, "size", "multiple of 8"),
-        ({"size": "huge"}, "size", "regex"),
+        ({"size": "huge"}, "size", "width and a height"),
         ({"size": "4096x4096"}, "size", "at most"),
         ({"n": 9}, "n", "<= 4"),
         ({"output_format": "webp"}, "output_format", "delivered as `png`"),

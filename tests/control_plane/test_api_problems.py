@@ -39,6 +39,14 @@ async def test_a_method_that_is_not_known_is_told_which_are(control_plane: Plane
     assert {"GET", "POST"} <= set(answered.headers["Allow"].split(", "))
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json", f"{API}/plans"])
+async def test_what_is_open_to_all_can_be_asked_for_without_its_body(path: str, control_plane: Plane) -> None:
+    whole, head = [await control_plane.call(method, path) for method in ("GET", "HEAD")]
+    assert (head.status, head.body) == (whole.status, b"") == (200, b"")
+    assert head.headers["Content-Type"] == whole.headers["Content-Type"]
+    assert (await control_plane.call("HEAD", f"{API}/jobs", control_plane.admin_key)).status == 405
+
+
 async def test_every_answer_carries_an_id_of_its_own_and_the_headers_of_all(control_plane: Plane) -> None:
     ids = set()
     tried = 0
@@ -113,9 +121,11 @@ async def test_who_waits_too_long_for_a_lock_is_told_to_try_again(control_plane:
     assert int(answered.headers["Retry-After"]) >= 1
 
 
-async def test_a_database_of_another_version_is_not_ready(control_plane: Plane, owner_url: str) -> None:
+async def test_a_database_that_this_code_cannot_live_with_is_not_ready(control_plane: Plane, owner_url: str) -> None:
     with psycopg.connect(owner_url, autocommit=True) as connection:
-        connection.execute("insert into schema_migrations (number, name) values (9999, 'of_the_future')")
+        connection.execute("insert into schema_migrations (number, name) values (9998, 'of_the_future')")
+        assert (await control_plane.call("GET", "/readyz")).status == 200, "it only adds"
+        connection.execute("insert into schema_migrations (number, name, needs) values (9999, 'takes_away', 9999)")
     answered = await control_plane.call("GET", "/readyz")
     assert (answered.status, answered.code) == (503, "unavailable")
     assert "tessera migrate" in answered.json["detail"]

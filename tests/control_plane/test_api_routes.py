@@ -74,6 +74,9 @@ STRANGERS: dict[str, Callable[[Service], Awaitable[str]]] = {
     "make_share": _done,
     "get_share": _done,
     "remove_share": _done,
+    "publish_artifact": _done,
+    "withdraw_artifact": _done,
+    "list_publications": _done,
     "get_input": _uploaded,
     "get_input_content": _uploaded,
     "delete_input": _uploaded,
@@ -103,7 +106,7 @@ SIGNED = {"get_artifact", "head_artifact", "get_input_file", "get_thumbnail", "o
 
 PROBLEM_PAGES = {"get_problem"}
 
-CATALOGUE = {"get_openai_model"}
+CATALOGUE = {"get_gallery_file", "get_gallery_thumbnail", "get_openai_model", "get_agent_wheel"}
 """Operations that name what is the same for everybody."""
 
 CHATS = {"get_chat", "set_chat", "admit_order", "give_back_order"}
@@ -120,7 +123,8 @@ DOORS = {"get_login_link", "follow_login_link", "start_sign_in", "finish_sign_in
 
 ADMINISTRATORS = {
     *("quarantine_artifact", "restore_artifact", "uphold_report", "dismiss_report", "suspend_user", "restore_user"),
-    *("drain_machine", "resume_machine", "revoke_machine", "grant_tokens", "explain_job"),
+    *("approve_publication", "refuse_publication"),
+    *("drain_machine", "resume_machine", "revoke_machine", "grant_tokens", "put_on_plan", "explain_job"),
 }
 """Operations on anybody's things, for which a person without the scope is refused before anything is looked at."""
 
@@ -211,6 +215,7 @@ def _filled(op: Operation, job_id: str) -> str:
     ids = dict.fromkeys(("job_id", "report_id", "user_id", "webhook_id", "batch_id", "input_id"), job_id) | {
         "delivery_id": within or job_id,
         "session_id": job_id,
+        "publication_id": job_id,
     }
     named = {"slug": "invalid", "provider": "telegram", "model": "testcard", "key_id": "0" * 12} | {
         "chat": "1",

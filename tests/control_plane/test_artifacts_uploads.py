@@ -155,16 +155,19 @@ async def test_a_stale_fence_uploads_nothing(service: Service) -> None:
     assert service.files() == []
 
 
-async def test_a_lease_that_is_lost_during_the_upload_leaves_no_file(service: Service) -> None:
+@pytest.mark.parametrize("claimed_again", [False, True], ids=["and-stays-lost", "and-the-same-worker-runs-it-anew"])
+async def test_a_lease_that_is_lost_during_the_upload_leaves_no_file(service: Service, claimed_again: bool) -> None:
     lease = await service.leased()
     slowly = Slowly(picture())
     async with asyncio.TaskGroup() as tasks:
         upload = tasks.create_task(service.hands.upload(lease, slowly.data, chunks=slowly))
         await until_stored(service, 1)
         await service.hands.release(lease)
+        anew = await service.hands.claim(wait=5) if claimed_again else []
         slowly.go_on.set()
     assert (upload.result().status, upload.result().code) == (409, "lease-lost")
     assert service.files() == []
+    assert [(await service.hands.complete(second)).code for second in anew] == ["artifacts-missing"] * claimed_again
 
 
 async def test_a_worker_that_is_revoked_during_the_upload_leaves_no_file(service: Service) -> None:
@@ -228,19 +231,33 @@ async def test_a_file_that_is_too_large_is_refused_unread(database_url: str, tmp
         assert (answered.status, answered.code) == (413, "too-large")
 
 
-async def test_while_the_disk_is_low_uploads_are_refused_and_nothing_is_lost(database_url: str, tmp_path: Path) -> None:
+async def test_while_the_disk_is_low_nothing_new_is_taken_and_what_was_taken_is_brought_home(
+    database_url: str, tmp_path: Path
+) -> None:
     async with serving(database_url, tmp_path) as service:
-        lease = await service.leased()
-        service.context.disk.reserve_bytes = 2**60
+        lease, disk = await service.leased(), service.context.disk
+        assert await told_of_disk(service) == ("ok", 0.0)
+        disk.reserve_bytes = 2**60
         answered = await service.hands.upload(lease, picture())
-        assert (answered.status, answered.code) == (503, "disk-low")
+        assert (answered.status, answered.code) == (503, "disk-low"), "not even the database's own share is free"
         assert int(answered.headers["Retry-After"]) >= 1
+        disk.reserve_bytes = disk.free_bytes() * 2
+        assert await told_of_disk(service) == ("low", 1.0)
         refused = await service.session.post(
             service.url + "/api/v1/jobs",
             json={"prompt": "x"},
             headers={"Authorization": f"Bearer {service.key}"},
         )
         assert (refused.status, (await refused.json())["code"]) == (503, "disk-low")
-        service.context.disk.reserve_bytes = 0
+        assert int(refused.headers["Retry-After"]) >= 1
         assert (await service.hands.upload(lease, picture())).status == 200
         assert (await service.hands.complete(lease)).json["state"] == "succeeded"
+        disk.reserve_bytes = 0
+        assert await told_of_disk(service) == ("ok", 0.0)
+
+
+async def told_of_disk(service: Service) -> tuple[str, float]:
+    """What readiness and the gauge say."""
+    said = (await service.get("/metrics")).body.decode()
+    [low] = [line.split()[1] for line in said.splitlines() if line.startswith("tessera_disk_low ")]
+    return str((await service.get("/readyz")).json["disk"]), float(low)

@@ -18,8 +18,8 @@ async def _rules(person: Person, **rules: object) -> None:
 
 
 async def _admit(person: Person, key: str = "k1", **fields: object) -> Answered:
-    prompt = fields.pop("prompt", "x")
-    return await person.call("POST", f"{CHAT}/orders", {"order": {**ORDER, "prompt": prompt}, "key": key, **fields})
+    order = {name: fields.pop(name) for name in ("prompt", "adult") if name in fields}
+    return await person.call("POST", f"{CHAT}/orders", {"order": ORDER | order, "key": key, **fields})
 
 
 async def _refusal(person: Person, key: str = "k1", **fields: object) -> str | None:
@@ -38,6 +38,21 @@ async def test_without_rules_everybody_may_order_what_is_safe(ada: Person, lovel
     assert await _refusal(lovelace, prompt="a nude") == "chat-forbids"
     allowed = (await _admit(lovelace, prompt="a nude", adult_allowed=True)).json
     assert (allowed["refusal"], allowed["adult"]) == (None, True)
+    assert await _refusal(lovelace, adult=True) == "chat-forbids", "what it starts from is, whatever its words say"
+    assert (await _admit(lovelace, adult=True, adult_allowed=True)).json["adult"]
+
+
+async def test_an_order_from_anywhere_says_whether_it_is_adult_content(ada: Person, lovelace: Person) -> None:
+    """As from the website, which asks no chat."""
+    for prompt, adult in (("a nude", True), ("a lighthouse", False)):
+        placed = await lovelace.call("POST", "/jobs", {"prompt": prompt})
+        assert placed.status == 201, placed.body
+        assert placed.json["adult"] is adult
+        looked = await lovelace.call("GET", f"/jobs/{placed.json['id']}")
+        assert looked.json["adult"] is adult
+    placed = await ada.call("POST", "/jobs/batch", {"jobs": [{"prompt": "a lighthouse"}, {"prompt": "a nude"}]})
+    assert placed.status == 201, placed.body
+    assert [job["adult"] for job in placed.json["jobs"]] == [False, True]
 
 
 async def test_who_may_order_and_with_which_models_is_for_the_chat_to_say(ada: Person, lovelace: Person) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import socket
+import struct
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
+import psycopg.conninfo
 import pytest
 import uvloop
 
@@ -132,6 +137,62 @@ def test_connection(check: Check, loop: Callable[[], asyncio.AbstractEventLoop],
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await check(mine, other)
         assert len(os.listdir("/proc/self/fd")) <= open_files, "a socket was left open"
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(tried())
+
+
+class Between:
+    """Between a client and the server, on a thread of its own: it dies as a machine does, with a reset, right behind an
+    answer."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.dies = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        client, _ = self._listener.accept()
+        with self._listener, client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._target)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                for here, there in ((client, server), (server, client)):
+                    if here in ready:
+                        if not (data := here.recv(65_536)):
+                            return
+                        there.sendall(data)
+                        if here is server and self.dies.is_set():
+                            return
+
+    def join(self) -> None:
+        self._thread.join(PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_the_end_of_a_server_that_died_right_behind_an_answer_is_noticed(
+    loop: Callable[[], asyncio.AbstractEventLoop], postgres: Postgres
+) -> None:
+    given = psycopg.conninfo.conninfo_to_dict(postgres.superuser_url)
+    if not str(given.get("host", "")).startswith("/"):
+        pytest.skip("the server of these tests has no socket here")
+    between = Between(f"{given['host']}/.s.PGSQL.5432")
+
+    async def tried() -> None:
+        address = psycopg.conninfo.make_conninfo(postgres.superuser_url, host="127.0.0.1", port=between.port)
+        async with connected(address) as mine, asyncio.timeout(PATIENCE_SECONDS):
+            assert await value(mine, "select 1") == 1
+            between.dies.set()
+            asked = asyncio.create_task(value(mine, "select 2"))
+            await asyncio.sleep(0)  # it is sent
+            between.join()  # while the loop stands still: answer and end are there when it looks
+            assert await asked == 2
+            with pytest.raises(psycopg.OperationalError):
+                await value(mine, "select 3")
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(tried())

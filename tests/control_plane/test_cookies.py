@@ -47,6 +47,24 @@ PLACES: list[tuple[str, str, dict[str, str], dict[str, str], Door | None]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("host", "peer", "expected"),
+    [
+        ("den.local:8443", "192.168.1.7", Door("https://den.local:8443", True)),
+        ("192.168.1.5:8443", "192.168.1.7", Door("https://192.168.1.5:8443", True)),
+        ("tessera.example:8443", "192.168.1.7", None),
+        ("192.168.1.5:8443", "203.0.113.9", None),
+    ],
+)
+def test_https_that_ends_here_is_safe_by_every_name_of_a_household(host: str, peer: str, expected: Door | None) -> None:
+    scope: Any = {"client": (peer, 1), "headers": [(b"host", host.encode())], "method": "GET", "scheme": "https"}
+    if expected is None:
+        with pytest.raises(Forbidden):
+            door(scope, load({}))
+    else:
+        assert door(scope, load({})) == expected
+
+
 @pytest.mark.parametrize(("host", "peer", "headers", "environ", "expected"), PLACES)
 def test_cookies_are_used_over_https_and_in_a_household_only(
     host: str, peer: str, headers: dict[str, str], environ: dict[str, str], expected: Door | None

@@ -71,14 +71,14 @@ async def test_as_many_agents_wake_as_there_are_jobs_in_whichever_process_they_w
 
 
 async def test_an_agent_that_vanished_claims_nothing_and_passes_its_wake_up_on(database_url: str, sql: Rows) -> None:
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         vanishing, patient = Slot(dispatcher, add_worker(sql)), Slot(dispatcher, add_worker(sql))
         first = asyncio.ensure_future(vanishing.claim(wait=20))
         await until(lambda: looks(dispatcher) >= 1)
         second = asyncio.ensure_future(patient.claim(wait=20))
         await until(lambda: looks(dispatcher) >= 2)
         lane, user = lane_of_the_testcard(sql), add_user(sql)
-        async with process(database_url, notify=False) as elsewhere:
+        async with process(database_url, hints=False) as elsewhere:
             job = (await elsewhere.submit(order(user, lane))).job_id
         vanishing.gone.set()
         dispatcher.offer_work(lane, 1.0)
@@ -104,7 +104,7 @@ async def test_a_newer_poll_of_a_worker_ends_the_older_one(database_url: str, sq
 async def test_idle_slots_are_woken_before_those_that_ask_ahead_and_loaded_ones_first(
     database_url: str, sql: Rows
 ) -> None:
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         ahead, cold, warm = (
             Slot(dispatcher, add_worker(sql), loaded=loaded) for loaded in ("testcard", None, "testcard")
         )
@@ -123,7 +123,7 @@ async def test_idle_slots_are_woken_before_those_that_ask_ahead_and_loaded_ones_
 
 async def test_an_agent_hears_of_a_job_that_was_ordered_while_it_looked(database_url: str, sql: Rows) -> None:
     """Polls and orders in lockstep, with ticks too rare to help: no order falls between a look and the wait."""
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         slot = Slot(dispatcher, add_worker(sql))
         for _ in range(40):
             claim = asyncio.ensure_future(slot.claim(wait=20))
@@ -220,6 +220,15 @@ async def test_a_draining_worker_keeps_what_it_has_and_gets_no_more(database_url
         assert await slot.complete(sql, lease) == "succeeded"
         await other.resume(slot.worker_id)
         assert await slot.claim() is not None
+
+
+async def test_a_process_ends_the_run_of_a_lane_that_it_has_not_met_yet(database_url: str, sql: Rows) -> None:
+    async with process(database_url) as one_process, process(database_url) as other:
+        await ordered(one_process, sql)
+        slot = Slot(one_process, add_worker(sql))
+        lease = await slot.start(await slot.take())
+        other.board.lanes.clear()  # what it knows until its next look, when the lane is a moment old
+        assert await slot.at(other).complete(sql, lease) == "succeeded"
 
 
 async def test_revoking_a_worker_ends_its_leases_and_whatever_it_says_afterwards(database_url: str, sql: Rows) -> None:

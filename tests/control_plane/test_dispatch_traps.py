@@ -78,7 +78,7 @@ async def test_a_tag_computed_before_and_committed_after_a_later_claim_is_served
 ) -> None:
     """The submit's transaction is slow: when it commits, both processes have moved their bounds past its tag."""
     lane, slow, quick = lane_of_the_testcard(sql), add_user(sql), add_user(sql)
-    async with pair(database_url, notify=False) as (one_process, other):
+    async with pair(database_url, hints=False) as (one_process, other):
         wish = structs.asdict(order(slow, lane))
         with psycopg.connect(database_url) as late:
             row = late.execute(
@@ -104,7 +104,7 @@ async def test_a_tag_computed_before_and_committed_after_a_later_claim_is_served
 async def test_without_notify_fifty_submits_a_second_wait_a_tick_at_most(database_url: str, sql: Rows) -> None:
     """Orders come to both processes, agents poll both, and neither tells the other anything."""
     lane, people = lane_of_the_testcard(sql), [add_user(sql) for _ in range(5)]
-    async with pair(database_url, notify=False) as processes:
+    async with pair(database_url, hints=False) as processes:
         enough = asyncio.Event()
         agents = [
             asyncio.ensure_future(serve_until(Slot(dispatcher, add_worker(sql)), sql, enough))
@@ -130,7 +130,7 @@ async def test_orders_to_one_process_reach_agents_that_wait_at_the_other_without
     database_url: str, sql: Rows
 ) -> None:
     lane, user = lane_of_the_testcard(sql), add_user(sql)
-    async with pair(database_url, notify=False) as (one_process, other):
+    async with pair(database_url, hints=False) as (one_process, other):
         waiting = asyncio.ensure_future(Slot(other, add_worker(sql)).take(wait=10))
         await asyncio.sleep(0.1)
         job = (await one_process.submit(order(user, lane))).job_id
@@ -140,7 +140,7 @@ async def test_orders_to_one_process_reach_agents_that_wait_at_the_other_without
 
 async def test_a_claim_that_is_rolled_back_hides_the_job_only_while_it_lasts(database_url: str, sql: Rows) -> None:
     lane, user = lane_of_the_testcard(sql), add_user(sql)
-    async with pair(database_url, notify=False) as (one_process, other):
+    async with pair(database_url, hints=False) as (one_process, other):
         jobs = [(await one_process.submit(order(user, lane))).job_id for _ in range(6)]
         with psycopg.connect(database_url) as stuck:
             stuck.execute(
@@ -187,7 +187,7 @@ async def test_a_claim_in_another_lane_hides_nothing(database_url: str, sql: Row
     """One process works through a busy lane; a job in a quiet lane comes from the other process, without a hint."""
     quiet, busy, user = add_lane(sql, "quiet"), add_lane(sql, "busy"), add_user(sql)
     add_backlog(sql, user, busy, 300, first_tag=1_000)
-    async with pair(database_url, notify=False) as (one_process, other):
+    async with pair(database_url, hints=False) as (one_process, other):
         slot = Slot(one_process, add_worker(sql), ("quiet", "busy"), loaded="busy")
         await serve_in_order(slot, 100)
         job = (await other.submit(order(user, quiet))).job_id
@@ -213,15 +213,15 @@ async def test_a_thousand_retries_in_backoff_are_neither_seen_nor_lost(database_
         assert len(await serve_in_order(another, 20)) == 20
 
 
-@pytest.mark.parametrize("notify", [True, False])
+@pytest.mark.parametrize("hints", [True, False])
 async def test_a_newcomer_is_served_within_the_bound_however_busy_the_others_are(
-    database_url: str, sql: Rows, notify: bool
+    database_url: str, sql: Rows, hints: bool
 ) -> None:
     """Ten users with long lines in two lanes, slots in both processes, and one order in the middle of it."""
     first, second = add_lane(sql, "first"), add_lane(sql, "second")
     for n in range(10):
         add_backlog(sql, add_user(sql), (first, second)[n % 2], 200)
-    async with pair(database_url, notify=notify) as processes:
+    async with pair(database_url, hints=hints) as processes:
         slots = [
             Slot(dispatcher, add_worker(sql), ("first", "second"), loaded=loaded)
             for dispatcher in processes
@@ -332,7 +332,7 @@ async def test_claims_do_not_collapse_under_an_old_snapshot(database_url: str, s
 async def test_the_bound_falls_when_a_job_with_an_older_tag_comes_back(database_url: str, sql: Rows) -> None:
     """A released lease keeps its place, in the process that hears of it at once and in the other within a tick."""
     lane, user = lane_of_the_testcard(sql), add_user(sql)
-    async with pair(database_url, notify=False) as (one_process, other):
+    async with pair(database_url, hints=False) as (one_process, other):
         add_backlog(sql, user, lane, 50)
         slot = Slot(one_process, add_worker(sql))
         old = await slot.take()

@@ -18,6 +18,7 @@ import pytest
 
 from control_plane import embedded
 from control_plane.embedded import Embedded, EmbeddedError
+from control_plane.pidfile import exists
 
 WAIT_SECONDS = 20.0
 USE_AND_WAIT = """
@@ -73,7 +74,7 @@ def write(url: str, n: int) -> None:
 def gone(pid: int) -> bool:
     """Within a while; one that has ended and that nobody has asked about yet counts."""
     deadline = monotonic() + WAIT_SECONDS
-    while embedded._exists(pid):
+    while exists(pid):
         if monotonic() > deadline:
             return False
         sleep(0.01)
@@ -206,7 +207,7 @@ def test_a_half_made_cluster_is_made_anew(tmp_path: Path) -> None:
 
 def test_a_cluster_of_another_postgresql_is_refused_with_what_to_do(data_dir: Path) -> None:
     (data_dir / "postgres" / "PG_VERSION").write_text("16\n")
-    with pytest.raises(EmbeddedError, match=r"made by PostgreSQL 16, this Tessera brings 18.*tessera backup"):
+    with pytest.raises(EmbeddedError, match=r"made by PostgreSQL 16, and this Tessera brings 18.*tessera db upgrade"):
         embedded.start(data_dir)
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from control_plane.cli.job import _energy
-from control_plane.cli.worker import _gpu
+from control_plane.cli.worker import gpu_words
 from control_plane.workers import roster
 from tests.fixtures.worker import Answered, Json, Service, attempt, picture
 
@@ -98,7 +98,7 @@ async def test_gauges_of_gpus_are_in_the_metrics_by_known_names_only_and_in_the_
         for each in await roster.list_all(service.context.database, 60.0)
         if each.worker.id == service.hands.worker_id
     ]
-    assert _gpu(listed.slots[0].gpu) == "61 °C 212 W 8.1/24 GiB busy elsewhere"
+    assert gpu_words(listed.slots[0].gpu) == "61 °C 212 W 8.1/24 GiB busy elsewhere"
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,20 @@ from uuid import UUID
 import psycopg
 
 from control_plane.events.feed import LINE_MAX, POLL_SECONDS, Listener
-from control_plane.events.tail import Event
+from control_plane.events.tail import Event, Position
 from control_plane.queue.dispatch import Dispatcher
-from tests.fixtures.queue import Rows, add_user, connected, lane_of_the_testcard, one, order, ordered, process, until
+from tests.fixtures.queue import (
+    Rows,
+    add_user,
+    connected,
+    lane_of_the_testcard,
+    one,
+    order,
+    ordered,
+    process,
+    rows,
+    until,
+)
 
 SLACK_SECONDS = 4.0
 
@@ -103,8 +114,8 @@ async def test_other_processes_tell_what_they_commit_only_while_somebody_listens
 
 async def test_without_notifications_everything_comes_a_little_later(database_url: str, sql: Rows) -> None:
     async with (
-        process(database_url, notify=False) as here,
-        process(database_url, notify=False) as there,
+        process(database_url, hints=False) as here,
+        process(database_url, hints=False) as there,
         listening(here, None) as listener,
     ):
         [job] = await ordered(there, sql, 1)
@@ -124,3 +135,24 @@ async def test_what_waits_for_an_older_transaction_comes_as_soon_as_that_has_end
         began = time.monotonic()
         assert [event.job_id for event in await heard(listener, 1)] == [job]
         assert time.monotonic() - began < POLL_SECONDS / 2, "it was looked for again soon"
+
+
+async def test_listeners_are_let_go_when_another_server_has_taken_over(
+    database_url: str, owner_url: str, sql: Rows
+) -> None:
+    """It counts transactions on from where it was, so what it tells may look like what was told before."""
+    ada, lane = add_user(sql), lane_of_the_testcard(sql)
+    async with process(database_url) as dispatcher, listening(dispatcher, ada) as before:
+        await dispatcher.submit(order(ada, lane))
+        await heard(before, 1)
+        dispatcher.feed.position = Position(dispatcher.feed.position.epoch, 2**40, 0)  # further than the new one is
+        with rows(owner_url) as owner:
+            owner.execute(
+                "insert into event_epochs (system_identifier, first_seq) select system_identifier, 0"
+                " from pg_control_system()"
+            )
+        dispatcher.feed.doubt()
+        await until(lambda: before.closed)
+        async with listening(dispatcher, ada) as after:
+            job = (await dispatcher.submit(order(ada, lane))).job_id
+            assert [event.job_id for event in await heard(after, 1)] == [job]

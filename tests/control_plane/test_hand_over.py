@@ -53,7 +53,7 @@ async def resting(dispatcher: Dispatcher, slot: Slot) -> asyncio.Future[UUID]:
 
 
 async def test_a_lone_order_and_its_lease_are_one_commit(database_url: str, sql: Rows) -> None:
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         lane, slot = lane_of_the_testcard(sql), Slot(dispatcher, add_worker(sql))
         for turn in range(1, 4):
             claim = await resting(dispatcher, slot)
@@ -66,7 +66,7 @@ async def test_a_lone_order_and_its_lease_are_one_commit(database_url: str, sql:
 
 
 async def test_an_urgent_order_far_below_the_bound_is_handed_over_too(database_url: str, sql: Rows) -> None:
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         lane, slot, user = lane_of_the_testcard(sql), Slot(dispatcher, add_worker(sql)), add_user(sql)
         for _ in range(3):
             await dispatcher.submit(order(user, lane, cost=50))
@@ -78,7 +78,7 @@ async def test_an_urgent_order_far_below_the_bound_is_handed_over_too(database_u
 
 
 async def test_a_refused_order_leaves_the_agent_waiting(database_url: str, owner_url: str, sql: Rows) -> None:
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         lane, user, slot = lane_of_the_testcard(sql), add_user(sql), Slot(dispatcher, add_worker(sql))
         with rows(owner_url) as owner:
             owner.execute("update users set status = 'suspended' where id = %s", [user])
@@ -103,7 +103,7 @@ async def test_an_order_stands_though_the_claim_in_its_transaction_failed(
                 return new; end $$""",
         )
         owner.execute("create trigger stumble before insert on attempts for each row execute function stumble()")
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         lane, slot = lane_of_the_testcard(sql), Slot(dispatcher, add_worker(sql))
         claim = await resting(dispatcher, slot)
         placed = await dispatcher.submit(order(add_user(sql), lane, key="once"))
@@ -119,7 +119,7 @@ async def test_what_is_handed_over_is_what_is_next_in_line(
 ) -> None:
     """A job that came through another process, unheard of here, is served before the order that finds the agent."""
     lane, user = lane_of_the_testcard(sql), add_user(sql)
-    async with process(database_url, notify=False) as here, process(database_url, notify=False) as elsewhere:
+    async with process(database_url, hints=False) as here, process(database_url, hints=False) as elsewhere:
         claims = [await resting(here, Slot(here, add_worker(sql))) for _ in range(2)]
         earlier = (await elsewhere.submit(order(add_user(sql) if strangers else user, lane))).job_id
         later = (await here.submit(order(user, lane, cost=20))).job_id
@@ -132,7 +132,7 @@ async def test_what_is_handed_over_is_what_is_next_in_line(
 async def test_an_order_does_not_wait_for_the_books_of_whoever_is_first_in_line(database_url: str, sql: Rows) -> None:
     """It holds its own user's; waiting for others' as well, in whatever order, is how deadlocks are made."""
     lane, stranger = lane_of_the_testcard(sql), add_user(sql)
-    async with process(database_url, notify=False) as here, process(database_url, notify=False) as elsewhere:
+    async with process(database_url, hints=False) as here, process(database_url, hints=False) as elsewhere:
         claims = [await resting(here, Slot(here, add_worker(sql))) for _ in range(2)]
         earlier = (await elsewhere.submit(order(stranger, lane))).job_id
         with psycopg.connect(database_url) as busy:
@@ -143,7 +143,7 @@ async def test_an_order_does_not_wait_for_the_books_of_whoever_is_first_in_line(
 
 
 async def test_a_worker_that_may_not_work_is_handed_nothing(database_url: str, sql: Rows) -> None:
-    async with process(database_url, notify=False) as here, process(database_url, notify=False) as elsewhere:
+    async with process(database_url, hints=False) as here, process(database_url, hints=False) as elsewhere:
         slot, other = Slot(here, add_worker(sql)), Slot(here, add_worker(sql))
         draining = asyncio.ensure_future(slot.ask(wait=20))
         await until(lambda: any(w.rests for w in here.waiters.all()))
@@ -158,7 +158,7 @@ async def test_an_agent_that_leaves_at_that_instant_holds_an_offer_that_comes_ba
     database_url: str, owner_url: str, sql: Rows
 ) -> None:
     ended = Counter[str]()
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         lane, user = lane_of_the_testcard(sql), add_user(sql)
         for turn in range(24):
             slot = Slot(dispatcher, add_worker(sql))
@@ -228,7 +228,7 @@ async def test_orders_cancels_agents_and_lost_connections_at_once_lose_nothing(
                 and backend_type = 'client backend' order by random() limit 1) a""",
             )
 
-    async with process(database_url, notify=False) as here, process(database_url, notify=False) as other:
+    async with process(database_url, hints=False) as here, process(database_url, hints=False) as other:
         async with asyncio.TaskGroup() as tasks:
             for dispatcher in (here, other):
                 for _ in range(3):

@@ -253,6 +253,16 @@ async def test_what_was_erased_needs_its_input_no_more(service: Service) -> None
     assert (await service.job(job_id))["input_image"] is None
 
 
+async def test_what_starts_from_an_adult_result_is_adult_whatever_its_words_say(service: Service) -> None:
+    harmless, adult = await service.done(prompt="a fox"), await service.done(prompt="a nude")
+    for made, is_adult in ((harmless, False), (adult, True)):
+        placed = await ordered(service, prompt="a fox", input_image={"job_id": made["id"], "index": 0})
+        assert (placed.status, placed.json["adult"]) == (201, is_adult), placed.body
+        again = await ordered(service, prompt="a fox", input_image=placed.json["input_image"])
+        assert again.json["adult"] is is_adult, "by the id of the input as well"
+    assert not harmless["adult"]
+
+
 async def test_an_order_that_was_accepted_stays_so_when_its_input_is_gone(service: Service) -> None:
     view = await uploaded(service)
     headers = {"Authorization": f"Bearer {service.key}", "Idempotency-Key": uuid4().hex}

@@ -291,7 +291,7 @@ async def test_a_lane_that_comes_back_again_and_again_gets_its_share_each_time(d
 
 async def test_a_claim_in_one_lane_leaves_the_bound_of_another_alone(database_url: str, sql: Rows) -> None:
     quiet, busy, user = add_lane(sql, "quiet"), add_lane(sql, "busy"), add_user(sql)
-    async with process(database_url, notify=False) as one_process, process(database_url, notify=False) as other:
+    async with process(database_url, hints=False) as one_process, process(database_url, hints=False) as other:
         [job] = await submit(one_process, user, quiet)
         await submit(one_process, user, busy, 40)
         slot = Slot(one_process, add_worker(sql), ("busy",))

@@ -269,9 +269,12 @@ STAYS = {
     "invite_uses",  # count for whom the user has become
     "reports",  # say who complained then
     "payments",  # say who paid; looked for through whom they have become
+    "payments_unmatched",  # likewise, until they are credited
     "chats",  # say who made their rules
     "sessions",  # those of somebody who was merged are looked for through whom they have become
     "login_links",  # lead to whom the user has become
+    "retirements",  # how far jobs were walked: forgotten with a merge, for jobs come along that were not
+    "departures",  # say who has left, who is never merged
     "sign_ins",  # last ten minutes, and lead to whom the user has become
     "users",  # merged_into itself; a twin stays the twin of whom it was made for
 }

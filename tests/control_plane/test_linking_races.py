@@ -155,7 +155,7 @@ async def test_a_job_moved_by_a_merge_is_found_by_whom_it_belongs_to(
 async def test_another_process_knows_of_a_merge_within_seconds_even_if_nobody_tells_it(
     control_plane: Plane, bot: str, database_url: str, tmp_path: Path
 ) -> None:
-    async with serving(database_url, tmp_path / "other", notify=False) as other:
+    async with serving(database_url, tmp_path / "other", hints=False) as other:
         pair = [Person(control_plane, bot, f"telegram:{n}", other.url) for n in (1, 2)]
         there = [{"Authorization": f"Bearer {bot}", "Tessera-On-Behalf-Of": person.name} for person in pair]
         for headers in there:

@@ -246,7 +246,7 @@ def test_merging_keeps_every_token_where_the_books_can_see_it(module_urls: tuple
 
     async def live(steps: list[Step]) -> None:
         with rows(owner_url) as owner:
-            async with process(app_url, notify=False) as dispatcher:
+            async with process(app_url, hints=False) as dispatcher:
                 life = Life(dispatcher, owner, seen)
                 for name, *values in steps:
                     await life.take(name, *values)

@@ -90,7 +90,7 @@ async def test_a_listener_whose_connection_breaks_comes_back_and_asks_for_everyt
     async with ears(database_url) as [one, two]:
         killed = sql.execute(
             """select pg_terminate_backend(pid) from pg_stat_activity
-            where datname = current_database() and pid <> pg_backend_pid()"""
+            where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"""
         ).fetchall()
         assert len(killed) >= 2
         await until(lambda: one.resyncs == 2 and two.resyncs == 2)

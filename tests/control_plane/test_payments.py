@@ -6,9 +6,14 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from control_plane import audit
+from control_plane.errors import Merged
+from control_plane.money import payments
 from control_plane.people import users
+from control_plane.wire.payment import PaymentRequest
 from tests.fixtures.api import API, BOTS_SCOPES, Plane
 from tests.fixtures.people import Person, count, violations
 from tests.fixtures.worker import Answered
@@ -46,11 +51,25 @@ async def test_a_payment_told_by_many_at_once_is_credited_once(ada: Person, owne
     assert violations(owner_url) == []
 
 
-async def test_the_same_payment_is_never_credited_to_somebody_else(ada: Person, lovelace: Person) -> None:
+async def test_the_same_payment_is_never_credited_to_somebody_else_and_the_operator_hears_of_it(
+    ada: Person, lovelace: Person, owner_url: str
+) -> None:
     assert (await _pay(ada)).status == 201
-    refused = await _pay(lovelace)
-    assert (refused.status, refused.code) == (409, "already-credited")
+    for _ in range(2):
+        refused = await _pay(lovelace)
+        assert (refused.status, refused.code) == (409, "already-credited")
     assert await _purchased(lovelace) == 0
+    assert count(owner_url, "select count(*) from payments_unmatched where reason = 'already-credited'") == 1
+
+
+async def test_money_for_what_is_not_sold_is_known_as_unmatched_until_it_is_credited(
+    ada: Person, owner_url: str
+) -> None:
+    unmatched = "select count(*) from payments_unmatched"
+    assert (await _pay(ada, pack="gold")).status == 422
+    assert count(owner_url, unmatched) == 1
+    assert (await _pay(ada)).status == 201
+    assert count(owner_url, unmatched) == 0
 
 
 async def test_what_is_credited_follows_from_what_was_paid(ada: Person) -> None:
@@ -93,6 +112,21 @@ async def test_a_payment_stays_with_its_payer_when_accounts_are_merged(
     refund = {"provider": "telegram_stars", "provider_id": "charge-1"}
     assert (await ada.call("POST", "/admin/payments/refund", refund)).status == 200
     assert await _purchased(ada) == 0
+    assert violations(owner_url) == []
+
+
+async def test_a_payment_for_an_account_that_has_just_been_merged_is_not_credited_to_nobody(
+    control_plane: Plane, ada: Person, lovelace: Person, owner_url: str
+) -> None:
+    """Whoever told of it had looked the account up before the merge."""
+    await ada.me()
+    gone, database = UUID((await lovelace.me())["id"]), control_plane.context.database
+    assert (await ada.enter(await lovelace.code())).status == 200
+    with pytest.raises(Merged):
+        await payments.credit(database, gone, msgspec.convert(PAID, PaymentRequest), "2", audit.service("bots"))
+    assert (await ada.call("GET", "/payments")).json["data"] == []
+    assert (await _pay(lovelace)).status == 201
+    assert await _purchased(ada) == 500
     assert violations(owner_url) == []
 
 

@@ -8,7 +8,6 @@ from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import msgspec
-import psycopg
 import pytest
 
 from control_plane import audit
@@ -238,6 +237,21 @@ async def test_a_newcomer_grows_into_the_whole_day(control_plane: Plane) -> None
     assert per_day == [25, 50, 75, 100, 100]
 
 
+async def test_what_all_users_of_a_plan_take_together_in_a_day_is_bounded(control_plane: Plane, owner_url: str) -> None:
+    await plans.change(control_plane.context.database, "free", {"pool_tokens_per_day": "2"}, audit.OPERATOR)
+    (first, one), (_, other), (_, payer) = [await person(control_plane, plan) for plan in ("free", "free", "starter")]
+    assert [(await order(control_plane, one, SMALL)).status for _ in range(2)] == [201, 201]
+    await board_and_models(control_plane)
+    assert (await order(control_plane, other, SMALL, dry=True)).json["refusal"]["code"] == "tokens-short"
+    assert [(await order(control_plane, key, SMALL)).code for key in (other, payer)] == ["tokens-short", ""]
+    await ledger.grant(control_plane.context.database, first, 5, "thanks", audit.OPERATOR)
+    assert (await order(control_plane, one, SMALL)).status == 201, "what was paid for is not of that day"
+    with rows(owner_url) as sql:
+        sql.execute("update usage_daily set day = day - 1")
+    await board_and_models(control_plane)
+    assert (await order(control_plane, other, SMALL)).status == 201, "another day"
+
+
 async def test_a_lapsed_plan_is_free_after_three_days_and_its_jobs_stay(control_plane: Plane) -> None:
     user_id, key = await person(control_plane, "pro")
     placed = await order(control_plane, key, {"prompt": "x", "width": 2048, "height": 2048})
@@ -350,7 +364,7 @@ async def test_the_bounds_of_the_code_are_those_of_the_table(database_url: str, 
         "currency": ["EUR", "ZAR"],
     }
     assert set(edges) == set(plans.COLUMNS)
-    with psycopg.connect(database_url, autocommit=True) as sql:
+    with rows(database_url) as sql:
         for name, values in edges.items():
             for value in values:
                 whole = msgspec.structs.asdict(plans.changed(a_plan(), {name: value}))
@@ -377,6 +391,7 @@ def test_the_price_of_everything_that_fits_is_at_least_one_token() -> None:
         "feasible_now": True,
         "tasks": [],
         "upscales": [],
+        "languages": ["en"],
     }
     model = Model(**fields)
     for side, steps, cost in ((64, 1, 1), (1024, 20, 1), (1024, 21, 2), (2048, 20, 4), (2048, 150, 30)):

@@ -31,6 +31,7 @@ def _model(weight: float = 1.0) -> Model:
         feasible_now=True,
         tasks=[],
         upscales=[],
+        languages=["en"],
     )
 
 

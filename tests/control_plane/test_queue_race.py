@@ -153,7 +153,7 @@ async def test_reports_that_meet_leave_one_end_that_everybody_was_told(database_
 async def test_a_cancel_that_waits_for_a_claim_ends_the_attempt_that_the_claim_made(
     database_url: str, sql: Rows
 ) -> None:
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         user, worker = add_user(sql), add_worker(sql)
         job = (await dispatcher.submit(order(user, lane_of_the_testcard(sql)))).job_id
         with psycopg.connect(database_url) as claiming:

@@ -146,6 +146,30 @@ async def test_what_was_erased_can_be_repeated_with_words_of_its_own_only(contro
     assert (await _repeat(control_plane, service.key, job["id"], {"prompt": "anew"})).json["prompt"] == "anew"
 
 
+async def test_what_was_typed_is_kept_beside_its_translation_until_it_is_erased(
+    control_plane: Plane, owner_url: str
+) -> None:
+    service, typed = control_plane.service, {"prompt": "灯塔" * 2_000}
+    refused = await control_plane.call(
+        "POST", f"{API}/jobs", service.key, {"prompt": "x", "typed": {"prompt": "child porn"}}
+    )
+    assert (refused.code, refused.json["errors"][0]["pointer"]) == ("moderated-input", "/typed/prompt")
+    job = await service.done(prompt="a lighthouse", typed=typed, adult=True)
+    assert (job["typed"], job["adult"], job["prompt"]) == (typed, True, "a lighthouse")
+    same = (await _repeat(control_plane, service.key, job["id"])).json
+    other = (await _repeat(control_plane, service.key, job["id"], {"prompt": "a fox"})).json
+    assert (same["typed"], same["adult"]) == (typed, True)
+    assert (other.get("typed"), other["adult"]) == (None, False), "other words are judged by themselves"
+    assert (await service.as_customer(f"{API}/jobs/{job['id']}/artifacts", "DELETE")).status == 204
+    erased = await service.job(job["id"])
+    assert (erased["prompt"], erased.get("typed"), erased["adult"]) == ("", None, False)
+    with psycopg.connect(owner_url) as owner:
+        held = owner.execute(
+            "select count(*) from job_specs where job_id = %s and spec::text like '%%灯塔%%'", [job["id"]]
+        )
+        assert held.fetchone() == (0,)
+
+
 async def test_a_result_says_what_it_was_made_with(control_plane: Plane, owner_url: str) -> None:
     service = control_plane.service
     lease = await service.leased(seed=7)

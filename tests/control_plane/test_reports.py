@@ -30,6 +30,10 @@ def rows(database_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+PROPOSED = "insert into publications (job_id, attempt, index, show_prompt) values (%s, 1, 0, false)"
+APPROVED = "update publications set state = 'approved', decided_at = now(), decided_by = 'x' where job_id = %s"
+
+
 class Complaints:
     """Filing and handling reports by HTTP."""
 
@@ -75,7 +79,8 @@ async def test_nobody_reports_what_they_cannot_see(plane: Plane, owner_url: str)
         assert (answered.status, answered.code, answered.json["detail"]) == (404, "not-found", missing.json["detail"])
     assert (await complaints.file(plane.service.key, job_id=job["id"], index=1)).status == 404
     with psycopg.connect(owner_url, autocommit=True) as sql:
-        sql.execute("update artifacts set visibility = 'published' where job_id = %s", [job["id"]])
+        sql.execute(PROPOSED, [job["id"]])
+        sql.execute(APPROVED, [job["id"]])
     assert (await complaints.file(stranger, job_id=job["id"])).status == 404
     assert (await complaints.file(stranger, job_id=job["id"], index=0)).status == 201, "it is published"
     assert (await plane.call("GET", f"{API}/reports", stranger)).status == 403

@@ -74,7 +74,7 @@ async def test_what_was_passed_over_is_taken_when_a_seat_is_free_again(
     """The scan's bound stays below the jobs that were passed over, so nothing waits for the slow poll."""
     lanes = lane_of_the_testcard(sql), add_lane(sql, "second")
     busy, other = add_user(sql, plan=capped), add_user(sql)
-    async with process(database_url, notify=False) as dispatcher:
+    async with process(database_url, hints=False) as dispatcher:
         await dispatcher.board.refresh()
         for number in range(6):
             await dispatcher.submit(order(busy, lanes[number % 2]))

@@ -15,7 +15,7 @@ A_WRONG_VALUE = {
     "public_url": "tessera.example",
     "trusted_proxies": "10.0.0.0/99",
     "metrics_networks": "everybody",
-    "notify": "perhaps",
+    "hints": "perhaps",
     "log_level": "loud",
     "log_format": "xml",
     **dict.fromkeys(("google_client_id", "google_client_secret", "discord_client_id", "discord_client_secret"), "a b"),
@@ -30,15 +30,27 @@ def test_without_anything_set_the_defaults_hold() -> None:
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     config = tmp_path / "tessera.toml"
-    config.write_text('port = 9001\nlease_seconds = 90\nnotify = false\ntrusted_proxies = ["10.0.0.0/8", "::1"]')
+    config.write_text('port = 9001\nlease_seconds = 90\nhints = false\ntrusted_proxies = ["10.0.0.0/8", "::1"]')
     loaded = settings.load({"TESSERA_CONFIG": str(config), "TESSERA_PORT": "9002"})
-    assert (loaded.port, loaded.lease_seconds, loaded.notify) == (9002, 90.0, False)
+    assert (loaded.port, loaded.lease_seconds, loaded.hints) == (9002, 90.0, False)
     assert tuple(loaded.trusted_proxies) == (ip_network("10.0.0.0/8"), ip_network("::1"))
 
 
 @pytest.mark.parametrize("name", settings.FIELDS)
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(name: str) -> None:
-    if name in {"data_dir", "artifacts_dir", "policy", "workflows", "site", "host"}:
+    if name in {
+        "data_dir",
+        "artifacts_dir",
+        "policy",
+        "workflows",
+        "site",
+        "host",
+        "tls_host",
+        "tls_certificate",
+        "tls_key",
+        "tls_authority",
+        "backup_also",
+    }:
         pytest.skip("any text is a path or a host name")
     variable = settings.variable(name)
     with pytest.raises(ConfigurationError, match=f"^{variable} .*must be ") as refused:
@@ -112,8 +124,28 @@ def test_an_agent_must_give_up_before_its_lease_can_be_given_away() -> None:
     [("0.0.0.0", "http://127.0.0.1:8000"), ("::1", "http://[::1]:8000"), ("box", "http://box:8000")],
 )
 def test_an_address_to_listen_on_becomes_one_to_visit(host: str, url: str) -> None:
-    assert settings.load({"TESSERA_HOST": host}).base_url == url
+    assert settings.load({"TESSERA_HOST": host, "TESSERA_PLAIN_HTTP": "true"}).base_url == url
 
 
 def test_the_public_url_is_used_without_its_last_slash() -> None:
     assert settings.load({"TESSERA_PUBLIC_URL": "https://t.example/"}).base_url == "https://t.example"
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"TESSERA_HOST": "0.0.0.0"}, "--plain-http"),
+        ({"TESSERA_HOST": "192.168.1.5"}, "tessera up --lan"),
+        ({"TESSERA_TLS_CERTIFICATE": "/c.pem"}, "TESSERA_TLS_KEY belong together"),
+        ({"TESSERA_TLS_CERTIFICATE": "/c.pem", "TESSERA_TLS_KEY": "/k.pem"}, "set TESSERA_PUBLIC_URL to the https://"),
+    ],
+)
+def test_nothing_leaves_this_machine_in_the_clear_unless_somebody_says_so(environ: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        settings.load(environ)
+
+
+def test_what_stays_here_or_was_asked_for_may_be_http() -> None:
+    for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost"):
+        assert settings.load({"TESSERA_HOST": host}).host == host
+    assert settings.load({"TESSERA_HOST": "0.0.0.0", "TESSERA_PLAIN_HTTP": "true"}).plain_http

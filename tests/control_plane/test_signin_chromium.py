@@ -5,50 +5,25 @@ They send no `Sec-Fetch-Site` to such addresses, and `Origin: null` with forms o
 
 from __future__ import annotations
 
-import base64
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
 import pytest
-from aiohttp import web
 
 from control_plane import audit
 from control_plane.context import Context
 from control_plane.people import sessions, users
-from control_plane.signin.telegram import signature
 from tests.fixtures.browsers import tell
 from tests.fixtures.chromium import tab
+from tests.fixtures.telegram_login import BOT_TOKEN, SUBJECT
+from tests.fixtures.telegram_login import telegram as telegram
 from tests.fixtures.worker import running
 
-BOT_TOKEN = "123456:ABCDEF-ghijkl_mnopqrstuvwxyz012345"
-SUBJECT = 987654321
 NAMES = "--host-resolver-rules=MAP den.lan 127.0.0.1"
 WHO = "fetch('/api/v1/session').then((answer) => answer.json()).then((who) => who.user ? who.user.name : '')"
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-async def telegram() -> AsyncIterator[str]:
-    """Where Telegram would be: whoever comes is signed in there, and goes back with the proof behind the #."""
-
-    async def signs(request: web.Request) -> web.Response:
-        told: dict[str, str | int] = {"id": SUBJECT, "first_name": "Ädä", "auth_date": int(time.time())}
-        proof = msgspec.json.encode({**told, "hash": signature(BOT_TOKEN, told)})
-        result = base64.urlsafe_b64encode(proof).rstrip(b"=").decode()
-        return web.Response(status=302, headers={"Location": f"{request.query['return_to']}#tgAuthResult={result}"})
-
-    app = web.Application()
-    app.router.add_get("/auth", signs)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    yield f"http://{host}:{port}"
-    await runner.cleanup()
 
 
 @pytest.fixture

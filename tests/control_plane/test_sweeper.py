@@ -12,9 +12,14 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
+from control_plane import audit
+from control_plane.care import retention
+from control_plane.conduct import gallery
+from control_plane.people import linking, users
+from control_plane.people.credentials import create_key
 from control_plane.signing import artifact_url
 from control_plane.store import new_key
-from control_plane.sweeper import ORPHAN_SECONDS, TEMPORARY_SECONDS, Sweeper, Task
+from control_plane.sweeper import DAY, ORPHAN_SECONDS, TEMPORARY_SECONDS, Sweeper, Task
 from tests.fixtures.worker import Json, Service, picture
 
 PATIENCE_SECONDS = 10.0
@@ -29,6 +34,7 @@ async def only_mine(service: Service) -> None:
     for table in ("artifacts", "idempotency_keys", "job_progress"):
         async with service.context.database.connection() as connection:
             await connection.execute(f"delete from {table}".encode())
+    await retention.sweep(service.context.database, service.context.store, ahead_seconds=10_000 * DAY)
     shutil.rmtree(service.context.settings.artifacts_folder, ignore_errors=True)
 
 
@@ -105,15 +111,86 @@ async def test_files_are_kept_as_long_as_the_plan_says_and_then_are_gone(
 ) -> None:
     await run(service, "update users set plan = %s where id = %s", plan, service.user_id)
     job = await service.done()
-    await older(service, days - 0.1)
-    assert await sweeper.retired_artifacts() == 0
+    small = await service.get(job["artifacts"][0]["thumbnail_url"])
+    assert (small.status, len(service.files())) == (200, 2)
+    sweeper.ahead_seconds = (days - 0.1) * DAY
+    assert await sweeper.retired_jobs() == 0
     assert await fetched(service, job) == 200
-    await older(service, 0.2)
-    assert await sweeper.retired_artifacts() == 1
+    sweeper.ahead_seconds = (days + 0.1) * DAY
+    assert await sweeper.retired_jobs() == 1
     assert service.files() == []
     assert await fetched(service, job) == 410
     after = await service.job(job["id"])
-    assert (after["status"], after["artifacts"], after["prompt"]) == ("succeeded", [], "a lighthouse")
+    assert (after["status"], after["artifacts"], after["prompt"]) == ("succeeded", [], "")
+    assert (after["cost"], after["seed"], after["finished_at"]) == (job["cost"], job["seed"], job["finished_at"])
+    assert await details(service, job) == (0, 0, 1), "the attempt stays, and what it took"
+    assert await sweeper.retired_jobs() == 0, "no job is looked at twice"
+
+
+async def details(service: Service, job: Json) -> tuple[int, ...]:
+    """Events, provenance and attempts of a job."""
+    async with service.context.database.connection() as connection:
+        found = await connection.execute(
+            "select (select count(*)::int from job_events where job_id = %(id)s),"
+            " (select count(*)::int from provenance where job_id = %(id)s),"
+            " (select count(*)::int from attempts where job_id = %(id)s and message is null)",
+            {"id": job["id"]},
+        )
+        row = await found.fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+async def test_what_was_still_needed_when_its_time_came_goes_later(service: Service, sweeper: Sweeper) -> None:
+    await run(service, "update users set plan = 'free' where id = %s", service.user_id)
+    lease = await service.leased()
+    job_id = await service.order()
+    await service.as_customer(f"/api/v1/jobs/{job_id}", "DELETE")
+    sweeper.ahead_seconds = 8 * DAY
+    assert await sweeper.retired_jobs() == 2
+    assert (await service.job(job_id))["prompt"] == ""
+    assert (await service.job(lease.job_id))["prompt"] == "a lighthouse"
+    await service.hands.upload(lease, picture())
+    await service.hands.complete(lease)
+    assert await sweeper.retired_jobs() == 1
+    assert (await service.job(lease.job_id))["prompt"] == ""
+    assert service.files() == []
+
+
+async def test_jobs_that_come_along_with_a_merge_are_not_forgotten(service: Service, sweeper: Sweeper) -> None:
+    database = service.context.database
+    other = await users.create(database, f"other-{uuid4().hex}", "free")
+    made = await create_key(database, name="test", user_id=other, scopes=["read", "submit"])
+    mine, service.key = service.key, made.key
+    theirs = await service.done()
+    service.key = mine
+    await run(service, "update users set plan = 'pro' where id = %s", other)
+    await run(service, "update users set plan = 'free' where id = %s", service.user_id)
+    await service.done()
+    sweeper.ahead_seconds = 8 * DAY
+    assert await sweeper.retired_jobs() == 1, "the other one's plan keeps longer"
+    await run(service, "update users set plan = 'free' where id = %s", other)
+    await linking.merge(database, service.user_id, other)
+    assert await sweeper.retired_jobs() == 2, "the walk begins anew"
+    assert (await service.job(theirs["id"]))["prompt"] == ""
+
+
+async def test_what_everybody_sees_is_kept_beyond_the_plan_and_goes_once_it_is_withdrawn(
+    service: Service, sweeper: Sweeper
+) -> None:
+    await run(service, "update users set plan = 'free' where id = %s", service.user_id)
+    context, jobs = service.context, [await service.done() for _ in range(3)]
+    place = [(service.user_id, UUID(job["id"]), 0) for job in jobs]
+    for one in place[:2]:
+        await gallery.propose(context.database, context.conduct, *one, show_prompt=False)
+    waiting, _ = await gallery.page(context.database, state="proposed", before=None, limit=2)
+    await gallery.approve(context.database, context.conduct, waiting[0].id, audit.OPERATOR)
+    sweeper.ahead_seconds = 100 * DAY
+    assert await sweeper.retired_jobs() == 3
+    assert [await fetched(service, job) for job in jobs] == [410, 200, 410], "to be proposed is not enough"
+    await gallery.withdraw(context.database, *place[1])
+    assert await sweeper.retired_jobs() == 1
+    assert await fetched(service, jobs[1]) == 410
 
 
 async def test_what_is_under_a_legal_hold_outlives_every_sweep(service: Service, sweeper: Sweeper) -> None:
@@ -123,6 +200,7 @@ async def test_what_is_under_a_legal_hold_outlives_every_sweep(service: Service,
     await service.hands.fail(failed)
     await run(service, "update artifacts set legal_hold = true")
     await older(service, 1_000)
+    sweeper.ahead_seconds = 1_000 * DAY
     for task in sweeper.tasks.values():
         await task.run()
     assert len(service.files()) == 2

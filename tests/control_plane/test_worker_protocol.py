@@ -316,6 +316,6 @@ async def test_an_agent_learns_nothing_about_who_ordered(service: Service) -> No
     await service.order(metadata={"chat-of": "somebody"})
     answered = await service.hands.call("/claim", claim(wait=5))
     [lease] = answered.json["leases"]
-    assert set(lease) == {"job_id", "attempt", "token", "slot", "expires_in", "spec"}
+    assert set(lease) == {"job_id", "attempt", "token", "slot", "expires_in", "spec", "traceparent"}
     for private in (str(service.user_id), "chat-of", "somebody"):
         assert private not in answered.body.decode()

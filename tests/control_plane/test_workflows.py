@@ -204,6 +204,19 @@ async def test_a_workflow_whose_files_became_unsound_stays_as_it_was(service: Se
     assert shelf.manifests("image", "ours")[TEXT].title == "Mended"  # type: ignore[index]
 
 
+async def test_which_languages_a_model_reads_is_told_and_may_change_alone(service: Service, tmp_path: Path) -> None:
+    path = write_ours(tmp_path / "own")
+    await service.context.shelf.look()
+    await claimed(service.hands, claim(TEXT, model="ours"))
+    assert (await until_sold(service, "ours"))["languages"] == ["en"], "it does not say"
+    assert (await models(service))["testcard"]["languages"] == ["en"]
+    revision = service.context.shelf.revision
+    path.write_text('languages = ["zh", "en"]\n' + path.read_text())
+    await service.context.shelf.look()
+    await until_sold(service, "ours", lambda model: model["languages"] == ["zh", "en"])
+    assert service.context.shelf.revision == revision, "agents have nothing new to learn"
+
+
 async def test_two_processes_agree_on_what_is_sold(service: Service, database_url: str, tmp_path: Path) -> None:
     async with serving(database_url, tmp_path / "second", workflows=tmp_path / "own") as second:
         write_ours(tmp_path / "own")
@@ -237,6 +250,8 @@ def _say(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple
         ({'task = "text-to-image"': 'task = "text-to-image"\nposition = 5', "position = 110": ""}, "one position"),
         ({'"checkpoint"': ""}, ".json: JSON is malformed"),
         ({"title": "\x00"}, "ours.toml"),
+        ({"position = 110": 'languages = ["English"]'}, "Expected `str` matching regex"),
+        ({"position = 110": "languages = []"}, "Expected `array` of length >= 1"),
     ],
 )
 def test_what_is_wrong_with_two_files_is_said_in_words(

@@ -246,3 +246,6 @@ async def test_a_service_that_announces_loopback_is_called_where_we_found_it() -
         assert client._reachable("https://bucket.example/file") == "https://bucket.example/file"
     async with connect("http://127.0.0.1:8000", "tsk_key") as client:
         assert client._reachable("http://127.0.0.1:8000/file") == "http://127.0.0.1:8000/file"
+        here = "http://127.0.0.1:8000/artifacts/1/0?s=1"
+        assert client._reachable("https://192.168.1.5:8443/artifacts/1/0?s=1") == here
+        assert client._reachable("https://bucket.example/file") == "https://bucket.example/file"

@@ -14,12 +14,14 @@ import agent.cli
 from agent.checkup import comfyui
 from agent.installing import logon
 from agent.settings import CONFIG_VARIABLE, FIELDS, load
+from control_plane.release.line import install_line
+from control_plane.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "ops" / "docs" / "wsl2-worker.md").read_text(encoding="utf-8")
+INSTALLER = (ROOT / "ops" / "install-agent.sh").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:tessera-agent|systemctl|wsl|schtasks\.exe) [^`]+)`")
-TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 WSL = {"--install", "--update", "--shutdown", "-d", "-l"}
 SYSTEM = {
     "nvidia-smi": 0,
@@ -48,8 +50,6 @@ def checked(words: list[str]) -> None:
     match words[0]:
         case "tessera-agent":
             agent.cli._parser().parse_args(words[1:])
-        case "make":
-            assert set(words[1:]) <= set(TARGETS)
         case "wsl":
             assert {word for word in words[1:] if word.startswith("-")} <= WSL
         case "systemctl":
@@ -57,6 +57,8 @@ def checked(words: list[str]) -> None:
             assert words[-1] == "tessera-agent"
         case "schtasks.exe":
             assert words[1:] == ["/Query", "/TN", logon.task_name("Ubuntu-24.04")]
+        case "curl":
+            pasted(words)
         case "export":
             for assignment in words[1:]:
                 assert assignment.partition("=")[0] in {"PATH", CONFIG_VARIABLE}
@@ -64,6 +66,17 @@ def checked(words: list[str]) -> None:
             assert len(words) > SYSTEM[name]
         case name:
             pytest.fail(f"nothing here knows how to check `{name}`")
+
+
+def pasted(words: list[str]) -> None:
+    """The operator's line as it is printed, or the installer with options that it knows."""
+    line = shlex.split(install_line("tse_…", Settings(public_url="https://tessera.example")))
+    fetch = line[: line.index("|") + 1]
+    assert words[: len(fetch)] == fetch
+    options = words[len(fetch) :]
+    if options != line[len(fetch) :]:
+        assert options[:3] == ["sh", "-s", "--"]
+        assert set(options[3:]) <= set(re.findall(r"^  (--[a-z-]+)", INSTALLER, re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", commands())
@@ -79,8 +92,8 @@ def test_a_command_in_a_sentence_of_the_guide_works(command: str) -> None:
 def test_the_guide_has_commands_to_check() -> None:
     names = {command.split()[0] for command in commands()}
     verbs = {command.split()[1] for command in commands() if command.startswith("tessera-agent")}
-    assert {"tessera-agent", "wsl", "systemctl", "make"} <= names
-    assert {"enroll", "models", "doctor", "install-service", "status", "pause", "resume", "drain"} <= verbs
+    assert {"tessera-agent", "wsl", "systemctl", "curl"} <= names
+    assert {"models", "doctor", "update", "status", "pause", "resume", "drain"} <= verbs
 
 
 @pytest.mark.parametrize("text", blocks("toml"))

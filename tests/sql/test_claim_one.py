@@ -1,7 +1,8 @@
 """A lone claim has a statement of its own, for speed; it must give what a batch of one would have been given.
 
 Both are run on the same state, each in a transaction that is rolled back: lanes that lag, are paused or stand back for
-the loaded one, heads that others hold, jobs that have waited long, claims that are repeated or refused.
+the loaded one, heads that others hold, jobs that have waited long or for too long, users at their cap, claims that are
+repeated or refused.
 """
 
 from __future__ import annotations
@@ -104,6 +105,9 @@ BEFORE = {
     "quarantined": "insert into slots (worker_id, slot, quarantined_at) values (%(worker)s, 0, now())",
     "a lane paused": "update lanes set paused_at = now() where id = %(lane)s",
     "a model paused": "update models set paused_at = now() where name = 'lane-0'",
+    "too late to start": """update jobs set start_by = now()
+        where id = (select id from jobs order by tag, id limit 1 for update skip locked)""",
+    "at the running cap": "update balances set running = 32767",
     "asked before": """update jobs set state = 'running', attempt = 1, phase = 'offered', worker_id = %(worker)s,
         slot = 0, claim_id = %(claim)s, lease_token = gen_random_uuid(), lease_expires_at = now() + interval '5 seconds'
         where id = (select id from jobs order by id limit 1 for update skip locked)""",

@@ -60,7 +60,19 @@ def test_a_migration_that_fails_changes_nothing_and_is_named(empty_url: str, fol
         assert [column.name for column in cursor.execute("select * from things").description or []] == ["n"]
 
 
+def test_code_goes_on_beside_a_newer_schema_that_only_adds(empty_url: str, folder: Path) -> None:
+    (folder / "0001_things.sql").write_text("alter table schema_migrations add needs integer not null default 0;")
+    (folder / "0002_colour.sql").write_text("create table colours (n integer);")
+    migrate.migrate(empty_url, folder)
+    (folder / "0002_colour.sql").unlink()
+    migrate.check(empty_url, folder)
+    with pytest.raises(MigrationError, match="Install the newer"):
+        migrate.migrate(empty_url, folder)
+
+
 def test_a_database_newer_than_the_code_is_refused(empty_url: str, folder: Path) -> None:
+    (folder / "0001_things.sql").write_text("alter table schema_migrations add needs integer not null default 0;")
+    (folder / "0002_colour.sql").write_text("-- needs: 0002\ncreate table colours (n integer);")
     migrate.migrate(empty_url, folder)
     (folder / "0002_colour.sql").unlink()
     for refuse in (migrate.migrate, migrate.check):
@@ -100,12 +112,23 @@ def test_what_the_migrations_make_the_application_cannot_unmake(database_url: st
                     connection.execute(sql.SQL(verb + " {}").format(sql.Identifier(table)))
 
 
-def test_a_gap_in_the_numbers_is_refused(folder: Path) -> None:
-    (folder / "0002_colour.sql").rename(folder / "0003_colour.sql")
-    with pytest.raises(MigrationError, match="0003_colour.sql should be called 0002_some_name.sql"):
+def test_a_number_that_is_taken_is_refused(folder: Path) -> None:
+    (folder / "0002_colour.sql").rename(folder / "0001_zebra.sql")
+    with pytest.raises(MigrationError, match="0001_zebra.sql should be called 0002_some_name.sql"):
         migrate.migrations(folder)
 
 
 def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match="does not answer"):
         migrate.check(f"postgresql://x@/x?host={tmp_path}")
+
+
+def test_a_database_that_cannot_hold_every_letter_is_refused_with_the_one_that_can(postgres: Postgres) -> None:
+    name = "test_ascii"
+    with psycopg.connect(postgres.superuser_url, autocommit=True) as connection:
+        connection.execute(f"create database {name} template template0 encoding 'SQL_ASCII' locale 'C'")
+    try:
+        with pytest.raises(MigrationError, match="as SQL_ASCII; Tessera needs UTF8. Make another: create database"):
+            migrate.migrate(postgres.url(name, embedded.OWNER))
+    finally:
+        postgres.drop(name)

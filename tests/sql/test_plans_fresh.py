@@ -46,13 +46,19 @@ WALKS = {
     "ledger.violations": "reads everything, now and then",
     "operator.jobs": "reads jobs in their order until the page is full",
     "operator.lanes": "one row of counts for each lane, for an operator",
+    "gauges.tokens": "adds up what is in line for a gauge, the more rarely the longer it takes",
     "lanes.pools": "adds up what stands in line of plans with a pool",
+    "care.due": "looks at every user once an hour, and of each at the first job that is due",
     "sweep.idempotency_keys": "finds what is old, now and then",
     "sweep.progress": "finds what is over, now and then",
     "why.ahead": "what is in line, for an operator",
     "users.list": "one page of users",
+    "backups.pictures": "reads everything, once a night",
+    "backups.ledger": "reads everything, once a night",
 }
 """Statements that may read all of something that grows."""
+SUPERUSERS = {"backups.switch"}
+"""Not for the owner either; these read no table."""
 
 
 def test_a_fresh_service_plans_for_growth(database_url: str, owner_url: str) -> None:
@@ -64,6 +70,8 @@ def test_a_fresh_service_plans_for_growth(database_url: str, owner_url: str) -> 
         assert not looked_at, "nobody has told the planner that nothing is there"
     with psycopg.connect(owner_url, autocommit=True, options=SESSION_OPTIONS) as connection:
         for name, (_, text) in statements().items():
+            if name in SUPERUSERS:
+                continue
             explained = b"explain (generic_plan, format json) " + numbered(text)[0]
             found = psycopg.RawCursor(connection).execute(explained).fetchone()
             assert found is not None

@@ -70,6 +70,8 @@ class ControlPlane:
         self.revoked: set[UUID] = set()
         self.watched: set[UUID] = set()
         self.draining = False
+        self.traceparent: str | None = None
+        """Of what is ordered; whatever is reported about it has to bring it along."""
         self.events: list[Event] = []
         self.fired: Counter[str] = Counter()
         self.url = ""
@@ -220,6 +222,7 @@ class ControlPlane:
                 slot=asked.slots[0].slot,
                 expires_in=self.intervals.offer,
                 spec=spec,
+                traceparent=self.traceparent,
             )
             self.leases[job_id] = lease
             self._claims[asked.claim_id] = [job_id]
@@ -290,8 +293,10 @@ class ControlPlane:
 
     def _is_live(self, request: web.Request, job_id: UUID, attempt: int) -> bool:
         lease = self.leases.get(job_id)
-        token = request.headers.get(LEASE_TOKEN_HEADER)
-        return lease is not None and lease.attempt == attempt and str(lease.token) == token
+        token, trace = request.headers.get(LEASE_TOKEN_HEADER), request.headers.get("traceparent")
+        if lease is None or lease.traceparent != trace:
+            return False
+        return lease.attempt == attempt and str(lease.token) == token
 
     async def _held(self, seconds: float, condition: Callable[[], object]) -> None:
         try:

@@ -19,6 +19,7 @@ DICTIONARY = {
     "暴风雨中的灯塔": "lighthouse in a storm",
     "ein Schild mit": "a sign with",
     "im Stil von": "in the style of",
+    "Möwen": "seagulls",
     "un phare dans la tempête": "a lighthouse in the storm",
 }
 

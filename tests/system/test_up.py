@@ -18,6 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from ops import website
 from tests.system.processes import ROOT, Program, answers, left_of, program, wait_until
 
 UP = ("control_plane", "up", "--port", "0")
@@ -74,6 +75,8 @@ def test_the_first_start_makes_a_key_with_which_ordering_just_works(tmp_path: Pa
         url = address(running)
         key = running.saying(r"\n  (tsk_[0-9a-z]{12}_[0-9a-f]{64})\n")[1]
         assert (data_dir / "admin_key").read_text().strip() == key
+        if (website.OUT / "index.html").exists():
+            running.saying(rf"\n  {url}/auth/link/[\w-]{{43}}\?next=/setup\n")
         assert stat.S_IMODE((data_dir / "admin_key").stat().st_mode) == 0o600
         running.saying("no ComfyUI answers at http://127.0.0.1:8188")
         ordered = tessera(data_dir, "generate", "a lighthouse", "--size", "128x128", "-o", str(tmp_path / "out.png"))
@@ -203,8 +206,8 @@ def test_a_port_in_use_is_a_sentence_with_its_cure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--host", "203.0.113.1"), "This machine has no address 203.0.113.1."),
-        (("--host", "no such host"), "no such host is not an address"),
+        (("--plain-http", "--host", "203.0.113.1"), "This machine has no address 203.0.113.1."),
+        (("--plain-http", "--host", "no such host"), "no such host is not an address"),
         (("--port", "99999"), "TESSERA_PORT is '99999', but must be a whole number from 0 to 65535."),
         (("--data-dir", "/proc/nothing"), "cannot be used as the data folder"),
     ],

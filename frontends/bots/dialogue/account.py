@@ -9,7 +9,7 @@ import msgspec
 
 from control_plane.wire.job import JobList, JobView
 from control_plane.wire.user import AccountView, PlanList, PlanView
-from frontends.bots.dialogue import payload
+from frontends.bots.dialogue import payload, results
 from frontends.bots.dialogue.requests import Answer, Cancel, ListJobs, Me, Plans
 from frontends.bots.dialogue.screen import Button, Card, Moment, Said
 from frontends.bots.dialogue.state import Cause
@@ -21,6 +21,7 @@ OPEN_MAX = 20
 PROMPT_LENGTH = 80
 """Of a job in a list."""
 MODELS_MAX = 12
+STYLES_MAX = 20
 OPEN = frozenset({"queued", "running", "canceling"})
 
 
@@ -154,6 +155,7 @@ def facts(turn: Turn, job: JobView) -> Card:
     """How a job was made."""
     seconds = (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else 0.0
     lines = [
+        *results.as_read(job)[:1],
         said("info.made", model=job.model, width=job.width, height=job.height, steps=job.steps),
         said("info.seed", seed=job.seed, guidance=job.guidance),
         said("info.cost", cost=job.cost.charged, seconds=seconds),
@@ -161,7 +163,7 @@ def facts(turn: Turn, job: JobView) -> Card:
     if job.negative_prompt:
         lines.append(said("info.without", what=job.negative_prompt[:PROMPT_LENGTH]))
     lines.append(said("info.id", id=str(job.id)))
-    return Card(quote=job.prompt, lines=lines)
+    return Card(quote=results.typed(job), lines=lines)
 
 
 # ---------------------------------------------------------------------------------------------- models
@@ -178,11 +180,13 @@ def models(turn: Turn, cause: Cause, argument: str = "") -> None:
     for model in offered:
         key = "models.ready" if model.feasible_now else "models.waits"
         lines.append(said(key, name=model.name, title=model.title, cost=model.example_cost))
+    if styles := list(dict.fromkeys(lora.name for model in offered for lora in model.loras)):
+        lines.append(said("models.styles", names=styles[:STYLES_MAX], example=said("echo.style", name=styles[-1])))
     turn.respond(cause, Card(lines=lines))
 
 
 def _short(job: JobView) -> str:
-    text = " ".join(job.prompt.split())
+    text = " ".join(results.typed(job).split())
     return text if len(text) <= PROMPT_LENGTH else text[: PROMPT_LENGTH - 1] + "…"
 
 

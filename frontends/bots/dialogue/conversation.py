@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from control_plane.wire.user import Preferences
+from control_plane.wire.user import Limits, Preferences
 from frontends.bots.dialogue import (
     account,
     admin,
@@ -75,10 +75,10 @@ def step(state: State, event: Event, house: House) -> tuple[State, list[Effect]]
     return turn.state, turn.effects
 
 
-def knows(state: State, chosen: Preferences, at: float) -> State:
-    """The state with what the person has chosen, as the API has it."""
+def knows(state: State, chosen: Preferences, limits: Limits | None, at: float) -> State:
+    """The state with what the person has chosen and what their plan allows, as the API has it."""
     turn = Turn(state, House(name=""), at)
-    turn.change(choices=chosen, choices_at=at)
+    turn.change(choices=chosen, limits=limits or state.limits, choices_at=at)
     return turn.state
 
 

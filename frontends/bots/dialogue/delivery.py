@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from frontends.bots.dialogue import results, waiting
-from frontends.bots.dialogue.effects import Ask, Edit, Say
+from frontends.bots.dialogue.effects import Ask, Delete, Edit, Say
 from frontends.bots.dialogue.events import Expiring, Sent, Unsent
 from frontends.bots.dialogue.screen import Artifact, Card, Link
 from frontends.bots.dialogue.state import Cause, Order, Pending
@@ -29,6 +29,8 @@ def sent(turn: Turn, event: Sent) -> None:
         return
     if isinstance(pending.effect, Ask):
         turn.remember_form(event.message, pending.effect.form.id)
+    if told := pending.about.get("told"):
+        turn.edit(told, Card(lines=[said("press.deleted")]))
     what, order = _about(turn, event.key)
     if order is None:
         return
@@ -70,10 +72,14 @@ def _end_arrived(turn: Turn, order: Order, key: str) -> None:
 
 
 def unsent(turn: Turn, event: Unsent) -> None:
-    """A message or an edit will not arrive."""
+    """A message or an edit will not arrive, or one will not go away."""
     pending = turn.settle(event.key)
     if pending is None:
         return
+    if told := pending.about.get("told"):
+        turn.edit(told, Card(lines=[said("press.still_shown")]))
+    elif isinstance(pending.effect, Delete):
+        turn.edit(pending.effect.message, Card(lines=[said("order.moved")]))  # it has to stay, but not as if it went on
     what, order = _about(turn, event.key)
     if order is None:
         return
@@ -150,7 +156,7 @@ def expiring(turn: Turn, event: Expiring) -> None:
     """A message can soon not be edited any more: what it shows goes on in one that lasts."""
     for order in turn.state.orders.values():
         if order.message == event.message and not order.told:
-            moved = msgspec.structs.replace(order, message="", old_message=event.message, ends_at=None)
+            moved = msgspec.structs.replace(order, message="", old_message=event.message, ends_at=None, glimpses=0)
             turn.keep(moved)
             card = waiting.card(turn, order)
             turn.say(card, Cause(), key=f"moved:{order.job.id.hex}+{event.message}", lasting=True)

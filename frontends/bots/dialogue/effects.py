@@ -42,8 +42,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, tag="edit"):
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
-    """Takes a message of ours away, as far as the platform lets us. Once that was tried it is acknowledged, whatever
-    came of it: skins need not."""
+    """Takes a message of ours away, as far as the platform lets us; `Unsent` when it did not. Else it is acknowledged
+    once that was tried: skins need not."""
 
     message: str
     key: str = ""

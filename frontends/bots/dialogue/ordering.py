@@ -11,7 +11,7 @@ import msgspec
 
 from control_plane.wire.chat import Admission, AdmitRequest
 from control_plane.wire.input import InputView
-from control_plane.wire.job import JobView, SubmitRequest
+from control_plane.wire.job import PROMPT_LENGTH_MAX, JobView, SubmitRequest, Typed
 from control_plane.wire.model import ModelView
 from frontends.bots.dialogue import payload, troubles, waiting
 from frontends.bots.dialogue.events import Picture
@@ -19,17 +19,11 @@ from frontends.bots.dialogue.requests import Admit, Answer, GiveBack, Place, Pro
 from frontends.bots.dialogue.screen import Artifact, Field, Form
 from frontends.bots.dialogue.state import Cause, Order
 from frontends.bots.dialogue.turn import Turn, said
-from frontends.bots.dialogue.wishing import Kind, Wish, wish
+from frontends.bots.dialogue.wishing import Kind, Wish, model_of, reads, wish
 
-ASKED_LENGTH_MAX = 1_000
+ASKED_LENGTH_MAX = 4_000
 FORBIDDEN_BY_CHAT = "chat-forbids"
 ADULT = "adult-content"
-READS = ("en",)
-"""What the text encoders of the models that are shipped read."""
-TYPED = "typed"
-"""In a job's metadata: the prompt as it was typed, where the model got a translation."""
-TYPED_LENGTH_MAX = 240
-"""A value of metadata has at most 512 characters, all of it 1 KiB as JSON."""
 
 
 def typed(turn: Turn, cause: Cause, text: str, picture: Picture | None, kind: Kind | None = None) -> None:
@@ -58,6 +52,8 @@ def prompt_form(kind: str, value: str = "", form_id: str = "") -> Form:
 
 def take_in(turn: Turn, cause: Cause, wanted: Wish, *, reference: str = "", artifact: Artifact | None = None) -> None:
     """An order that starts from a picture: it is uploaded first."""
+    if not _fits(turn, cause, wanted.order):
+        return
     asked = TakeIn(reference=reference, artifact=artifact)
     turn.call(asked, "taken_in", cause, wish=written(wanted))
 
@@ -74,23 +70,58 @@ def taken_in(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) ->
 
 def admit(turn: Turn, cause: Cause, wanted: Wish) -> None:
     """Asks whether this may be ordered in this chat, in words that the model reads."""
-    if wanted.order.prompt and not wanted.raw:
-        asked = Translate(typed=wanted.order.prompt, client_code=turn.state.client_language, reads=READS, triggers=())
+    order = wanted.order
+    if not _fits(turn, cause, order):
+        return
+    if order.adult and not turn.scene.adult:
+        troubles.tell(turn, cause, Problem(code=ADULT, status=403))
+        return
+    if not wanted.raw and (order.prompt or order.negative_prompt):
+        asked = _translation(turn, order)
         turn.call(asked, "translated", cause, wish=written(wanted))
         return
     _admit(turn, cause, wanted)
+
+
+def _fits(turn: Turn, cause: Cause, order: SubmitRequest) -> bool:
+    """Whether the words are as many as an order takes; says so if not, since none of them may be lost."""
+    length = max(len(order.prompt), len(order.negative_prompt))
+    if length > PROMPT_LENGTH_MAX:
+        fields: dict[str, str | int | float] = {"length": length, "most": PROMPT_LENGTH_MAX}
+        troubles.tell(turn, cause, Problem(code="prompt-too-long", status=422, fields=fields))
+    return length <= PROMPT_LENGTH_MAX
+
+
+def _translation(turn: Turn, order: SubmitRequest) -> Translate:
+    model = model_of(turn, order)
+    triggers = {word for lora in model.loras for word in lora.triggers} if model is not None else ()
+    return Translate(
+        typed=order.prompt,
+        unwanted="" if order.typed is not None and order.typed.negative_prompt else order.negative_prompt,
+        client_code=turn.state.client_language,
+        reads=reads(model),
+        triggers=tuple(sorted(triggers)),
+    )
 
 
 def translated(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:
     """What was typed is kept beside what the model gets."""
     assert isinstance(answer, Translated)
     wanted = read(about["wish"])
-    order, typed = wanted.order, wanted.order.prompt
-    if answer.outcome == "translated":
-        metadata = {**order.metadata, TYPED: typed[:TYPED_LENGTH_MAX]}
-        order = msgspec.structs.replace(order, prompt=answer.text, metadata=metadata)
+    order = wanted.order
+    typed, unwanted = order.typed or Typed(), answer.unwanted or order.negative_prompt
+    if answer.text != order.prompt:
+        typed = msgspec.structs.replace(typed, prompt=order.prompt)
+    if unwanted != order.negative_prompt:
+        typed = msgspec.structs.replace(typed, negative_prompt=order.negative_prompt)
+    order = msgspec.structs.replace(order, prompt=answer.text, negative_prompt=unwanted, typed=_said(typed))
     unread = answer.outcome in ("unread", "failed")
     _admit(turn, cause, msgspec.structs.replace(wanted, order=order, unread=unread, raw=True))
+
+
+def _said(typed: Typed) -> Typed | None:
+    """None when it says nothing."""
+    return None if typed == Typed() else typed
 
 
 def untranslated(turn: Turn, problem: Problem, cause: Cause, about: dict[str, str]) -> None:
@@ -99,6 +130,8 @@ def untranslated(turn: Turn, problem: Problem, cause: Cause, about: dict[str, st
 
 
 def _admit(turn: Turn, cause: Cause, wanted: Wish) -> None:
+    if not _fits(turn, cause, wanted.order):  # a translation may be longer than what was typed
+        return
     asked = AdmitRequest(
         order=wanted.order,
         key=order_key(turn, cause),
@@ -116,8 +149,7 @@ def admitted(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) ->
         troubles.tell(turn, cause, Problem(code=code, status=refusal.status, detail=refusal.detail))
         return
     wanted = read(about["wish"])
-    metadata = dict(wanted.order.metadata) | ({"adult": "yes"} if answer.adult else {})
-    order = msgspec.structs.replace(wanted.order, metadata=metadata)
+    order = msgspec.structs.replace(wanted.order, adult=wanted.order.adult or answer.adult)
     turn.call(
         Place(order=order, idempotency_key=order_key(turn, cause)),
         "placed",
@@ -135,7 +167,7 @@ def placed(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> N
     if turn.order(job.id) is not None or job.id.hex in turn.state.told:
         return
     wanted = read(about["wish"])
-    adult = job.metadata.get("adult") == "yes"
+    adult = job.adult
     unread = wanted.unread and not turn.state.warned
     order = Order(job=job, cause=cause, echo=wanted.echo, clipped=wanted.clipped, unread=unread, adult=adult)
     turn.change(warned=turn.state.warned or unread)
@@ -168,13 +200,14 @@ def again(job: JobView, **changes: object) -> SubmitRequest:
         name: getattr(job, name)
         for name in (
             *("prompt", "kind", "model", "negative_prompt", "width", "height", "steps", "guidance", "sampler"),
-            *("count", "strength", "frames", "fps", "upscale", "input_image"),
+            *("count", "strength", "frames", "fps", "upscale", "input_image", "loras"),
         )
     }
     fields = {name: value for name, value in {**same, **changes}.items() if value is not None}
-    if TYPED in job.metadata and "prompt" not in changes:
-        fields["metadata"] = {TYPED: job.metadata[TYPED]}
-    return SubmitRequest(**fields)
+    typed = job.typed or Typed()
+    typed = msgspec.structs.replace(typed, **{name: "" for name in typed.__struct_fields__ if name in changes})
+    adult = job.adult and ("prompt" not in changes or job.input_image is not None)
+    return SubmitRequest(**fields, typed=_said(typed), adult=adult)
 
 
 def model_named(turn: Turn, name: str, kind: str) -> ModelView | None:

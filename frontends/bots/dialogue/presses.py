@@ -21,7 +21,7 @@ from frontends.bots.dialogue.events import Filled, News, Pressed
 from frontends.bots.dialogue.payload import Payload
 from frontends.bots.dialogue.requests import Answer, Cancel, Erase, Look, LookAtChat, Problem, Report
 from frontends.bots.dialogue.screen import Artifact, Button, Card, Field, Form, Link
-from frontends.bots.dialogue.state import Cause
+from frontends.bots.dialogue.state import Cause, job_key
 from frontends.bots.dialogue.turn import Turn, said
 from frontends.bots.dialogue.wishing import Wish, wish
 
@@ -136,8 +136,7 @@ def edit(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> N
 def edited(turn: Turn, cause: Cause, job: JobView, text: str, owner: str) -> None:
     """The changed words: what they say holds, what they leave out stays."""
     wanted = wish(turn, text, job.kind)
-    said_so = {name: value for name, value in _said(wanted).items() if name != "model"}
-    changes = {"prompt": wanted.order.prompt or job.prompt, **said_so}
+    changes = {"prompt": wanted.order.prompt or job.prompt, **_said(wanted)}
     _order(turn, cause, job, ordering.again(job, **changes), owner, wanted)
 
 
@@ -146,7 +145,8 @@ def _said(wanted: Wish) -> dict[str, object]:
     order = wanted.order
     names = ("negative_prompt", "width", "height", "steps", "guidance", "seed", "strength", "frames", "fps")
     found = {name: getattr(order, name) for name in names if getattr(order, name)}
-    return found | ({"count": order.count} if order.count != 1 else {})
+    found |= {"count": order.count} if order.count != 1 else {}
+    return found | ({"model": order.model, "loras": order.loras} if wanted.names_model else {})
 
 
 def _order(
@@ -166,6 +166,8 @@ def _order(
 def _from_picture(turn: Turn, cause: Cause, job: JobView, file: ArtifactView, order: SubmitRequest, owner: str) -> None:
     """An order that starts from a result: taken in anew, so that it may be anybody's."""
     turn.toast(cause, said("toast.ordering"))
+    if job.adult:  # what is made of it is, too
+        order = structs.replace(order, adult=True)
     artifact = results.document(job, file, owner or turn.scene.identity)
     ordering.take_in(turn, cause, Wish(order=order, raw=True), artifact=artifact)
 
@@ -197,14 +199,25 @@ def _able(turn: Turn, task: str, preferred: str = "") -> str | None:
 
 def original(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> None:
     """The files as they were made."""
-    if not job.artifacts:
-        turn.toast(cause, said("toast.files_gone"))
+    if not _showable(turn, cause, job):
         return
     turn.toast(cause)
     most = turn.scene.file_bytes_max
     media = [results.document(job, file, turn.scene.identity) for file in job.artifacts if file.bytes <= most]
     links = [said("result.link", url=Link(file.url)) for file in job.artifacts if file.bytes > most]
-    turn.say(Card(media=list(media), lines=[said("result.original"), *links]), cause)
+    lines = [said("result.original"), *links]
+    turn.say(Card(media=list(media), lines=lines, spoiler=job.adult), cause)
+
+
+def _showable(turn: Turn, cause: Cause, job: JobView) -> bool:
+    """Whether there are files, and they may be shown here. Says why not."""
+    if not job.artifacts:
+        turn.toast(cause, said("toast.files_gone"))
+    elif job.adult and not turn.scene.adult:
+        turn.toast(cause, said("toast.adult"))
+    else:
+        return True
+    return False
 
 
 def info(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> None:
@@ -215,8 +228,7 @@ def info(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> N
 
 def share(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> None:
     """A message to be passed on: the pictures without the owner's buttons, with one to report them."""
-    if not job.artifacts:
-        turn.toast(cause, said("toast.files_gone"))
+    if not _showable(turn, cause, job):
         return
     turn.toast(cause)
     most, platform = turn.scene.file_bytes_max, turn.platform
@@ -225,30 +237,36 @@ def share(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> 
     lines = [said("share.made_by_ai", name=turn.house.name)]
     lines += [said("share.link", url=Link(file.url)) for file in job.artifacts]
     rows = [[Button(label=said("button.report"), payload=payload.written("report", job.id))]]
-    adult = job.metadata.get("adult") == "yes"
     quote = results.typed(job)[: results.QUOTE_LENGTH]
-    turn.say(Card(quote=quote, lines=lines, media=list(media), buttons=rows, spoiler=adult), cause)
+    spoiler = job.adult
+    turn.say(Card(quote=quote, lines=lines, media=list(media), buttons=rows, spoiler=spoiler), cause)
 
 
 def again_shown(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> None:
     """A result of long ago, once more."""
+    if job.artifacts and not _showable(turn, cause, job):
+        return
     turn.toast(cause)
-    for key, card in results.ending(turn, job, adult=job.metadata.get("adult") == "yes"):
+    for key, card in results.ending(turn, job, adult=job.adult):
         turn.say(card, cause, key=f"shown:{cause.id}:{key}")
 
 
 def delete(turn: Turn, cause: Cause, job: JobView, argument: str, owner: str) -> None:
     """Asks first: it cannot be taken back."""
     turn.toast(cause)
+    scattered = len(job.artifacts) > 1 and not turn.platform.album_buttons  # the button is not where the pictures are
+    turn.doom(job.id, "" if scattered else cause.pressed)
     buttons = [[turn.button("delete_for_good", "erase", job.id)]]
     turn.respond(cause, Card(lines=[said("press.really_delete")], buttons=buttons))
 
 
 def erased(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:
-    """It is gone: so is the message that asked."""
+    """It is gone: so shall be what shows it here, and the message that asked says whether it is."""
     turn.toast(cause, said("toast.deleted"))
-    if cause.pressed:
-        turn.edit(cause.pressed, Card(lines=[said("press.deleted")]))
+    if about.get("shown"):
+        turn.delete(about["shown"], told=cause.pressed)
+    elif cause.pressed:
+        turn.edit(cause.pressed, Card(lines=[said("press.still_shown")]))
 
 
 def cancel(turn: Turn, cause: Cause, job_id: UUID) -> None:
@@ -257,7 +275,7 @@ def cancel(turn: Turn, cause: Cause, job_id: UUID) -> None:
 
 
 def erase(turn: Turn, cause: Cause, job_id: UUID) -> None:
-    turn.call(Erase(job_id=job_id), "erased", cause)
+    turn.call(Erase(job_id=job_id), "erased", cause, shown=turn.state.doomed.get(job_key(job_id), ""))
 
 
 def canceled(turn: Turn, answer: Answer, cause: Cause, about: dict[str, str]) -> None:

@@ -85,9 +85,11 @@ class TakeIn(msgspec.Struct, frozen=True, kw_only=True, tag="take_in"):
 
 
 class Translate(msgspec.Struct, frozen=True, kw_only=True, tag="translate"):
-    """A prompt in a language that the model reads → `Translated`."""
+    """A prompt, and what shall not be in the picture, in a language that the model reads → `Translated`."""
 
     typed: str
+    unwanted: str = ""
+    """The negative prompt."""
     client_code: str
     """The language of the person's client."""
     reads: tuple[str, ...]
@@ -243,8 +245,10 @@ class Translated(msgspec.Struct, frozen=True, kw_only=True):
     """What the model gets of a prompt."""
 
     text: str
+    unwanted: str = ""
     outcome: Literal["kept", "translated", "unread", "failed"]
-    """Read as it is; translated; in a language that the model does not read, without or in spite of a server."""
+    """Read as it is; translated; in a language that the model does not read, without or in spite of a server. Of prompt
+    and negative prompt the one of which it fared worse."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,13 +83,18 @@ def _buttons(turn: Turn, job: JobView) -> list[Button]:
 
 
 def typed(job: JobView) -> str:
-    """The prompt as it was typed, as far as it was kept."""
-    return job.metadata.get("typed", job.prompt)
+    """The prompt as it was typed."""
+    return (job.typed.prompt if job.typed is not None else "") or job.prompt
 
 
 def as_read(job: JobView) -> list[Said]:
     """What the model got, where that is a translation."""
-    return [said("order.translated", prompt=job.prompt[:QUOTE_LENGTH])] if "typed" in job.metadata else []
+    if job.typed is None:
+        return []
+    found = [said("order.translated", prompt=job.prompt[:QUOTE_LENGTH])] if job.typed.prompt else []
+    if job.typed.negative_prompt:
+        found.append(said("info.without", what=job.negative_prompt[:QUOTE_LENGTH]))
+    return found
 
 
 def can(turn: Turn, task: str) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 
 from control_plane.wire.job import JobView
 from control_plane.wire.model import ModelView
-from control_plane.wire.user import Preferences
+from control_plane.wire.user import Limits, Preferences
 from frontends.bots.dialogue.effects import Ask, Bill, Call, Delete, Edit, Say
 from frontends.bots.language.bounds import Clipped
 from frontends.bots.limits import PLATFORMS, Platform, PlatformName
@@ -21,6 +21,7 @@ from frontends.bots.limits import PLATFORMS, Platform, PlatformName
 SEEN_MAX = 64
 """Events of a person that are known when they come twice."""
 FORMS_MAX = 20
+DOOMED_MAX = 20
 TOLD_MAX = 200
 """Jobs whose late news are known to be late."""
 
@@ -149,12 +150,18 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     client_language: str = ""
     choices: Preferences | None = None
     """What the person has chosen, as last heard."""
+    limits: Limits | None = None
+    """What their plan allows, as last heard."""
     choices_at: float = 0.0
+    """When both were heard."""
     pending: dict[str, Pending] = {}
     orders: dict[str, Order] = {}
     """By the job's id."""
     forms: dict[str, str] = {}
     """Messages that ask for text, and the form that an answer to each fills."""
+    doomed: dict[str, str] = {}
+    """Jobs of which it was asked whether to delete them, and the message that shows all of each; empty: there are
+    several."""
     seen: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     """Jobs whose end was told."""

@@ -12,6 +12,7 @@ from frontends.bots.dialogue.events import Happening
 from frontends.bots.dialogue.requests import Asked
 from frontends.bots.dialogue.screen import Button, Card, Form, Said, Slot
 from frontends.bots.dialogue.state import (
+    DOOMED_MAX,
     FORMS_MAX,
     SEEN_MAX,
     TOLD_MAX,
@@ -129,9 +130,10 @@ class Turn:
             self._await(key, Pending(effect=effect))
         self.effects.append(effect)
 
-    def delete(self, message: str) -> None:
+    def delete(self, message: str, *, told: str = "") -> None:
+        """Takes a message of ours away; `told`: the one that will say whether it went."""
         effect = Delete(message=message, key=f"gone:{message}")
-        self._await(effect.key, Pending(effect=effect))
+        self._await(effect.key, Pending(effect=effect, about={"told": told}))
         self.effects.append(effect)
 
     def respond(self, cause: Cause, card: Card) -> None:
@@ -156,6 +158,11 @@ class Turn:
         """An answer to this message of ours will fill that form."""
         kept = dict([*self.state.forms.items(), (message, form)][-FORMS_MAX:])
         self.change(forms=kept)
+
+    def doom(self, job_id: UUID, message: str) -> None:
+        """If this job is deleted for good, so is this message."""
+        others = {name: shown for name, shown in self.state.doomed.items() if name != job_key(job_id)}
+        self.change(doomed=dict([*others.items(), (job_key(job_id), message)][-DOOMED_MAX:]))
 
     def bill(self, cause: Cause, **fields: object) -> None:
         effect = msgspec.convert({"key": self._key("bill"), **fields}, Bill)

@@ -15,7 +15,7 @@ from frontends.bots.dialogue.events import News
 from frontends.bots.dialogue.screen import Card, Glimpse, Moment, Said, Slot
 from frontends.bots.dialogue.state import Order
 from frontends.bots.dialogue.turn import Turn, said
-from frontends.bots.dialogue.wishing import clippings
+from frontends.bots.dialogue.wishing import clippings, model_of, reads
 
 GLIMPSES = (0.125, 0.25, 0.5)
 """At which part of the work a preview is shown."""
@@ -61,7 +61,7 @@ def card(turn: Turn, order: Order) -> Card:
     lines += clippings(order.clipped)
     lines += results.as_read(job)
     if order.unread:
-        lines.append(said("order.unread"))
+        lines.append(said("order.unread", reads=list(reads(model_of(turn, job)))))
     buttons = [] if job.status == "canceling" else [[turn.button("cancel", "cancel", job.id)]]
     return Card(quote=results.typed(job), lines=lines, buttons=buttons)
 

@@ -9,6 +9,7 @@ to be answered, and is answered by a message.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -123,9 +124,9 @@ class DiscordBot:
         return self._bot
 
     @property
-    def floods(self) -> int:
-        """How often the platform has asked for patience."""
-        return self._outbox.floods
+    def tally(self) -> Counter[str]:
+        """What was sent, and how often patience was asked for; see `Outbox`."""
+        return self._outbox.tally
 
     # ------------------------------------------------------------------------------------------ its life
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import hikari
 import structlog
 from hikari.impl import MessageActionRowBuilder
+from msgspec.structs import replace
 
 from frontends.bots.dialogue.effects import Answer, Approve, Ask, Bill, Delete, Edit, Say, Shown
 from frontends.bots.dialogue.events import Refusal, Sent, Unsent
@@ -26,7 +27,7 @@ from frontends.bots.discord.addresses import Address, nonce, read
 from frontends.bots.discord.answering import Answering
 from frontends.bots.discord.calls import Calls
 from frontends.bots.discord.looks import Look, fields, glimpse_name, rows
-from frontends.bots.discord.refusals import CLOSED_DOORS, Unclear, Unsendable, patiently
+from frontends.bots.discord.refusals import CLOSED_DOORS, UNKNOWN_MESSAGE, Unclear, Unsendable, patiently
 from frontends.bots.errands import Errands
 from frontends.bots.limits import DISCORD
 from frontends.bots.outbox import Outbox
@@ -49,6 +50,13 @@ class Open(NamedTuple):
     """The payload of a button that does the same once more."""
 
 
+class Preview(NamedTuple):
+    """What a job looks like in the middle of it."""
+
+    media: list[Media]
+    spoiler: bool
+
+
 class Showing:
     """Of one bot."""
 
@@ -58,6 +66,8 @@ class Showing:
         self._errands = errands
         self._clock = clock
         self._open: OrderedDict[str, Open] = OrderedDict()
+        self._previews: dict[int, Preview] = {}
+        """Of messages, that are still to be shown: the next edit takes its message's along, whichever that is."""
 
     def knows(self, event: str) -> bool:
         """Whether an interaction has come before."""
@@ -71,7 +81,7 @@ class Showing:
 
     async def show(self, scene: Scene, effect: Shown, language: str) -> Sent | Unsent | None:
         """Raises `ConnectionError` when the bot was stopped meanwhile: then nothing is decided."""
-        key = effect.key if isinstance(effect, Say | Edit | Bill | Ask) else ""
+        key = effect.key if isinstance(effect, Say | Edit | Bill | Ask | Delete) else ""
         try:
             match effect:
                 case Say():
@@ -160,10 +170,19 @@ class Showing:
         address = read(effect.message)
         if address is None or not address.message:
             raise Unsendable("gone")
+        place = address.message
+        if effect.key:
+            self._previews.pop(place, None)
+        elif shown.media:
+            self._previews[place] = Preview(shown.media, shown.spoiler)
 
         async def act() -> None:
-            async with self._looks(shown) as look:
+            preview = self._previews.get(place)
+            whole = replace(shown, media=preview.media, spoiler=preview.spoiler) if preview is not None else shown
+            async with self._looks(whole) as look:
                 await self._change(address, look)
+            if preview is not None and self._previews.get(place) is preview:
+                del self._previews[place]
 
         shown_by = (lambda: patiently(act)) if effect.key else act
         await self._outbox.edit(
@@ -184,8 +203,9 @@ class Showing:
     async def _delete(self, effect: Delete) -> None:
         address = read(effect.message)
         if address is None or not address.message:
-            return
+            raise Unsendable("gone")
         self._outbox.drop(self._edits(address), str(address.message))
+        self._previews.pop(address.message, None)
 
         async def act() -> None:
             await self._somehow(
@@ -194,7 +214,11 @@ class Showing:
                 lambda: self._calls.delete(address.channel, address.message),
             )
 
-        await self._outbox.send(f"{address.channel} deletes", lambda: patiently(act))
+        try:
+            await self._outbox.send(f"{address.channel} deletes", lambda: patiently(act))
+        except Unsendable as refusal:
+            if refusal.code != UNKNOWN_MESSAGE:  # that one is gone already
+                raise
 
     async def _somehow(
         self, address: Address, by_token: Callable[[], Awaitable[None]], in_channel: Callable[[], Awaitable[None]]

@@ -4,7 +4,8 @@ A sentence has named slots, filled by what they are given: `{place}` takes text 
 the language writes them, a list as an enumeration, a `timedelta` as a length of time, a `datetime` as a moment in UTC.
 After a colon stands how: `{cost:tokens}` is a unit (`[units]`), the number with the right form of its noun;
 `{seed:plain}` is a number without separators; `{wait:duration}` seconds; `{moment:when}` a moment, also as ISO 8601
-text. A sentence whose grammar depends on a number is a table of plural forms, chosen by the slot `count`:
+text; `{reads:languages}` codes of languages, by their names. A sentence whose grammar depends on a number is a table
+of plural forms, chosen by the slot `count`:
 
     [sentences.ready]
     one = "{count} picture is ready."
@@ -93,7 +94,10 @@ def _filled(speaker: Tongue, how: str, value: Slot) -> str:
         return _moment(speaker, value)
     if how == "duration" or isinstance(value, timedelta):
         return _duration(speaker, value)
-    if how:
+    if how == "languages":
+        assert isinstance(value, list | tuple)
+        value = [speaker.locale.languages.get(code, code) for code in value]
+    elif how:
         return _counted(speaker, how, value)
     if isinstance(value, list | tuple):
         return format_list(list(value), locale=speaker.locale)

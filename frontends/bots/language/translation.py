@@ -12,7 +12,7 @@ import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import aiohttp
 import msgspec
@@ -20,7 +20,7 @@ import msgspec
 from control_plane.wire.job import PROMPT_LENGTH_MAX
 from frontends.bots.language.detection import detect
 from frontends.bots.language.scanning import Span, clean, plain, sealed
-from frontends.bots.language.tongue import FALLBACK, tongue
+from frontends.bots.language.tongue import FALLBACK
 
 TRANSLATE_SECONDS = 3.0
 REST_SECONDS = 30.0
@@ -34,6 +34,8 @@ LORA = {"<": ">"}
 
 Outcome = Literal["kept", "translated", "unread", "failed"]
 """Read as it is; translated; not read by the model, and there is no server; not translated, though there is one."""
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+"""The worse the later."""
 
 
 class Translation(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,17 +83,24 @@ class Translator:
         self._resting_until = 0.0
 
     async def translate(
-        self, typed: str, client_code: str, reads: Sequence[str] = (FALLBACK,), *, triggers: Collection[str] = ()
+        self,
+        typed: str,
+        client_code: str,
+        reads: Sequence[str] = (FALLBACK,),
+        *,
+        triggers: Collection[str] = (),
+        spoken: str | None = None,
     ) -> Translation:
         """What a model that reads some languages gets of a prompt. `client_code` is the language of the person's
-        client: what a prompt is taken for when it is not clear. Never raises."""
-        client = client_code.replace("_", "-").lower().partition("-")[0]
-        certain = detect(typed, client)
-        language = certain or (client if client not in reads else None)
-        if not language or language in reads or (certain is None and self._url is None):
+        client: what a prompt is taken for when it is not clear; `spoken`, what it surely is in when its own words do
+        not tell. Never raises."""
+        client = _main(client_code)
+        certain = detect(typed, client) or spoken
+        guessed = certain or (client if client not in reads else None)
+        if not typed or not guessed or guessed in reads or (certain is None and self._url is None):
             return _untranslated(typed, "kept", certain)
         if self._url is None:
-            return _untranslated(typed, "unread", language)
+            return _untranslated(typed, "unread", guessed)
         masked = _masked(typed, triggers)
         if not any(one.isalpha() for one in masked.open):
             return _untranslated(typed, "kept", None)
@@ -145,10 +154,14 @@ class Translator:
             self._remembered.popitem(last=False)
 
 
-def names(codes: Sequence[str], language: str) -> list[str]:
-    """Languages, as a language calls them: for a sentence that says what a model reads."""
-    known = tongue(language).locale.languages
-    return [known.get(code, code) for code in codes]
+def language(typed: str, client_code: str) -> str | None:
+    """Of a text, as far as its own words tell."""
+    return detect(typed, _main(client_code))
+
+
+def _main(client_code: str) -> str:
+    """`de-AT` is German."""
+    return client_code.replace("_", "-").lower().partition("-")[0]
 
 
 def _untranslated(typed: str, outcome: Outcome, language: str | None) -> Translation:

@@ -6,6 +6,7 @@ reading     what came in as plain data, without asking anybody
 hearing     as events of the dialogue: who runs a group, what a reply is about
 showing     what is to be shown: messages, albums, edits, questions, bills
 media       files up and pictures down
+session     its login on disk, and nobody's name
 refusals    what it means that Telegram does not take something
 menus       commands and descriptions in every language
 """

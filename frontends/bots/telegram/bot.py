@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,9 +70,9 @@ class TelegramBot:
         return self._bot
 
     @property
-    def floods(self) -> int:
-        """How often Telegram has asked for patience."""
-        return self._outbox.floods
+    def tally(self) -> Counter[str]:
+        """What was sent, and how often patience was asked for; see `Outbox`."""
+        return self._outbox.tally
 
     async def start(self) -> None:
         """Connects, and hears what was missed. Raises `BotRefused` when the token is not taken, else `OSError`."""

@@ -27,13 +27,14 @@ from pyrogram.errors import (
 from pyrogram.raw import functions as fn
 from pyrogram.raw import types as tl
 from pyrogram.session.session import AuthKeyNotFound
-from pyrogram.storage import SQLiteStorage, UpdateState
+from pyrogram.storage import UpdateState
 
 from frontends.bots.outbox import Flooded
 from frontends.bots.refusal import BotRefused
 from frontends.bots.settings import TelegramSettings
 from frontends.bots.telegram import refusals
 from frontends.bots.telegram.reading import CHANNELS
+from frontends.bots.telegram.session import SessionFile
 
 OPEN_SECONDS = 20.0
 """For a connection, an exchange of keys and a login."""
@@ -195,7 +196,7 @@ class Line:
             bot_token=settings.token,
             app_version="Tessera",
             workdir=folder,
-            storage_engine=SQLiteStorage(number, folder, use_wal=True),
+            storage_engine=SessionFile(number, folder, use_wal=True),
             workers=1,
             sleep_threshold=0,
             max_message_cache_size=1,
@@ -291,7 +292,7 @@ async def _closed(client: Any) -> None:
 
 
 def _whereabouts(chat: int) -> Any:
-    """Asks for a chat that is not in the session file: a bot may name whom it has met by the id alone."""
+    """Asks for a chat that was not met since the start: a bot may name whom it has met by the id alone."""
     if chat > 0:
         return fn.users.GetUsers(id=[tl.InputUser(user_id=chat, access_hash=0)])
     if chat > CHANNELS:

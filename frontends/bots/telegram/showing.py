@@ -69,8 +69,10 @@ class Hand:
 
     async def perform(self, scene: Scene, effect: Shown, language: str) -> Sent | Unsent | None:
         """See `Skin.perform`."""
-        key = effect.key if isinstance(effect, Say | Edit | Bill | Ask) else ""
+        key = effect.key if isinstance(effect, Say | Edit | Bill | Ask | Delete) else ""
         try:
+            if isinstance(effect, Delete) and not await self._delete(scene, effect.message):
+                return self._unsent(key, "gone")
             message = await self._shown(scene, effect, language)
         except RPCError as error:
             log.info("message.refused", bot=self._name, effect=type(effect).__name__, error=refusals.name(error))
@@ -92,8 +94,6 @@ class Hand:
                 return await self._say(scene, effect, language)
             case Edit():
                 return await self._edit(scene, effect, language)
-            case Delete():
-                await self._delete(scene, effect.message)
             case Answer():
                 await self._answer(effect, language)
             case Approve():
@@ -118,16 +118,17 @@ class Hand:
         )
         await self._line.ask(query)
 
-    async def _delete(self, scene: Scene, message: str) -> None:
+    async def _delete(self, scene: Scene, message: str) -> bool:
+        """Whether anything went: what is too old stays, without an error."""
         self._outbox.drop(scene.chat, message)
         self._previews.pop((scene.chat, message), None)
         ids = [int(message)]
-        if not reading.is_channel(scene.chat):
-            await self._line.ask(fn.messages.DeleteMessages(id=ids, revoke=True))
-            return
-        peer = await self._line.peer(scene.chat)
-        channel = tl.InputChannel(channel_id=peer.channel_id, access_hash=peer.access_hash)
-        await self._line.ask(fn.channels.DeleteMessages(channel=channel, id=ids))
+        query: Any = fn.messages.DeleteMessages(id=ids, revoke=True)
+        if reading.is_channel(scene.chat):
+            peer = await self._line.peer(scene.chat)
+            channel = tl.InputChannel(channel_id=peer.channel_id, access_hash=peer.access_hash)
+            query = fn.channels.DeleteMessages(channel=channel, id=ids)
+        return bool((await self._line.ask(query)).pts_count)
 
     # ------------------------------------------------------------------------------------------ in their time
 

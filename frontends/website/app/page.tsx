@@ -1,6 +1,7 @@
 import Link from "next/link";
 
 import { Front } from "@/parts/front";
+import { Gallery } from "@/parts/gallery";
 import { Mosaic } from "@/parts/mosaic";
 
 export default function Landing() {
@@ -23,6 +24,7 @@ export default function Landing() {
         </div>
         <Mosaic />
       </section>
+      <Gallery />
       <section className="ways">
         <div>
           <h2>Fair to everybody</h2>

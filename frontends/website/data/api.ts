@@ -53,7 +53,7 @@ export const get = <T>(path: string, signal?: AbortSignal) => call<T>("GET", pat
 /** Files are named with the service's public address; a page that was reached by another one asks its own origin. */
 export function local(url: string): string {
   const parsed = new URL(url, "http://x");
-  return /^\/(artifacts|inputs|shared)\//.test(parsed.pathname) ? parsed.pathname + parsed.search : url;
+  return /^\/(artifacts|gallery|inputs|shared)\//.test(parsed.pathname) ? parsed.pathname + parsed.search : url;
 }
 
 /** What went wrong, for a person. */

@@ -14,7 +14,7 @@ export type Resource<T> = {
 };
 
 /** What anybody may read; everything else waits until it is known that somebody is signed in. */
-const PUBLIC = new Set(["/api/v1/models", "/api/v1/plans", "/api/v1/packs"]);
+const PUBLIC = new Set(["/api/v1/models", "/api/v1/plans", "/api/v1/packs", "/api/v1/gallery?limit=12"]);
 
 export function useResource<T>(wanted: string | null, everyMilliseconds = 0): Resource<T> {
   const { session } = useSession();

@@ -6,7 +6,7 @@ import { createContext, useCallback, useContext, useEffect, useState, type React
 import { call, get, Problem } from "@/data/api";
 import type { SessionView } from "@/data/types";
 
-const NOBODY: SessionView = { signed_in: false, user: null, is_operator: false, providers: [], refusal: null, session_id: null, expires_at: null };
+const NOBODY: SessionView = { signed_in: false, user: null, is_operator: false, providers: [], refusal: null, newcomer: null, session_id: null, expires_at: null };
 
 type Held = { session: SessionView | null; reload: () => Promise<void>; signOut: () => Promise<void>; error: unknown };
 

@@ -1,4 +1,4 @@
-// Made by `make types` from the schemas of `tessera openapi`, db6b75c1315de70e1b713e90e7f57e70dc85785655f908b549f75e4a56cbc8eb.
+// Made by `make types` from the schemas of `tessera openapi`, fa62471cdda10c99b1fc3679a0c9911b21f24eedc779251aaa3db7a8a4fe9a2f.
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -42,6 +42,12 @@ export interface components {
             pixels_max: number;
             video_seconds_max: number;
             retention_days: number;
+        };
+        /** AddressCheck */
+        AddressCheck: {
+            /** @enum {unknown} */
+            outcome: "elsewhere" | "foreign" | "ours" | "silent" | "untrusted";
+            said: string;
         };
         /** Admission */
         Admission: {
@@ -121,6 +127,10 @@ export interface components {
             loras: {
                 [key: string]: number;
             };
+            /** @default null */
+            typed: components["schemas"]["Typed"] | null;
+            /** @default false */
+            adult: boolean;
         };
         /** InputReference */
         InputReference: {
@@ -130,6 +140,22 @@ export interface components {
             job_id: string | null;
             /** @default 0 */
             index: number;
+        };
+        /** Typed */
+        Typed: {
+            /** @default  */
+            prompt: string;
+            /** @default  */
+            negative_prompt: string;
+        };
+        /** AgentRelease */
+        AgentRelease: {
+            version: string;
+            wheel: string;
+            wheel_sha256: string;
+            requirements_sha256: string;
+            protocol_min: number;
+            protocol_max: number;
         };
         /** BatchQuote */
         BatchQuote: {
@@ -156,6 +182,8 @@ export interface components {
             available: number;
             resets_at: string;
             refusal: components["schemas"]["Refusal"] | null;
+            /** @default false */
+            adult: boolean;
         };
         /** Eta */
         Eta: {
@@ -277,10 +305,14 @@ export interface components {
             provenance: components["schemas"]["Provenance"] | null;
             /** @default false */
             test: boolean;
+            /** @default false */
+            adult: boolean;
             /** @default {} */
             loras: {
                 [key: string]: number;
             };
+            /** @default null */
+            typed: components["schemas"]["Typed"] | null;
         };
         /** Waiting */
         Waiting: {
@@ -432,6 +464,8 @@ export interface components {
             slot: number;
             expires_in: number;
             spec: components["schemas"]["JobSpec"];
+            /** @default null */
+            traceparent: string | null;
         };
         /** CodeSignIn */
         CodeSignIn: {
@@ -454,6 +488,15 @@ export interface components {
             /** @enum {unknown} */
             state: "dismissed" | "open" | "upheld";
             quarantined: number[];
+        };
+        /** Deletion */
+        Deletion: {
+            finished: boolean;
+            detail: string;
+        };
+        /** DeletionRequest */
+        DeletionRequest: {
+            name: string;
         };
         /** DeliveryList */
         DeliveryList: {
@@ -563,6 +606,29 @@ export interface components {
             message: string;
             /** @default null */
             joules: number | null;
+        };
+        /** GalleryList */
+        GalleryList: {
+            data: components["schemas"]["GalleryPiece"][];
+            has_more: boolean;
+            next_cursor: string | null;
+        };
+        /** GalleryPiece */
+        GalleryPiece: {
+            /** Format: uuid */
+            id: string;
+            /** @enum {unknown} */
+            kind: "image" | "video";
+            model: string;
+            prompt: string | null;
+            width: number;
+            height: number;
+            mime_type: string;
+            url: string;
+            thumbnail_url: string | null;
+            /** Format: uuid */
+            job_id: string;
+            index: number;
         };
         /** GrantRequest */
         GrantRequest: {
@@ -743,6 +809,10 @@ export interface components {
         InviteRequest: {
             code: string;
         };
+        /** InviteSignIn */
+        InviteSignIn: {
+            code: string;
+        };
         /** JobList */
         JobList: {
             data: components["schemas"]["JobView"][];
@@ -808,6 +878,14 @@ export interface components {
             /** @default null */
             origins: string[] | null;
         };
+        /** KnownIdentities */
+        KnownIdentities: {
+            known: string[];
+        };
+        /** KnownRequest */
+        KnownRequest: {
+            identities: string[];
+        };
         /** LedgerList */
         LedgerList: {
             data: components["schemas"]["LedgerLine"][];
@@ -866,6 +944,12 @@ export interface components {
             loras: components["schemas"]["LoraView"][];
             /** @default [] */
             licences: components["schemas"]["ModelLicence"][];
+            /**
+             * @default [
+             *       "en"
+             *     ]
+             */
+            languages: string[];
         };
         /** Price */
         Price: {
@@ -881,6 +965,8 @@ export interface components {
             min: number;
             max: number;
             default: number;
+            /** @default [] */
+            triggers: string[];
         };
         /** ModelLicence */
         ModelLicence: {
@@ -973,6 +1059,17 @@ export interface components {
             /** @default  */
             place: string;
         };
+        /** PictureRequest */
+        PictureRequest: {
+            /** @default a lighthouse at dawn */
+            prompt: string;
+        };
+        /** PlanChange */
+        PlanChange: {
+            plan: string;
+            /** @default null */
+            paid_until: string | null;
+        };
         /** PlanList */
         PlanList: {
             data: components["schemas"]["PlanView"][];
@@ -1032,6 +1129,76 @@ export interface components {
             code: string;
             detail: string;
         };
+        /** ProposalList */
+        ProposalList: {
+            data: components["schemas"]["ProposalView"][];
+            has_more: boolean;
+            next_cursor: string | null;
+        };
+        /** ProposalView */
+        ProposalView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            job_id: string;
+            index: number;
+            /** @enum {unknown} */
+            state: "approved" | "proposed" | "refused" | "withdrawn";
+            /** Format: uuid */
+            user_id: string;
+            user: string;
+            /** @enum {unknown} */
+            kind: "image" | "video";
+            model: string;
+            prompt: string | null;
+            width: number;
+            height: number;
+            mime_type: string;
+            url: string;
+            thumbnail_url: string | null;
+            reason: string;
+            proposed_at: string;
+            decided_at: string | null;
+            decided_by: string | null;
+        };
+        /** PublicationList */
+        PublicationList: {
+            data: components["schemas"]["PublicationView"][];
+        };
+        /** PublicationView */
+        PublicationView: {
+            index: number;
+            /** @enum {unknown} */
+            state: "approved" | "proposed" | "refused" | "withdrawn";
+            show_prompt: boolean;
+            reason: string;
+            proposed_at: string;
+            decided_at: string | null;
+        };
+        /** PublishRequest */
+        PublishRequest: {
+            /** @default false */
+            show_prompt: boolean;
+        };
+        /** Readiness */
+        Readiness: {
+            /** @default ok */
+            status: string;
+            /** @enum {unknown} */
+            disk: "low" | "ok";
+            dependencies: components["schemas"]["Dependency"][];
+        };
+        /** Dependency */
+        Dependency: {
+            /** @enum {unknown} */
+            name: "database" | "disk" | "hints" | "policy" | "schema" | "store";
+            /** @enum {unknown} */
+            result: "bad" | "note" | "ok";
+            /** @default  */
+            found: string;
+            /** @default  */
+            cure: string;
+        };
         /** Reason */
         Reason: {
             /** @default  */
@@ -1042,6 +1209,10 @@ export interface components {
             provider: string;
             provider_id: string;
             /** @default  */
+            reason: string;
+        };
+        /** RefuseRequest */
+        RefuseRequest: {
             reason: string;
         };
         /** ReleaseRequest */
@@ -1079,6 +1250,8 @@ export interface components {
             loras?: {
                 [key: string]: number | null;
             } | null;
+            typed?: components["schemas"]["Typed"] | null;
+            adult?: boolean | null;
         };
         /** ReportList */
         ReportList: {
@@ -1184,6 +1357,7 @@ export interface components {
             is_operator: boolean;
             providers: components["schemas"]["ProviderView"][];
             refusal: string | null;
+            newcomer: ("code" | "discord" | "google" | "telegram") | null;
             session_id: string | null;
             expires_at: string | null;
         };
@@ -1201,6 +1375,63 @@ export interface components {
             id: "code" | "discord" | "google" | "telegram";
             title: string;
             url: string;
+        };
+        /** SetupRequest */
+        SetupRequest: {
+            /** @enum {unknown} */
+            put_off?: "account" | "address" | "backup" | "bots" | "machine";
+            /** @enum {unknown} */
+            take_up?: "account" | "address" | "backup" | "bots" | "machine";
+            closed?: boolean;
+        };
+        /** SetupView */
+        SetupView: {
+            closed: boolean;
+            steps: components["schemas"]["SetupStep"][];
+            address: components["schemas"]["SetupAddress"];
+            machine: components["schemas"]["SetupMachine"];
+            bots: components["schemas"]["SetupBots"][];
+            backup: components["schemas"]["SetupBackup"];
+        };
+        /** SetupStep */
+        SetupStep: {
+            /** @enum {unknown} */
+            name: "account" | "address" | "backup" | "bots" | "machine";
+            /** @enum {unknown} */
+            state: "done" | "open" | "put_off";
+        };
+        /** SetupAddress */
+        SetupAddress: {
+            url: string;
+            is_set: boolean;
+            secure: boolean;
+            listens_on: string;
+        };
+        /** SetupMachine */
+        SetupMachine: {
+            /** @enum {unknown} */
+            light: "enrolled" | "expired" | "green" | "off" | "ready" | "waiting";
+            expires_at: string | null;
+            name: string | null;
+            condition: ("away" | "busy" | "drained" | "draining" | "idle" | "quarantined" | "revoked") | null;
+            serves: string[];
+            picture_job_id: string | null;
+            picture_by: string | null;
+        };
+        /** SetupBots */
+        SetupBots: {
+            name: string;
+            providers: string[];
+            last_used_at: string | null;
+        };
+        /** SetupBackup */
+        SetupBackup: {
+            place: string | null;
+            at: string;
+            closed_to_a_key: boolean;
+            last_started_at: string | null;
+            last_error: string | null;
+            verified_at: string | null;
         };
         /** ShareView */
         ShareView: {
@@ -1378,6 +1609,7 @@ export interface components {
                 [key: string]: number;
             };
             leases: number;
+            jobs: string[];
         };
         /** WorkflowSet */
         WorkflowSet: {

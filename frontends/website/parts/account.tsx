@@ -7,10 +7,12 @@ import { sentence } from "@/data/api";
 import { useResource } from "@/data/resource";
 import type { Account, Usage } from "@/data/types";
 import { count, moment, tokens } from "@/data/words";
+import { Buying } from "@/parts/buying";
 import { Identities } from "@/parts/identities";
 import { LedgerTable } from "@/parts/ledger";
 import { Sessions } from "@/parts/sessions";
 import { UsageChart } from "@/parts/usage";
+import { YourData } from "@/parts/yourdata";
 
 const DAYS = 30;
 
@@ -29,13 +31,15 @@ export function AccountPage() {
           <h2>The last {DAYS} days</h2>
           <span className="soft small">{usage.data ? `${count(usage.data.jobs)} ${usage.data.jobs === 1 ? "order" : "orders"}, ${tokens(usage.data.tokens)}` : ""}</span>
         </div>
-        <UsageChart days={usage.data?.data ?? []} length={DAYS} />
+        <UsageChart days={usage.data?.data ?? null} length={DAYS} />
       </section>
+      <Buying account={account} />
       <LedgerTable />
       <div className="boxes">
         <Identities account={account} reload={reload} />
         <Sessions />
       </div>
+      <YourData account={account} />
     </div>
   );
 }
@@ -56,7 +60,7 @@ function Plan({ account }: { account: Account | null }) {
       <div className="row">
         <Link className="button" href="/pricing" prefetch={false}>Compare plans</Link>
       </div>
-      <p className="small soft">To change your plan, send /plan to our bot on Telegram, or ask whoever runs this server.</p>
+      <p className="small soft">To change it, see <a href="#more">what to do</a> further down.</p>
     </section>
   );
 }
@@ -77,7 +81,7 @@ function Purses({ account }: { account: Account | null }) {
         {purse && `New ones come at ${new Date(purse.resets_at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" })}. Today’s are used first and do not add up; bought ones do not expire.`}
       </p>
       <p className="small">
-        {purse && purse.purchased < 0 ? "A payment was taken back, so your balance is below zero. Nothing can be ordered until it is made up for." : "More at once: send /buy to our bot on Telegram and pay with Stars, or ask whoever runs this server."}
+        {purse && purse.purchased < 0 ? "A payment was taken back, so your balance is below zero. Nothing can be ordered until it is made up for." : <>More at once: <a href="#more">how to get them</a>.</>}
       </p>
     </section>
   );

@@ -43,7 +43,7 @@ export function Acts({ job, onNew, onChange, onGone, models }: { job: Job; model
       </div>
     );
   }
-  const larger = models?.data.find((model) => model.kind === "image" && model.tasks.includes("upscale") && model.upscales.length > 0);
+  const larger = models?.data.find((model) => model.kind === "image" && model.feasible_now && !model.paused && model.tasks.includes("upscale") && model.upscales.length > 0);
   const first = job.artifacts[0];
   const made = job.status === "succeeded" && first !== undefined;
   const erase = () =>
@@ -62,8 +62,8 @@ export function Acts({ job, onNew, onChange, onGone, models }: { job: Job; model
       ))}
       <button type="button" className="button small bare" disabled={busy} onClick={() => void order(`/api/v1/jobs/${job.id}/repeat`, {})}><Repeat /> Repeat</button>
       <button type="button" className="button small bare" disabled={busy} onClick={() => void order(`/api/v1/jobs/${job.id}/repeat`, { seed: null })}><Vary /> Vary</button>
-      {made && larger && job.kind === "image" && job.upscale === null && (
-        <button type="button" className="button small bare" disabled={busy} onClick={() => void order("/api/v1/jobs", { model: larger.name, input_image: { job_id: job.id, index: first.index }, upscale: larger.upscales[0] })}>
+      {made && (larger || !models) && job.kind === "image" && job.upscale === null && (
+        <button type="button" className="button small bare" disabled={busy || !larger} onClick={() => void order("/api/v1/jobs", { model: larger?.name, input_image: { job_id: job.id, index: first.index }, upscale: larger?.upscales[0] })}>
           <Enlarge /> Upscale
         </button>
       )}

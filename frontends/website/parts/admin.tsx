@@ -9,7 +9,9 @@ import { BooksGauge } from "@/parts/books";
 import { Failures } from "@/parts/failures";
 import { Machines } from "@/parts/machines";
 import { People } from "@/parts/people";
+import { Proposals } from "@/parts/proposals";
 import { Queue } from "@/parts/queue";
+import { SetupCard } from "@/parts/setup";
 
 const LOOK_MILLISECONDS = 4_000;
 
@@ -30,12 +32,14 @@ export function Admin() {
   return (
     <div className="stack loose">
       {error !== null && <p className="notice bad" role="alert">{sentence(error)}</p>}
+      <SetupCard />
       <Queue service={status.data} reload={status.reload} />
       <Machines workers={workers.data} reload={workers.reload} />
       <div className="boxes">
         <People />
         <BooksGauge />
       </div>
+      <Proposals />
       {may && <Failures />}
     </div>
   );

@@ -33,7 +33,7 @@ export function Identities({ account, reload }: { account: Account | null; reloa
       await reload();
     });
   return (
-    <section className="card stack">
+    <section className="card stack" id="linked">
       <h2>Linked to</h2>
       <ul className="list">
         {account?.identities.map((one) => (

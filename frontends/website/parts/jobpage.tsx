@@ -12,6 +12,7 @@ import type { Job } from "@/data/types";
 import { moment, STATUS, tokens } from "@/data/words";
 import { Acts, useModels } from "@/parts/acts";
 import { Flag } from "@/parts/icons";
+import { Publish } from "@/parts/publish";
 import { Report } from "@/parts/report";
 import { Share } from "@/parts/share";
 import { said, Stage } from "@/parts/stage";
@@ -53,10 +54,12 @@ function Shown({ job, put }: { job: Job; put: (job: Job) => void }) {
         <div className="stack loose">
           <div className="stack">
             <p className="words" dir="auto">{job.prompt || "Enlarged picture"}</p>
+            {job.typed?.prompt && <p className="small soft" dir="auto">Translated from: {job.typed.prompt}</p>}
             {job.negative_prompt && <p className="small soft" dir="auto">Without: {job.negative_prompt}</p>}
             {job.status !== "succeeded" && <p className="small soft">{said(job, live)}</p>}
             <Acts job={job} models={models} onNew={(made) => router.push(`/job?id=${made.id}`)} onChange={put} onGone={() => router.push("/history")} />
             <Share job={job} />
+            <Publish job={job} />
             <div className="acts"><button type="button" className="button small bare" onClick={() => report.current?.showModal()}><Flag /> Report</button></div>
           </div>
           <section className="stack tight">

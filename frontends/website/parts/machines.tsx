@@ -33,13 +33,13 @@ export function Machines({ workers, reload }: { workers: WorkerList | null; relo
           <button type="button" className="button small" onClick={() => setMade(null)}>Done</button>
         </div>
       )}
-      <ul className="list">
+      <ul className="list machines">
         {workers?.data.map((worker) => (
           <li key={worker.id} className="row apart">
             <div className="grow">
               <b>{worker.name}</b> <span className={`chip ${TONES[worker.condition] ?? ""}`}>{worker.condition}</span>
               <p className="small soft">{worker.last_seen_at ? `seen ${ago(worker.last_seen_at)}` : "never seen"} · agent {worker.agent_version} · serves {worker.serves.join(", ") || "nothing"}</p>
-              {worker.engines.map((engine) => <p key={engine.slot} className="small">Slot {engine.slot}: {engine.loaded ?? "nothing loaded"}{engine.vram_gib > 0 && `, ${engine.vram_gib} GiB`}{measured(engine.gpu)}{engine.leases > 0 && `, ${engine.leases} in hand`} {engine.quarantined && <span className="chip bad">quarantined</span>}</p>)}
+              {worker.engines.map((engine) => <p key={engine.slot} className="small">Slot {engine.slot}: {engine.loaded ?? "nothing loaded"}{engine.vram_gib > 0 && `, ${engine.vram_gib} GiB`}{measured(engine.gpu)}{engine.jobs.length > 0 && <>, working on <code>{engine.jobs[0]}</code></>}{engine.jobs.length > 1 && `, ${engine.jobs.length - 1} more in hand`} {engine.quarantined && <span className="chip bad">quarantined</span>}</p>)}
             </div>
             <div className="row">
               {worker.condition === "draining" || worker.condition === "drained" || worker.condition === "quarantined"

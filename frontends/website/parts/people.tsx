@@ -5,7 +5,8 @@ import { useState, type FormEvent } from "react";
 
 import { useAct } from "@/data/act";
 import { call, get } from "@/data/api";
-import type { GrantView, UserFound } from "@/data/types";
+import { useResource } from "@/data/resource";
+import type { GrantView, PlanList, UserFound } from "@/data/types";
 import { tokens } from "@/data/words";
 import { useSay } from "@/parts/toasts";
 
@@ -16,6 +17,7 @@ export function People() {
   const [found, setFound] = useState<UserFound["user"] | null>(null);
   const [amount, setAmount] = useState("100");
   const [reason, setReason] = useState("");
+  const plans = useResource<PlanList>("/api/v1/plans").data?.data ?? [];
   const look = async () => setFound((await get<UserFound>(`/api/v1/admin/users?name=${encodeURIComponent(name)}`)).user);
   const find = (event: FormEvent) => {
     event.preventDefault();
@@ -30,6 +32,12 @@ export function People() {
       say(`${found.name} has ${tokens(given.purchased)} that do not expire.`);
     });
   };
+  const put = (plan: string) =>
+    act(async () => {
+      if (!found) return;
+      setFound((await call<UserFound>("POST", `/api/v1/admin/users/${found.id}/plan`, { plan })).user);
+      say(`${found.name} is on ${plan}.`);
+    });
   const door = (verb: "suspend" | "restore") =>
     act(async () => {
       if (verb === "suspend" && !confirm(`Shut ${found?.name} out? What they have ordered is canceled.`)) return;
@@ -53,6 +61,13 @@ export function People() {
             {found.status === "active"
               ? <button type="button" className="button small danger" disabled={busy} onClick={() => void door("suspend")}>Suspend</button>
               : <button type="button" className="button small" disabled={busy} onClick={() => void door("restore")}>Restore</button>}
+          </div>
+          <div className="field">
+            <label htmlFor="plan">Plan, until you change it</label>
+            <select id="plan" className="select" disabled={busy} value={found.plan} onChange={(event) => void put(event.target.value)}>
+              {!plans.some((plan) => plan.name === found.plan) && <option>{found.plan}</option>}
+              {plans.map((plan) => <option key={plan.name}>{plan.name}</option>)}
+            </select>
           </div>
           <form className="row end" onSubmit={grant}>
             <div className="field"><label htmlFor="amount">Tokens</label><input id="amount" className="input" required inputMode="numeric" pattern="[1-9][0-9]{0,8}" size={7} value={amount} onChange={(event) => setAmount(event.target.value)} /></div>

@@ -53,7 +53,7 @@ function Card({ plan, pictures }: { plan: Plan; pictures: number }) {
         <li>{plan.video_seconds_max > 0 ? `Films of up to ${plan.video_seconds_max} s` : "No films"}</li>
         <li>Results are kept for {plan.retention_days} days</li>
       </ul>
-      <Link className={`button wide${plan.name === "starter" ? " main" : ""}`} href={plan.price_cents ? "/account" : "/create"}>
+      <Link className={`button wide${plan.name === "starter" ? " main" : ""}`} href={plan.price_cents ? "/account#more" : "/create"}>
         {plan.price_cents ? `Get ${plan.name}` : "Start"}
       </Link>
     </article>

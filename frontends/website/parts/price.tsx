@@ -14,7 +14,7 @@ export function Price({ asked, ready, sending }: { asked: Asked; ready: boolean;
       {trouble && (
         <div className="notice" role="alert">
           <p>{trouble}</p>
-          {short && <Link href="/account" prefetch={false}>How to get more tokens</Link>}
+          {short && <Link href="/account#more" prefetch={false}>How to get more tokens</Link>}
         </div>
       )}
       <div className="quote" aria-live="polite" aria-busy={asked.pending}>

@@ -55,7 +55,7 @@ export function Queue({ service, reload }: { service: Service | null; reload: ()
           </tbody>
         </table>
       </div>
-      {lanes.length > shown.length && <div><button type="button" className="button small bare" onClick={() => setAll(true)}>Show {lanes.length - shown.length} idle lanes</button></div>}
+      {(!service || lanes.length > shown.length) && <div><button type="button" className="button small bare" disabled={!service} onClick={() => setAll(true)}>Show {service ? `${lanes.length - shown.length} ` : ""}idle lanes</button></div>}
     </section>
   );
 }

@@ -9,14 +9,14 @@ import { useSay } from "@/parts/toasts";
 
 const CATEGORIES = [["sexual", "Sexual"], ["minors", "Involves minors"], ["violence", "Violence"], ["hate", "Hate"], ["person", "A real person"], ["copyright", "Copyright"], ["other", "Something else"]] as const;
 
-export function Report({ dialog, job }: { dialog: RefObject<HTMLDialogElement | null>; job: Job }) {
+export function Report({ dialog, job, index }: { dialog: RefObject<HTMLDialogElement | null>; job: Pick<Job, "id">; index?: number }) {
   const say = useSay();
   const [category, setCategory] = useState<string>("other");
   const [text, setText] = useState("");
   const send = async (event: FormEvent) => {
     event.preventDefault();
     try {
-      await call("POST", "/api/v1/reports", { job_id: job.id, category, text });
+      await call("POST", "/api/v1/reports", { job_id: job.id, index, category, text });
       say("Thank you. The operator will look at it.");
       dialog.current?.close();
     } catch (problem) {

@@ -14,8 +14,8 @@ export function Share({ job }: { job: Job }) {
   const path = `/api/v1/jobs/${job.id}/share`;
   const able = job.status === "succeeded" && job.artifacts.length > 0 && !job.test;
   const { data, set } = useResource<Sharing>(able ? path : null);
-  if (!able || !data) return null;
-  const link = data.link;
+  if (!able) return null;
+  const link = data?.link;
   const make = () =>
     act(async () => {
       const made = await call<Link>("POST", path);
@@ -27,7 +27,7 @@ export function Share({ job }: { job: Job }) {
       await call("DELETE", path);
       set({ link: null });
     }, "The link shows nothing any more.");
-  if (!link) return <div className="acts"><button type="button" className="button small bare" disabled={busy} onClick={() => void make()}><Out /> Share by a link</button></div>;
+  if (!link) return <div className="acts"><button type="button" className="button small bare" disabled={busy || !data} onClick={() => void make()}><Out /> Share by a link</button></div>;
   return (
     <div className="stack tight">
       <Secret text={here(link)} />

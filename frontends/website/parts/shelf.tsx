@@ -74,10 +74,11 @@ function Tile({ job, onGone }: { job: Job; onGone: () => void }) {
   };
   return (
     <div className="gridcell">
-      <Link className="tile" href={`/job?id=${job.id}`} prefetch={false} aria-label={`${job.prompt || "Enlarged"}, ${status.word}`}>
+      <Link className="tile" href={`/job?id=${job.id}`} prefetch={false}>
         {still ? <img src={local(still)} alt="" width={256} height={256} loading="lazy" decoding="async" /> : <span className={`chip ${status.tone}`}>{status.word}</span>}
         {job.kind === "video" && still && <span className="chip">Film</span>}
-        <span className="words" dir="auto">{job.prompt || ago(job.created_at)}</span>
+        <span className="words" dir="auto">{job.prompt || `Enlarged ${ago(job.created_at)}`}</span>
+        {still && <span className="hidden">{status.word}</span>}
       </Link>
       {isOver(job) && <button type="button" className="button small" aria-label={`Delete: ${job.prompt || "Enlarged"}`} onClick={() => void erase()}><Bin /></button>}
     </div>

@@ -6,13 +6,14 @@ import { useState, type FormEvent } from "react";
 
 import { call, sentence } from "@/data/api";
 import { useSession } from "@/data/session";
+import { Invite } from "@/parts/invite";
 
 /** What a provider's way back says in the address, by the slug of the problem. */
 const FAILED: Record<string, string> = {
   "sign-in-failed": "That did not work: it took longer than ten minutes, was begun in another browser, or the provider did not say who you are. Begin anew.",
   "sign-in-canceled": "You stopped at the provider. Nothing has happened.",
   "signup-closed": "Nobody new is taken in here just now. If you have an account, sign in as before and add this way on its page.",
-  "invite-needed": "New people need an invite here. Sign in with a code from one of our bots, where an invite can be entered.",
+  "invite-needed": "New people need an invite here, and it is entered within ten minutes after you have shown who you are. Begin anew, with the code at hand.",
   "signup-limit": "Too many people have just come by this way. Try again later.",
   "account-suspended": "This account is suspended.",
   "last-identity": "That would leave the account without a way in.",
@@ -38,7 +39,8 @@ export function SignIn({ next, failed = null }: { next: string; failed?: string 
       <div className="door">
         <h1>Sign in</h1>
         {session?.refusal && <p className="notice bad" role="alert">{session.refusal}</p>}
-        {failed !== null && <p className="notice bad" role="alert">{FAILED[failed] ?? FAILED["sign-in-failed"]}</p>}
+        {session?.newcomer && <Invite by={session.newcomer} />}
+        {failed !== null && !(session?.newcomer && failed === "invite-needed") && <p className="notice bad" role="alert">{FAILED[failed] ?? FAILED["sign-in-failed"]}</p>}
         <div className="card stack">
           {providers.map((one) => (
             <a key={one.id} className="button wide provider" href={`${one.url}?next=${encodeURIComponent(next)}`}>

@@ -7,10 +7,11 @@ const HEIGHT = 150;
 const FOOT = 18;
 const DAY = 86_400_000;
 
-export function UsageChart({ days, length }: { days: UsageDay[]; length: number }) {
+/** `days`: null until they are known. Then nothing may stand here that depends on the day: a page is built on one and read on another. */
+export function UsageChart({ days: known, length }: { days: UsageDay[] | null; length: number }) {
+  const days = known ?? [];
   const by = new Map(days.map((day) => [day.day, day]));
-  const today = Date.now();
-  const all = Array.from({ length }, (_, n) => new Date(today - (length - 1 - n) * DAY).toISOString().slice(0, 10));
+  const all = Array.from({ length }, (_, n) => (known ? new Date(Date.now() - (length - 1 - n) * DAY).toISOString().slice(0, 10) : ""));
   const most = Math.max(1, ...days.map((day) => day.daily + day.purchased));
   const wide = WIDTH / length;
   const tall = (value: number) => (value / most) * (HEIGHT - FOOT - 14);

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from frontends.bots.conversations import Conversations
@@ -64,6 +65,8 @@ async def test_ordered_waited_for_shown_and_used_again(
         await room.until(lambda: len(room.files) == 3)
         await talk.command("history")
         await talk.sees("Your last orders", "like this, but at night")
+        await talk.command("generate", "a lighthouse, 4k, 1 step, model testcard")
+        await talk.sees("Ordered for", "made with 1024x1024")  # as much as the plan allows
 
 
 async def test_killed_at_any_step_it_is_one_order_and_one_end(
@@ -197,6 +200,28 @@ async def test_two_platforms_become_one_account(control_plane: Plane, key: str, 
         await there.sees("Your last orders", "a lighthouse")
         await here.command("start", "link_" + code)
         await here.sees("only if you made the code yourself")
+
+
+async def test_of_who_has_deleted_their_account_the_bots_forget_everything(
+    control_plane: Plane, key: str, tmp_path: Path, owner_url: str
+) -> None:
+    room, folder = Room(), tmp_path / "bots"
+    async with program(control_plane.url, key, room, folder, HOUSE, *BOTS) as bots:
+        leaver, other = Talk(bots, room, scene("1")), Talk(bots, room, scene("2"))
+        for talk in (leaver, other):
+            await _ordered(talk)
+        with psycopg.connect(owner_url, autocommit=True) as owner:
+            owner.execute("select depart(user_id) from identities where provider = 'telegram' and subject = '1'")
+        assert await bots.forget_who_left() == 0, "who was here a moment ago may be about to sign up"
+        with sqlite3.connect(folder / "bots.sqlite") as memory:
+            memory.execute("update conversations set changed_at = 0")
+            memory.execute("update contacts set met_at = 0")
+        memory.close()
+        assert await bots.forget_who_left() == 1
+        with sqlite3.connect(folder / "bots.sqlite") as memory:
+            assert memory.execute("select id from conversations").fetchall() == [(other.scene.id,)]
+            assert memory.execute("select subject from contacts").fetchall() == [("2",)]
+        memory.close()
 
 
 async def test_how_far_a_job_is_gets_shown_and_is_not_written_down(

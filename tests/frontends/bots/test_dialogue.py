@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from control_plane.wire.chat import Admission
-from control_plane.wire.job import Progress
+from control_plane.wire.job import Progress, Typed
 from control_plane.wire.model import Refusal
 from frontends.bots.dialogue import payload
 from frontends.bots.dialogue.commands import COMMANDS
 from frontends.bots.dialogue.conversation import THEN, TROUBLES
-from frontends.bots.dialogue.effects import Ask, Call, Delete, Edit, Follow, Say, Timer
-from frontends.bots.dialogue.events import Expiring, Filled, Passed, Picture, Sent, Unsent
+from frontends.bots.dialogue.effects import Ask, Call, Delete, Edit, Follow, Say
+from frontends.bots.dialogue.events import Filled, Picture, Sent, Unsent
 from frontends.bots.dialogue.menus import FORMS, MENUS
 from frontends.bots.dialogue.presses import ACTIONS, AT_ONCE
 from frontends.bots.dialogue.requests import Problem, TakeIn, Translate, Translated
@@ -159,111 +159,6 @@ def test_what_came_to_nothing_says_why_and_what_it_cost(
     assert stage.state.idle
 
 
-def test_an_end_that_comes_before_the_status_message_is_told_once_that_is_there(stage: Theatre) -> None:
-    stage.command("generate", "a lighthouse")
-    while stage.calls:
-        stage.answer(stage.calls[0])
-    stage.news(job(1, "succeeded"))
-    stage.settle()
-    assert len(stage.messages) == 1
-    assert stage.state.idle
-
-
-def test_a_status_message_that_nobody_can_find_any_more_is_left_alone_and_the_end_is_told() -> None:
-    stage = Theatre()
-    stage.command("generate", "a lighthouse")
-    while stage.calls:
-        stage.answer(stage.calls[0])
-    (status,) = stage.unacknowledged
-    stage.unacknowledged.clear()
-    stage.tell(Sent(key=status.key, at=stage.now, message=""))  # it was sent, and its answer was lost for good
-    stage.news(job(1, "succeeded"))
-    stage.settle()
-    assert [bool(shown.media) for shown in stage.messages.values()] == [True]
-    assert stage.state.idle
-
-
-def test_a_message_that_is_to_be_taken_away_is_after_a_restart() -> None:
-    stage = Theatre()
-    stage.command("generate", "a lighthouse")
-    stage.settle()
-    stage.news(job(1, "succeeded"))
-    (end,) = stage.unacknowledged
-    stage.arrive(end)
-    assert len(stage.messages) == 2, "the program dies before it takes the old one away"
-    stage.restart()
-    stage.settle()
-    assert [bool(shown.media) for shown in stage.messages.values()] == [True]
-    assert stage.state.idle
-
-
-def test_an_end_that_overtakes_the_status_message_takes_it_away_when_it_comes() -> None:
-    stage = Theatre()
-    stage.command("generate", "a lighthouse")
-    while stage.calls:
-        stage.answer(stage.calls[0])
-    (status,) = stage.unacknowledged
-    stage.news(job(1, "succeeded"))
-    stage.arrive(stage.unacknowledged[-1])
-    assert not stage.state.idle, "a message is still on its way"
-    stage.arrive(status)
-    stage.settle()
-    assert [bool(shown.media) for shown in stage.messages.values()] == [True]
-    assert stage.state.idle
-
-
-def test_a_long_job_moves_to_a_message_that_lasts_before_its_token_ends() -> None:
-    stage = Theatre(scene("discord"))
-    stage.command("video", "a lighthouse")
-    stage.settle()
-    stage.tell(Expiring(at=NOW + 840, message="m1"))
-    moved = next(effect for effect in stage.unacknowledged if isinstance(effect, Say))
-    assert moved.lasting
-    stage.news(job(1, "succeeded"))
-    stage.settle()
-    assert "goes on below" in stage.messages["m1"].text
-    assert stage.messages["m2"].media
-    assert stage.state.idle
-
-
-def test_a_message_that_ends_moves_in_time_also_after_a_restart() -> None:
-    stage = Theatre(scene("discord"))
-    stage.command("video", "a lighthouse")
-    while stage.calls:
-        stage.answer(stage.calls[0])
-    (status,) = stage.unacknowledged
-    stage.unacknowledged.clear()
-    stage.tell(Sent(key=status.key, at=NOW, message=stage.deliver(status), ends_at=NOW + 900))
-    timers = [effect for effect in stage.effects if isinstance(effect, Timer)]
-    assert [timer.at for timer in timers] == [NOW + 840]
-    assert timers == [effect for effect in stage.restart() if isinstance(effect, Timer)]
-    stage.tell(Passed(key=timers[0].key, at=NOW + 840))
-    (moved,) = stage.unacknowledged
-    assert isinstance(moved, Say)
-    assert moved.lasting
-    stage.settle()
-    assert stage.tell(Passed(key=timers[0].key, at=NOW + 841)) == []
-
-
-def test_through_another_bot_of_the_same_person_when_this_one_is_gone(stage: Theatre) -> None:
-    stage.command("generate", "a lighthouse")
-    stage.settle()
-    stage.news(job(1, "succeeded"))
-    (end,) = stage.unacknowledged
-    stage.unacknowledged.clear()
-    stage.tell(Unsent(key=end.key, at=NOW, why="bot_gone", others=["film", "third"]))
-    (again,) = stage.unacknowledged
-    assert isinstance(again, Say)
-    assert again.through == "film"
-    stage.unacknowledged.clear()
-    stage.tell(Unsent(key=again.key, at=NOW, why="blocked", others=["film", "third"]))
-    (last,) = stage.unacknowledged
-    assert isinstance(last, Say)
-    assert last.through == "third"
-    stage.tell(Unsent(key=last.key, at=NOW, why="blocked", others=["film", "third"]))
-    assert stage.state.idle, "it waits in the history"
-
-
 # ---------------------------------------------------------------------------------------------- refusals
 
 
@@ -316,7 +211,7 @@ def test_adult_content_is_refused_where_it_may_not_be_shown_and_covered_where_it
     assert not stage.orders
     assert "No adult content" in stage.text
     stage.answers["Admit"] = Admission(cost=1, adult=True, refusal=None, left=None)
-    done(stage, metadata={"adult": "yes"})
+    done(stage, adult=True)
     assert [shown.spoiler for shown in stage.messages.values() if shown.media] == [True]
 
 
@@ -374,14 +269,14 @@ def test_what_was_typed_and_what_the_model_reads_are_both_shown_and_kept(stage: 
     stage.command("generate", "ein Leuchtturm im Sturm")
     stage.settle()
     assert stage.orders[0].prompt == "a lighthouse in a storm"
-    assert stage.orders[0].metadata == {"typed": "ein Leuchtturm im Sturm"}
+    assert stage.orders[0].typed == Typed(prompt="ein Leuchtturm im Sturm")
     assert "ein Leuchtturm im Sturm" in stage.text
     assert "The model reads: a lighthouse in a storm" in stage.text
-    stage.answers["Look"] = job(1, "succeeded", metadata=stage.orders[0].metadata, prompt="a lighthouse in a storm")
+    stage.answers["Look"] = job(1, "succeeded", typed=stage.orders[0].typed, prompt="a lighthouse in a storm")
     stage.press(payload.written("again", job(1).id, OWNER))
     stage.settle()
     assert stage.orders[1].prompt == "a lighthouse in a storm"
-    assert stage.orders[1].metadata == {"typed": "ein Leuchtturm im Sturm"}
+    assert stage.orders[1].typed == stage.orders[0].typed
 
 
 def test_that_a_model_reads_english_is_said_once_and_never_of_what_is_raw(stage: Theatre) -> None:

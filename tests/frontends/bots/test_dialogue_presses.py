@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from frontends.bots.dialogue import payload
-from frontends.bots.dialogue.effects import Answer, Ask, Call
-from frontends.bots.dialogue.events import Filled
+from frontends.bots.dialogue.effects import Answer, Ask, Call, Delete
+from frontends.bots.dialogue.events import Filled, Unsent
 from frontends.bots.dialogue.presses import ACTIONS, AT_ONCE
 from frontends.bots.dialogue.requests import Cancel, Erase, Look, Place, Report, TakeIn
 from tests.fixtures.theatre import HOUSE, NOW, Theatre, done, job, model, scene
@@ -63,13 +63,44 @@ def test_of_several_pictures_it_is_asked_which(stage: Theatre) -> None:
 
 def test_deleting_asks_first_and_erases_then(stage: Theatre) -> None:
     done(stage)
-    stage.press(stage.key("Delete"))
+    shown = list(stage.messages)[-1]
+    stage.press(stage.key("Delete"), message=shown)
     stage.settle()
     assert not any(isinstance(effect, Call) and isinstance(effect.asked, Erase) for effect in stage.effects)
     stage.press(stage.key("Delete for good"), message=list(stage.messages)[-1])
     stage.settle()
     assert any(isinstance(effect, Call) and isinstance(effect.asked, Erase) for effect in stage.effects)
-    assert stage.text == "Deleted."
+    assert [face.text for face in stage.messages.values()] == ["Deleted."], "and the picture is gone from the chat"
+
+
+def test_what_cannot_be_taken_away_is_told_and_so_is_what_nobody_knows_the_place_of(stage: Theatre) -> None:
+    for forgotten in (False, True):
+        fresh = done(Theatre(stage.scene))
+        fresh.press(fresh.key("Delete"))
+        fresh.settle()
+        asked = list(fresh.messages)[-1]
+        if forgotten:  # pressed after months
+            fresh.state = structs.replace(fresh.state, doomed={})
+        fresh.press(fresh.key("Delete for good"), message=asked)
+        while fresh.calls:
+            fresh.answer(fresh.calls[0])
+        for effect in [one for one in fresh.unacknowledged if isinstance(one, Delete)]:
+            fresh.unacknowledged.remove(effect)
+            fresh.tell(Unsent(key=effect.key, at=NOW, why="refused"))
+        fresh.settle()
+        assert "could not take away" in fresh.messages[asked].text
+        assert not fresh.state.pending
+
+
+def test_of_an_album_without_buttons_it_is_said_that_it_stays() -> None:
+    stage = Theatre(scene("telegram"))
+    stage.answers["Look"] = job(1, "succeeded", count=3)
+    stage.press(payload.written("delete", job(1).id, OWNER))
+    stage.settle()
+    asked = list(stage.messages)[-1]
+    stage.press(stage.key("Delete for good"), message=asked)
+    stage.settle()
+    assert "could not take away" in stage.messages[asked].text
 
 
 def test_what_is_shared_can_be_reported_by_whoever_sees_it(stage: Theatre) -> None:

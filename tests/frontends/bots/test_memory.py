@@ -65,3 +65,21 @@ def test_the_bots_that_somebody_has_started_are_known_the_last_one_first(tmp_pat
     memory.part("telegram", "42", "film")
     assert memory.met("telegram", "42") == {"paint": "42"}
     memory.close()
+
+
+def test_of_who_has_left_nothing_stays_in_the_file_nor_beside_it(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "bots.sqlite", 0.0)
+    mine, other = _ordered(), State(scene=scene(subject="7"))
+    subject = mine.scene.subject
+    for state in (mine, other):
+        memory.save(state, 100.0)
+        memory.meet("telegram", state.scene.subject, "paint", "9", 100.0)
+    assert memory.people(100.0) == []
+    assert sorted(memory.people(101.0)) == sorted([("telegram", subject), ("telegram", "7")])
+    assert memory.leave("telegram", subject) == [mine.scene.id]
+    assert memory.people(101.0) == [("telegram", "7")]
+    assert (memory.load(mine.scene.id), memory.load(other.scene.id)) == (None, other)
+    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"lighthouse" not in kept
+    assert b"paint" in kept
+    memory.close()

@@ -87,7 +87,7 @@ async def test_a_flood_wait_holds_up_one_chat_and_loses_nothing() -> None:
         assert other.at[0] - began < 0.2
         assert await held_up == "late"
         assert (await face, await newer) == ("new", "new")
-        assert outbox.floods == 2
+        assert outbox.tally["floods"] == 2
     assert sorted(platform.arrived) == ["late", "new"]
     assert platform.at[0] - began >= 0.2
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.people.credentials import SCOPES, create_key
 from tests.fixtures.site import DESKTOP, PHONE, Visitor, visiting
+from tests.fixtures.worker import serving
 from tests.fixtures.working import working
 
 STRANGE = "a lighthouse 🌊 منارة <script>alert(1)</script>"
@@ -84,7 +86,7 @@ async def test_a_picture_is_pasted_or_dropped_and_a_film_is_shown_to_others(
         page = visitor.page
         await visitor.signs_in()
         await visitor.comes("/create")
-        await page.until("!!document.querySelector('#model').value")
+        await page.until("!!document.querySelector('#model')?.value")
         await page.evaluate(PASTE.replace("HOW", "'paste'"))
         await visitor.sees("96 × 64")
         await visitor.presses("Remove the picture")
@@ -115,6 +117,46 @@ async def test_a_picture_is_pasted_or_dropped_and_a_film_is_shown_to_others(
             await stranger.comes(link.removeprefix(service.url))
             await stranger.sees("Nothing to see")
         assert page.complaints == []
+
+
+@pytest.mark.slow
+async def test_a_picture_is_published_approved_seen_by_strangers_and_withdrawn(
+    database_url: str, tmp_path: Path, site: Path
+) -> None:
+    async with (
+        working(database_url, tmp_path, site=site) as service,
+        visiting(service, PHONE) as visitor,
+        visiting(service) as stranger,
+    ):
+        page, shown = visitor.page, "document.querySelectorAll('.gallery img').length"
+        await create_key(service.context.database, name="admin", user_id=service.user_id, scopes=SCOPES)
+        await visitor.signs_in()
+        await visitor.comes("/create")
+        await visitor.presses("Draft")
+        await orders(visitor, STRANGE)
+        await page.until(f"{DONE} === 1", 30)
+        [job] = await users_jobs(visitor)
+        await visitor.comes(f"/job?id={job['id']}")
+        await visitor.presses("Publish in the gallery")
+        await visitor.presses("Show its words, too")
+        await visitor.presses("Publish")
+        await visitor.sees("Waits for the operator")
+        assert (await service.get("/api/v1/gallery")).json["data"] == []
+        await visitor.comes("/admin")
+        await visitor.presses("Approve")
+        await visitor.sees("Nothing waits for you.")
+        await stranger.comes("/")
+        await stranger.page.until(f"{shown} === 1")
+        assert await stranger.page.evaluate("document.querySelector('.gallery img').alt") == STRANGE
+        await stranger.page.evaluate("document.querySelector('.gallery button').click()")
+        await stranger.page.until("document.querySelector('dialog[open] img')?.naturalWidth > 0")
+        await stranger.sees(STRANGE)
+        await visitor.comes(f"/job?id={job['id']}")
+        await visitor.sees("In the gallery")
+        await visitor.presses("Withdraw")
+        await page.until("!document.body.innerText.includes('In the gallery')")
+        assert (await service.get("/api/v1/gallery")).json["data"] == []
+        assert page.complaints == stranger.page.complaints == []
 
 
 @pytest.mark.slow
@@ -201,3 +243,35 @@ async def test_keys_and_webhooks_are_made_shown_once_and_ended(database_url: str
         await visitor.presses("Log")
         await visitor.sees("Nothing was sent yet")
         assert page.complaints == []
+
+
+PICK = """(() => {
+  const select = document.querySelector("select[aria-label=State]")
+  Object.getOwnPropertyDescriptor(HTMLSelectElement.prototype, "value").set.call(select, "canceled")
+  select.dispatchEvent(new Event("change", { bubbles: true }))
+})()"""
+TILES = "document.querySelectorAll('.tile .words').length"
+
+
+@pytest.mark.slow
+async def test_the_history_goes_on_while_one_scrolls_is_filtered_and_forgets(
+    database_url: str, tmp_path: Path, site: Path
+) -> None:
+    async with serving(database_url, tmp_path, site=site) as service, visiting(service, PHONE) as visitor:
+        for number in range(30):
+            await service.order(prompt=f"lighthouse {number}")
+        await service.as_customer(f"/api/v1/jobs/{service.jobs[3]}", "DELETE")
+        await visitor.signs_in()
+        await visitor.comes("/history")
+        await visitor.page.until(f"{TILES} >= 24")
+        await visitor.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        await visitor.page.until(f"{TILES} === 30")
+        await visitor.page.evaluate(PICK)
+        await visitor.page.until(f"{TILES} === 1")
+        await visitor.sees("lighthouse 3")
+        await visitor.page.evaluate("window.confirm = () => true")
+        await visitor.presses("Delete: lighthouse 3")
+        await visitor.sees("Nothing fits")
+        erased = (await service.as_customer(f"/api/v1/jobs/{service.jobs[3]}")).json
+        assert (erased["status"], erased["prompt"]) == ("canceled", "")
+        assert visitor.page.complaints == []

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import pytest
+
+from frontends.bots.dialogue.effects import Edit
 from frontends.bots.dialogue.rendering import sentence
-from frontends.bots.dialogue.screen import Said
+from frontends.bots.dialogue.screen import Artifact, Card, Said
+from frontends.bots.dialogue.state import Scene
+from frontends.bots.discord.addresses import Address
 from frontends.bots.language.catalogue import say
 from frontends.bots.limits import DISCORD
+from frontends.standins.discord.interactions import Interaction
 from frontends.standins.discord.messages import Message
 from frontends.standins.discord.people import Person
 from frontends.standins.person import Form
@@ -17,6 +24,8 @@ from tests.fixtures.chatroom import at_work
 from tests.fixtures.discord_bots import Stage
 from tests.fixtures.marks import picture
 from tests.fixtures.people import at_ease, count
+from tests.fixtures.queue import one, rows
+from tests.fixtures.skins import BUTTONS
 from tests.fixtures.working import staffing
 
 ORDER = "a lighthouse, 64x64, 1 step, model testcard"
@@ -45,15 +54,20 @@ async def pressed(stage: Stage, ann: Person, shown: Message, name: str) -> Messa
     return await ann.sees(lambda message: message.id >= newest and message is not shown)
 
 
-async def test_a_command_is_answered_at_once_becomes_the_picture_and_every_button_works(stage: Stage) -> None:
+@pytest.mark.slow
+async def test_a_command_is_answered_at_once_becomes_the_picture_and_every_button_works(
+    stage: Stage, owner_url: str
+) -> None:
     people = [stage.discord.person(42, "Ann", "en"), stage.discord.person(43, "Ben", "de")]
     async with stage.program() as program, at_work(stage.plane.service.hands):
-        await asyncio.gather(*(_uses_every_button(stage, person, person.language) for person in people))
+        await asyncio.gather(*(_uses_every_button(stage, person, person.language, owner_url) for person in people))
         await program.settled()
+    assert {(person.language, name) for person in people for name in BUTTONS} <= program.pressed
 
 
-async def _uses_every_button(stage: Stage, ann: Person, language: str) -> None:
+async def _uses_every_button(stage: Stage, ann: Person, language: str, owner_url: str) -> None:
     shown = await ordered(stage, ann)
+    at_ease(owner_url)
     assert told("result.image", language, count=1) in shown.text
     assert told("order.taken", language, cost=1) in shown.edits[0]
     assert "a lighthouse" in shown.text
@@ -67,6 +81,16 @@ async def _uses_every_button(stage: Stage, ann: Person, language: str) -> None:
     await ann.sees(lambda message: message.media and "at night" in message.text)
     varied = await pressed(stage, ann, shown, "vary")
     await stage.discord.changes.until(lambda: varied.media, 10)
+    larger = await pressed(stage, ann, shown, "upscale")
+    await stage.discord.changes.until(lambda: larger.media, 10)
+    film = await pressed(stage, ann, shown, "animate")
+    await stage.discord.changes.until(lambda: film.buttons, 10)
+    await ann.presses(film.button(label("cancel", language)))
+    await stage.discord.changes.until(lambda: told("ended.canceled", language) in film.text, 10)
+    await ann.says("/history", to=stage.account)
+    history = await ann.sees(told("history.title", language))
+    old = await pressed(stage, ann, history, "number")
+    assert told("ended.canceled", language) in old.text
     original = await pressed(stage, ann, shown, "original")
     await stage.discord.changes.until(lambda: original.media, 10)
     assert (original.text, original.media[0].data) == (told("result.original", language), shown.media[0].data)
@@ -83,8 +107,7 @@ async def _uses_every_button(stage: Stage, ann: Person, language: str) -> None:
     assert asked.text == told("press.really_delete", language)
     await ann.presses(asked.button(label("delete_for_good", language)))
     await stage.discord.changes.until(lambda: asked.text == told("press.deleted", language), 5)
-    gone = await ann.presses(shown.button(label("vary", language)))
-    assert gone.text == told("toast.files_gone", language)
+    assert shown.deleted, "the picture is gone from the chat too"
 
 
 async def test_an_order_is_canceled_at_every_stage(stage: Stage) -> None:
@@ -150,25 +173,41 @@ async def test_words_in_private_are_an_order_and_several_pictures_are_one_messag
         await stage.discord.changes.until(lambda: len(varied.media) == 1, 10)
 
 
-async def test_a_message_of_the_bot_has_commands_of_its_own(stage: Stage) -> None:
-    ann = stage.discord.person(42, "Ann", "de")
+async def test_a_message_of_the_bot_has_commands_of_its_own(stage: Stage, owner_url: str) -> None:
+    people = [stage.discord.person(42, "Ann", "de"), stage.discord.person(43, "Ben", "es")]
     async with stage.program(), at_work(stage.plane.service.hands):
-        shown = await ordered(stage, ann)
-        remixed = await ann.uses("Neu mischen", on=shown, of=stage.account)
-        await stage.discord.changes.until(lambda: remixed.form, 5)
-        assert remixed.form is not None
-        await ann.answers(remixed.form, f"ein Leuchtturm bei Nacht, {ORDER}")
-        await ann.sees(lambda message: message.media and "bei Nacht" in message.text)
-        larger = await ann.uses("Vergrößern", on=shown, of=stage.account)
-        await stage.discord.changes.until(lambda: larger.response and not larger.response.thinking, 5)
-        moving = await ann.uses("Animieren", on=shown, of=stage.account)
-        await stage.discord.changes.until(lambda: moving.response and not moving.response.thinking, 5)
-        plain = await ann.says("nur so", to=stage.account)
-        assert plain is not None
-        nothing = await ann.uses("Neu mischen", on=plain, of=stage.account)
-        await stage.discord.changes.until(lambda: nothing.response, 5)
-        assert nothing.response is not None
-        assert nothing.response.text == told("press.no_picture", "de")
+        offered = {command.name for command in stage.account.menu("es") if command.on == "message"}
+        assert offered == {say(f"menu.{name}", "es") for name in ("remix", "upscale", "animate")}
+        await asyncio.gather(*(_uses_every_command_on_a_message(stage, person, owner_url) for person in people))
+
+
+async def _uses_every_command_on_a_message(stage: Stage, ann: Person, owner_url: str) -> None:
+    def command(name: str) -> str:
+        return say(f"menu.{name}", ann.language)
+
+    shown = await ordered(stage, ann)
+    at_ease(owner_url)
+    remixed = await ann.uses(command("remix"), on=shown, of=stage.account)
+    await stage.discord.changes.until(lambda: remixed.form, 5)
+    assert remixed.form is not None
+    await ann.answers(remixed.form, f"a lighthouse by night, {ORDER}")
+    await ann.sees(lambda message: message.media and "by night" in message.text)
+    for name in ("upscale", "animate"):
+        made = await ann.uses(command(name), on=shown, of=stage.account)
+        assert await _ordered_by(stage, made) is not shown
+    plain = await ann.says("just so", to=stage.account)
+    assert plain is not None
+    nothing = await ann.uses(command("remix"), on=plain, of=stage.account)
+    await stage.discord.changes.until(lambda: nothing.response, 5)
+    assert nothing.response is not None
+    assert nothing.response.text == told("press.no_picture", ann.language)
+
+
+async def _ordered_by(stage: Stage, used: Interaction) -> Message:
+    """The message that shows the order of a command on a message."""
+    return await stage.discord.changes.until(
+        lambda: used.response if used.response and used.response.buttons else None, 10
+    )
 
 
 async def test_one_message_shows_how_far_it_is_a_glimpse_and_then_the_picture_or_the_film(
@@ -191,3 +230,29 @@ async def test_one_message_shows_how_far_it_is_a_glimpse_and_then_the_picture_or
         film = await ben.sees(lambda message: message.media and message.media[0].kind == "video", within=20)
         assert film.media[0].data[4:8] == b"ftyp"
         await program.settled()
+
+
+async def test_a_glimpse_outlives_the_edits_that_come_before_and_after_it(stage: Stage, owner_url: str) -> None:
+    """A newer face takes the place of the one that waits, and has no picture: what was to be seen goes along, once."""
+    ann = stage.discord.person(42, "Ann", "en")
+    async with stage.program() as program, at_work(stage.plane.service.hands):
+        status = await ordered(stage, ann)
+        await program.settled()
+        with rows(owner_url) as owner:
+            job_id = UUID(str(one(owner, "select id from jobs")))
+        scene = Scene(bot=stage.account.name, makes="image", platform_name="discord", chat="42", subject="42")
+        given: dict[str, Any] = {"bytes": 1, "width": 64, "height": 64, "mime_type": "image/png", "shown_as": "photo"}
+        seen = Artifact(job_id=job_id, index=0, identity="discord:42", **given)
+        address = str(Address(status.place.id, status.id))
+
+        async def edit(key: str, *media: Artifact) -> list[int]:
+            card = Card(lines=[Said(key)], media=list(media))
+            await program.bots[stage.account.name].perform(scene, Edit(message=address, card=card), "en")
+            assert status.text == told(key, "en")
+            return [attachment.id for attachment in status.attachments]
+
+        first = await edit("order.running")
+        waiting = asyncio.gather(edit("order.canceling"), edit("order.canceling", seen), edit("order.canceling"))
+        _, _, second = await waiting
+        assert (len(first), len(second), first == second) == (1, 1, False)
+        assert await edit("order.running") == second

@@ -29,6 +29,7 @@ PAINTER = Model(
     name="painter", kind="image", title="Painter", vram_gib=8, weight=1, width=1_024, height=1_024,
     pixels_max=4 * MEGAPIXEL, steps=30, steps_max=50, guidance=7, frames=None, frames_max=None, fps=None, paused=False,
     feasible_now=True, tasks=["text-to-image", "image-to-image"], upscales=[],
+    languages=["en"],
 )  # fmt: skip
 CAMERA = msgspec.structs.replace(
     PAINTER, name="camera", kind="video", width=832, height=480, pixels_max=MEGAPIXEL, frames=49, frames_max=161, fps=16

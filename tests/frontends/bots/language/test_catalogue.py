@@ -28,7 +28,12 @@ BOTS = ROOT / "frontends" / "bots"
 ENGLISH = tongue(FALLBACK)
 OTHERS = [code for code in LANGUAGES if code != FALLBACK]
 COUNTS = [0, 1, 2, 3, 5, 11, 21, 22, 25, 101, 111, 1_000, 1_000_000]
-LONG: dict[str, Slot] = {"plain": 9_007_199_254_740_991, "duration": 7_200.0, "when": "2027-11-23T22:00:00Z"}
+LONG: dict[str, Slot] = {
+    "languages": ["en", "zh", "es"],
+    "plain": 9_007_199_254_740_991,
+    "duration": 7_200.0,
+    "when": "2027-11-23T22:00:00Z",
+}
 UNIT_NUMBER = 12_345
 SAME = {
     *{"Original", "Info", "Panorama", "Plan", "Workers: {workers}", "guidance {number:plain}"},
@@ -37,7 +42,7 @@ SAME = {
 """What is the same in English and another language."""
 LISTED = {"command", "menu", "option"}
 """First parts of keys that are handed to the platforms; the rest is the name of a command or of an option of one."""
-ALONE = {"unknown", "unreachable", "adult-content"}
+ALONE = {"unknown", "unreachable", "adult-content", "prompt-too-long"}
 """Problems that no API tells of."""
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from frontends.bots.dialogue.requests import Answer, Problem, Translate, Translated
+from frontends.bots.errands import Errands
 from frontends.bots.language import translation
 from frontends.bots.language.detection import detect
-from frontends.bots.language.translation import TRANSLATE_SECONDS, Translation, Translator, names
+from frontends.bots.language.translation import TRANSLATE_SECONDS, Translation, Translator
+from frontends.client import Client
 from tests.frontends.bots.language.test_grammar_examples import examples
 from tests.standins.libretranslate import LibreTranslate, libretranslate
 
@@ -153,8 +157,31 @@ async def test_without_a_server_it_is_said_what_the_model_does_not_read(session:
     lonely = Translator(session, None)
     assert goes_as_typed(await lonely.translate(GERMAN, "en"), "unread")
     assert goes_as_typed(await lonely.translate("dramatic lighthouse", "de"), "kept")
-    assert names(["en", "zh"], "de") == ["Englisch", "Chinesisch"]
-    assert names(["en", "xx"], "ru") == ["английский", "xx"]
+    assert goes_as_typed(await lonely.translate("暴风雨中的灯塔", "en", ("en", "zh")), "kept")
+    assert goes_as_typed(await lonely.translate(GERMAN, "en", ("en", "zh")), "unread")
+
+
+async def test_what_shall_not_be_there_is_translated_with_the_prompt_and_from_its_language(
+    server: LibreTranslate, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """One word hardly tells which language it is; the prompt beside it does."""
+
+    errands = Errands(Client(session, "http://127.0.0.1:9", "k"), tmp_path, Translator(session, server.url))
+
+    async def told(typed: str, unwanted: str) -> Answer | Problem:
+        asked = Translate(typed=typed, unwanted=unwanted, client_code="en", reads=("en",))
+        return await errands.run(asked, "telegram:1", nothing_sent)
+
+    assert await told(GERMAN, "Möwen") == Translated(text=ENGLISH, unwanted="seagulls", outcome="translated")
+    assert [question["source"] for question in server.asked] == ["de", "de"]
+    assert await told(GERMAN, "") == Translated(text=ENGLISH, outcome="translated")
+    assert await told(ENGLISH, "gulls") == Translated(text=ENGLISH, unwanted="gulls", outcome="kept")
+    server.status = 500
+    assert await told(GERMAN, "Wellen") == Translated(text=ENGLISH, unwanted="Wellen", outcome="failed")
+
+
+async def nothing_sent(reference: str, folder: Path) -> Path:
+    raise AssertionError("nothing is fetched")
 
 
 async def test_what_was_translated_is_remembered_within_bounds(translator: Translator, server: LibreTranslate) -> None:

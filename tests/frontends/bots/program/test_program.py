@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,13 +15,13 @@ import aiohttp
 import pytest
 
 from control_plane.people import credentials
+from control_plane.wire.systemd import Notify
 from frontends.bots.dialogue.events import Command, Person
 from frontends.bots.dialogue.state import Scene
 from frontends.bots.health import PortTaken
 from frontends.bots.key import WrongKey
 from frontends.bots.memory import Memory
 from frontends.bots.program import AlreadyRunning, NoBotLeft, Program, alone, program
-from frontends.bots.systemd import Notify
 from tests.fixtures.api import BOTS_SCOPES, Plane
 from tests.fixtures.roombot import Platform, bot, settings
 from tests.fixtures.worker import free_port, running
@@ -100,6 +101,19 @@ async def test_it_answers_people_and_tells_how_it_fares(control_plane: Plane, ke
         assert 'tessera_bots_deliveries_total{bot="painter",outcome="sent"} 1' in text
         assert "tessera_bots_loop_lag_seconds_count" in text
     assert platform.running == {}, "every bot was told to stop"
+
+
+async def test_pictures_that_a_killed_program_has_left_are_taken_away(
+    control_plane: Plane, key: str, tmp_path: Path
+) -> None:
+    chosen = settings(tmp_path, control_plane.url, key, ["painter"])
+    old, fresh = (chosen.dir / "files" / name / "picture" for name in ("old", "fresh"))
+    for picture in (old, fresh):
+        picture.parent.mkdir(parents=True)
+        picture.write_bytes(b"somebody")
+    os.utime(old.parent, (0, 0))
+    async with program(chosen, chosen.bots):
+        assert [picture.exists() for picture in (old, fresh)] == [False, True]
 
 
 async def test_a_refused_bot_is_not_ready_and_the_others_are(control_plane: Plane, key: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.fixtures.chatroom import at_work
 from tests.fixtures.marks import picture
 from tests.fixtures.people import at_ease, count
 from tests.fixtures.queue import one, rows
-from tests.fixtures.skins import ORDER
+from tests.fixtures.skins import BUTTONS, ORDER
 from tests.fixtures.telegram_bots import Stage, beginning, has_picture
 from tests.fixtures.working import staffing
 
@@ -47,6 +47,7 @@ async def test_words_become_a_picture_and_its_buttons_do_what_they_say(stage: St
     async with stage.program() as program, at_work(stage.plane.service.hands):
         await asyncio.gather(*(uses_every_button(stage, person, owner_url) for person in people))
         await program.settled()
+    assert {(person.language, name) for person in people for name in BUTTONS} <= program.pressed
     for person in people:
         waiting = [
             message for message in person.messages() if message.buttons and message.buttons[0][0].label == "Cancel"
@@ -88,11 +89,14 @@ async def uses_every_button(stage: Stage, person: Person, owner_url: str) -> Non
     film = await person.sees(lambda message: message.buttons and message.buttons[0][0].label == label("cancel"))
     await person.presses(film.button(label("cancel")))
     await person.sees(beginning("ended.canceled", language))
+    await person.says("/history", to=bot)
+    history = await person.sees(beginning("history.title", language))
+    await person.presses(history.button("1"))
     await person.presses(edited.button(label("delete")))
     sure = await person.sees(beginning("press.really_delete", language))
     assert (await person.presses(sure.button(label("delete_for_good")))).text == say("toast.deleted", language)
     await stage.until(lambda: sure.text == say("press.deleted", language))
-    assert (await person.presses(edited.button(label("original")))).text == say("toast.files_gone", language)
+    assert edited.deleted, "the picture is gone from the chat too"
 
 
 async def test_several_pictures_are_an_album_with_a_message_of_buttons(stage: Stage) -> None:

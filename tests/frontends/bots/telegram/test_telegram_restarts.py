@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Coroutine
+from contextlib import closing
 from typing import Any
 
 from tests.fixtures.chatroom import at_work
@@ -76,6 +78,28 @@ async def test_a_bot_that_was_stopped_answers_what_was_said_meanwhile(stage: Sta
     assert len(ann.messages(by=stage.account)) == 2
     kept = list((stage.folder / "sessions").iterdir())
     assert {file.stat().st_mode & 0o777 for file in kept} == {0o600}
+
+
+async def test_what_is_kept_of_a_login_names_nobody_not_even_from_before(stage: Stage) -> None:
+    """Who leaves is in no session file; addresses are asked for again, so a restart loses nobody."""
+    ann, folder = stage.telegram.person(42, "Ann", "en"), stage.folder / "sessions"
+    async with stage.program() as program:
+        await ann.says(f"/generate {ORDER}", to=stage.account)
+        await ann.sees("Ordered for")
+        assert await program.bot._line.client.storage.get_peer_by_id(42), "while it runs it knows"
+    [file] = folder.glob("*.session")
+    with closing(sqlite3.connect(file)) as session:
+        assert session.execute("select count(*) from peers").fetchone() == (0,)
+        session.execute("insert into peers (id, access_hash, type) values (43, 1, 'user')")
+        session.execute("insert into usernames (id, username) values (43, 'quokka7f3')")
+        session.commit()
+    async with stage.program() as program, at_work(stage.plane.service.hands):
+        await ann.sees(has_picture)
+        await program.settled()
+    with closing(sqlite3.connect(file)) as session:
+        assert session.execute("select count(*) from peers").fetchone() == (0,)
+        assert session.execute("select count(*) from sessions where auth_key is not null").fetchone() == (1,)
+    assert b"quokka7f3" not in b"".join(kept.read_bytes() for kept in folder.iterdir())
 
 
 async def test_killed_while_it_sends_an_album_it_is_one_album(stage: Stage) -> None:

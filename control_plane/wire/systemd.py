@@ -1,7 +1,8 @@
 """What systemd is told of this process (sd_notify(3)): that it works, that it is alive, and what it is at.
 
 A datagram to the socket that systemd names; without one there is nobody to tell. The watchdog is beaten from the event
-loop, so an agent whose loop stands still is restarted.
+loop, so a program whose loop stands still is restarted. All our programs speak to systemd alike, so it is among
+what they share.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ class Notify:
                 self.tell("WATCHDOG=1", f"STATUS={status()}")
         finally:
             self.tell("STOPPING=1")
+
+
+NOBODY = Notify(None, None)
 
 
 def from_environment(environ: Mapping[str, str]) -> Notify:

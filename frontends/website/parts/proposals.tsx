@@ -1,0 +1,91 @@
+"use client";
+
+/** What people want everybody to see, for the operator to decide; words only where their owner shows them. */
+import { useRef, useState, type FormEvent } from "react";
+
+import { useAct } from "@/data/act";
+import { call, local, sentence } from "@/data/api";
+import { useResource } from "@/data/resource";
+import type { Proposal, ProposalList } from "@/data/types";
+import { moment } from "@/data/words";
+
+const LOOK_MILLISECONDS = 15_000;
+const STATES = [["proposed", "Waiting"], ["approved", "Shown"], ["refused", "Refused"]] as const;
+
+export function Proposals() {
+  const [state, setState] = useState<string>("proposed");
+  const { data, error, reload } = useResource<ProposalList>(`/api/v1/admin/publications?state=${state}`, LOOK_MILLISECONDS);
+  const [refused, setRefused] = useState<Proposal | null>(null);
+  const dialog = useRef<HTMLDialogElement>(null);
+  const { busy, act } = useAct();
+  const approve = (one: Proposal) =>
+    act(async () => {
+      await call("POST", `/api/v1/admin/publications/${one.id}/approve`);
+      await reload();
+    }, "Everybody sees it.");
+  const ask = (one: Proposal) => {
+    setRefused(one);
+    dialog.current?.showModal();
+  };
+  return (
+    <section className="card stack proposals">
+      <div className="row apart">
+        <h2>Gallery</h2>
+        <select className="select narrow" aria-label="Which of them" value={state} onChange={(event) => setState(event.target.value)}>
+          {STATES.map(([value, title]) => <option key={value} value={value}>{title}</option>)}
+        </select>
+      </div>
+      {error !== null && <p className="notice bad" role="alert">{sentence(error)}</p>}
+      {data?.data.length === 0 && <p className="soft">{state === "proposed" ? "Nothing waits for you." : "None."}</p>}
+      <ul className="proposed">
+        {data?.data.map((one) => (
+          <li key={one.id}>
+            <a href={local(one.url)} target="_blank" rel="noreferrer" aria-label={`${one.prompt ?? "Without words"}, from ${one.user}, larger`}>
+              {one.thumbnail_url ? <img src={local(one.thumbnail_url)} alt="" width={one.width} height={one.height} loading="lazy" decoding="async" /> : "Look at it"}
+            </a>
+            <div className="stack tight">
+              <p className="small wrap" dir="auto">{one.prompt ?? <span className="soft">Shown without words</span>}</p>
+              <p className="small soft">{one.user} · {one.model} · {moment(one.proposed_at)}</p>
+              {one.reason && <p className="small soft">Refused: {one.reason}</p>}
+              <div className="row">
+                {one.state === "proposed" && <button type="button" className="button small" disabled={busy} onClick={() => void approve(one)}>Approve</button>}
+                {one.state !== "refused" && <button type="button" className="button small danger" disabled={busy} onClick={() => ask(one)}>Refuse</button>}
+              </div>
+            </div>
+          </li>
+        ))}
+      </ul>
+      {data?.has_more && <p className="small soft">There is more: it comes when these are decided.</p>}
+      <dialog ref={dialog} aria-labelledby="refuse-title" onClose={() => setRefused(null)}>
+        {refused && <Why one={refused} reload={reload} close={() => dialog.current?.close()} />}
+      </dialog>
+    </section>
+  );
+}
+
+function Why({ one, reload, close }: { one: Proposal; reload: () => Promise<void>; close: () => void }) {
+  const { busy, act } = useAct();
+  const [reason, setReason] = useState("");
+  const send = (event: FormEvent) => {
+    event.preventDefault();
+    void act(async () => {
+      await call("POST", `/api/v1/admin/publications/${one.id}/refuse`, { reason });
+      close();
+      await reload();
+    }, "Nobody but its owner sees it.");
+  };
+  return (
+    <form className="stack" onSubmit={send}>
+      <h2 id="refuse-title">Refuse it?</h2>
+      <p className="small soft">That stays: this picture cannot be proposed again.</p>
+      <div className="field">
+        <label htmlFor="refuse-reason">Why; {one.user} reads it</label>
+        <input id="refuse-reason" className="input" required maxLength={300} value={reason} onChange={(event) => setReason(event.target.value)} />
+      </div>
+      <div className="row">
+        <button className="button danger" disabled={busy}>Refuse it</button>
+        <button type="button" className="button" onClick={close}>Cancel</button>
+      </div>
+    </form>
+  );
+}
