@@ -22,10 +22,7 @@ import psycopg
 from control_plane.context import Context
 from control_plane.database import Query, columns
 from control_plane.errors import (
-    DiskLow,
     Invalid,
-    ModeratedInput,
-    NoSuchModel,
     NotFound,
     PlanForbids,
     QueueFull,
@@ -86,8 +83,16 @@ async def submit(
 ) -> PlacedBatch:
     """Places every order of a batch, or none; committed when this returns. Raises what `desk.submit` raises, with the
     pointer of the member that is to blame. `by`: whose daily cap it counts for."""
+    request_sha256 = hashlib.sha256(b"batch\n" + _encode(request)).digest() if key is not None else None
     async with context.repetitions.alone(user_id, key):
-        return await _submit(context, user_id, request, key, by, traceparent)
+        try:
+            return await _submit(context, user_id, request, key, request_sha256, by, traceparent)
+        except desk.OVERRULED:
+            known = {"user_id": user_id, "key": key, "request_sha256": request_sha256}
+            first = await context.database.one(desk.ACCEPTED, known)
+            if first is None:
+                raise
+            return await _replayed(context, user_id, first, None)
 
 
 async def _submit(
@@ -95,19 +100,12 @@ async def _submit(
     user_id: UUID,
     request: BatchRequest,
     key: str | None,
+    request_sha256: bytes | None,
     by: ApiKey | None,
     traceparent: str | None,
 ) -> PlacedBatch:
-    request_sha256 = hashlib.sha256(b"batch\n" + _encode(request)).digest() if key is not None else None
-    try:
-        ready = await _prepared(context, user_id, request.jobs)
-        context.disk.check()
-    except (ModeratedInput, Invalid, NoSuchModel, DiskLow):
-        known = {"user_id": user_id, "key": key, "request_sha256": request_sha256}
-        first = await context.database.one(desk.ACCEPTED, known)
-        if first is None:
-            raise
-        return await _replayed(context, user_id, first, None)
+    ready = await _prepared(context, user_id, request.jobs)
+    context.disk.check()
     batch_id = await context.database.one(NEW_ID)
     assert batch_id is not None
     orders = [

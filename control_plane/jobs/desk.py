@@ -17,7 +17,9 @@ from msgspec.structs import asdict
 from control_plane.context import Context
 from control_plane.database import Query
 from control_plane.errors import (
+    CapReached,
     DiskLow,
+    InputsFull,
     Invalid,
     ModeratedInput,
     NoSuchModel,
@@ -53,6 +55,9 @@ from control_plane.wire.model import Quote, Refusal
 
 PREVIEW = Query("jobs.preview", bytes)
 ACCEPTED = Query("jobs.accepted", UUID)
+
+OVERRULED = (CapReached, DiskLow, InputsFull, Invalid, ModeratedInput, NoSuchModel)
+"""Refusals that come before the queue looks at the Idempotency-Key: what was accepted under it stays accepted."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -176,10 +181,18 @@ async def submit(
 ) -> Placed:
     """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `ModeratedInput`, `DiskLow` and
     what the dispatcher refuses. `key` is the Idempotency-Key; what was accepted under it stays so, also when the rules
-    of conduct have changed since, or the input is gone. `by`: whose daily cap it counts for; `traceparent`: the trace
-    that it belongs to."""
+    of conduct have changed since, the input is gone or the key's day is used up. `by`: whose daily cap it counts for;
+    `traceparent`: the trace that it belongs to."""
+    request_sha256 = _digest(order, repeat_of) if key is not None else None
     async with context.repetitions.alone(user_id, key):
-        return await _submit(context, user_id, order, key, repeat_of, by, traceparent)
+        try:
+            return await _submit(context, user_id, order, key, request_sha256, repeat_of, by, traceparent)
+        except OVERRULED:
+            known = {"user_id": user_id, "key": key, "request_sha256": request_sha256}
+            job_id = await context.database.one(ACCEPTED, known)
+            if job_id is None:
+                raise
+            return Placed(job=await _replayed(context, user_id, job_id, key), replayed=True, rate=None)
 
 
 async def _submit(
@@ -187,20 +200,14 @@ async def _submit(
     user_id: UUID,
     order: SubmitRequest,
     key: str | None,
+    request_sha256: bytes | None,
     repeat_of: UUID | None,
     by: ApiKey | None,
     traceparent: str | None,
 ) -> Placed:
-    request_sha256 = _digest(order, repeat_of) if key is not None else None
-    try:
-        ready = await prepare(context, user_id, order)
-        policy_version = context.conduct.check(ready.spec, order.typed)
-        context.disk.check()
-    except (ModeratedInput, Invalid, NoSuchModel, DiskLow):
-        known = await context.database.one(ACCEPTED, {"user_id": user_id, "key": key, "request_sha256": request_sha256})
-        if known is None:
-            raise
-        return Placed(job=await _replayed(context, user_id, known, key), replayed=True, rate=None)
+    ready = await prepare(context, user_id, order)
+    policy_version = context.conduct.check(ready.spec, order.typed)
+    context.disk.check()
     await knock(context, user_id, ready)
     sent_at = context.lines.clock()
     placed = ready.order(user_id, policy_version, key, request_sha256, repeat_of=repeat_of, traceparent=traceparent)

@@ -186,6 +186,23 @@ async def test_a_key_with_a_cap_orders_so_much_a_day_whatever_its_account_has(
         assert one(sql, "select count(*) from key_spending") == 1
 
 
+async def test_what_a_key_has_ordered_stays_ordered_when_its_day_is_used_up(control_plane: Plane) -> None:
+    """Who did not hear the answer asks again, and must not be told that the order was never placed."""
+    capped = await control_plane.user_key(daily_cap=3)
+    orders = (f"{API}/jobs", SMALL, "a"), (f"{API}/jobs/batch", {"jobs": [SMALL] * 2}, "b")
+    placed = [
+        await control_plane.call("POST", path, capped, body, headers={"Idempotency-Key": key})
+        for path, body, key in orders
+    ]
+    assert [first.status for first in placed] == [201, 201]
+    for first, (path, body, key) in zip(placed, orders, strict=True):
+        again = await control_plane.call("POST", path, capped, body, headers={"Idempotency-Key": key})
+        assert (again.status, again.headers["Idempotent-Replayed"]) == (201, "true")
+        assert again.json["id"] == first.json["id"]
+        other = await control_plane.call("POST", path, capped, body, headers={"Idempotency-Key": key + "2"})
+        assert (other.status, other.code) == (429, "cap-reached")
+
+
 async def test_nobody_has_more_keys_than_anybody_may(control_plane: Plane, owner_url: str) -> None:
     user_id, mine = await person(control_plane)
     with rows(owner_url) as sql:
