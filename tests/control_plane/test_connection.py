@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import os
 import select
 import socket
 import struct
+import termios
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -142,6 +146,15 @@ def test_connection(check: Check, loop: Callable[[], asyncio.AbstractEventLoop],
         runner.run(tried())
 
 
+def _acknowledged(connection: socket.socket) -> None:
+    """Everything sent has reached the other kernel: a reset on a busy machine can overtake what it follows."""
+    unacknowledged = array.array("i", [0])
+    end = time.monotonic() + PATIENCE_SECONDS
+    while fcntl.ioctl(connection, termios.TIOCOUTQ, unacknowledged) == 0 and unacknowledged[0]:
+        assert time.monotonic() < end, f"{unacknowledged[0]} bytes are still on their way"
+        time.sleep(0.001)
+
+
 class Between:
     """Between a client and the server, on a thread of its own: it dies as a machine does, with a reset, right behind an
     answer."""
@@ -167,6 +180,7 @@ class Between:
                             return
                         there.sendall(data)
                         if here is server and self.dies.is_set():
+                            _acknowledged(client)
                             return
 
     def join(self) -> None:
