@@ -176,10 +176,11 @@ class Between:
                 ready, _, _ = select.select([client, server], [], [])
                 for here, there in ((client, server), (server, client)):
                     if here in ready:
+                        last = here is server and self.dies.is_set()  # asked before its answer frees who sets it
                         if not (data := here.recv(65_536)):
                             return
                         there.sendall(data)
-                        if here is server and self.dies.is_set():
+                        if last:
                             _acknowledged(client)
                             return
 
