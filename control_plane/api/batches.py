@@ -30,7 +30,7 @@ async def submit_batch(call: Call[Person, BatchRequest, SubmitQuery]) -> ASGIApp
     JSON pointer such as `/jobs/3`, and nothing was ordered. One `Idempotency-Key` stands for the whole batch. Each
     order counts in the rate of submits. The body may have as many bytes as any other.
     """
-    key = idempotency_key(call)
+    key = idempotency_key(call, call.body)
     body = BatchRequest(jobs=[permitted(call.who, order) for order in call.body.jobs])
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)

@@ -21,6 +21,7 @@ from control_plane.errors import (
     IdempotencyInFlight,
     IdempotencyMismatch,
     InputsFull,
+    Invalid,
     ModeratedInput,
     NoSuchModel,
     NotFound,
@@ -39,6 +40,7 @@ from control_plane.jobs.listing import Filters
 from control_plane.jobs.streams import WAIT_SECONDS_MAX
 from control_plane.media.probe import image_type
 from control_plane.orders import repeating
+from control_plane.orders.idempotency import Key
 from control_plane.sandbox import simulate
 from control_plane.wire import Request
 from control_plane.wire.job import JobKind, JobList, JobStatus, JobView, Name, SubmitRequest
@@ -128,7 +130,7 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     repeat. A repetition is answered with `Idempotent-Replayed: true` and what was answered the first time. With
     `Prefer: wait=30` the answer comes when the job is over, or after so many seconds, with the job as it is by then.
     """
-    key = idempotency_key(call)
+    key = idempotency_key(call, call.body)
     order = permitted(call.who, call.body)
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
@@ -203,9 +205,15 @@ async def repeat_job(call: Call[Person, RepeatRequest, SubmitQuery]) -> ASGIApp:
     The body, which may be left out, is a JSON merge patch over the order: `{"seed": null}` draws a new seed,
     `{"steps": 40}` takes more steps. The new job names the old one as `repeat_of`.
     """
-    key, job_id, user_id = idempotency_key(call), call.path("job_id"), call.who.user_id
-    job = await desk.view(call.context, user_id, job_id)
-    order = permitted(call.who, repeating.repeated(job, call.body))
+    job_id, user_id = call.path("job_id"), call.who.user_id
+    key = idempotency_key(call, call.body, job_id)
+    try:
+        job = await desk.view(call.context, user_id, job_id)
+        order = permitted(call.who, repeating.repeated(job, call.body))
+    except (NotFound, Invalid):
+        if call.query.dry_run or (placed := await desk.replayed(call.context, user_id, key)) is None:
+            raise
+        return await _placed(call, placed)  # it was there, and whole, when this was ordered first
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
         return answers.json(await desk.quote(call.context, user_id, order))
@@ -245,12 +253,12 @@ async def _placed(call: Call[Person, Any, SubmitQuery], placed: Placed) -> ASGIA
     return answers.json(job, status=201, headers=headers)
 
 
-def idempotency_key(call: Call[Person, Any, Any]) -> str | None:
-    """The header, if there is one. Raises `Invalid`."""
+def idempotency_key(call: Call[Person, Any, Any], *sent: object) -> Key | None:
+    """The header, if there is one, bound to what was sent. Raises `Invalid`."""
     key = guards.header(call.request.scope, b"idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise decoding.parameter("Idempotency-Key", "bad_format", "1 to 255 printable ASCII characters, no space.")
-    return key.decode("ascii") if key is not None else None
+    return Key.bound(key.decode("ascii"), *sent) if key is not None else None
 
 
 def permitted(who: Person, order: SubmitRequest) -> SubmitRequest:

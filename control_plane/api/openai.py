@@ -33,6 +33,7 @@ from control_plane.errors import Gone, InputsFull, NoSuchModel, TooManyWaiting, 
 from control_plane.events.feed import Listener
 from control_plane.files.intake import UPLOAD_SECONDS
 from control_plane.jobs import desk
+from control_plane.orders.idempotency import Key
 from control_plane.states import TERMINAL
 from control_plane.wire.input import INPUT_BYTES_MAX
 from control_plane.wire.job import JobView, SubmitRequest
@@ -70,7 +71,7 @@ async def create_images(call: Call[Person, ImageRequest, Nothing]) -> ASGIApp:
     `image_generation.completed` for each picture, or `error`. A client that hangs up before the job has started
     cancels it, unless it sent an `Idempotency-Key`: with the same key it may come back for the same job.
     """
-    key = idempotency_key(call)
+    key = idempotency_key(call, call.body)
     model = await call.context.catalogue.find("image", call.body.model)
     return await _made(call, openai_orders.order(call.body, model, max_wait=_max_wait(call.context, key)), key)
 
@@ -94,10 +95,11 @@ async def edit_images(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     A form: the part `image` is the picture, the other parts are the order, as for `/v1/images/generations`. The whole
     picture is made anew, `strength` says how much; there are no masks. It is kept as an input of yours for a day.
     """
-    key, context = idempotency_key(call), call.context
+    context = call.context
     form = Form(call.request.scope, call.request.receive, INPUT_BYTES_MAX)
     picture = await context.intake.receive(call.who.user_id, form.picture())
     wanted = form.order(EditRequest)
+    key = idempotency_key(call, wanted, picture.id)
     model = await context.catalogue.find("image", wanted.model)
     order = openai_orders.edit(wanted, model, picture.id, max_wait=_max_wait(context, key))
     return await _made(Call(call.request, context, call.who, wanted, call.query), order, key)
@@ -118,12 +120,12 @@ async def get_openai_model(call: Call[Person, Nothing, Nothing]) -> ASGIApp:
     return answers.json(_model(found.name))
 
 
-def _max_wait(context: Context, key: str | None) -> int | None:
+def _max_wait(context: Context, key: Key | None) -> int | None:
     """Seconds after which an order leaves the line: without a key nobody can come back for it."""
     return None if key else math.ceil(context.settings.images_wait_seconds)
 
 
-async def _made(call: Call[Person, Any, Nothing], order: SubmitRequest, key: str | None) -> ASGIApp:
+async def _made(call: Call[Person, Any, Nothing], order: SubmitRequest, key: Key | None) -> ASGIApp:
     """Places the order, and answers with what becomes of it."""
     context, permit = call.context, permitted(call.who, order)
     with context.dispatcher.feed.held(call.who.user_id):  # refused before anything is ordered

@@ -15,6 +15,7 @@ from control_plane.errors import NotFound
 from control_plane.jobs import desk
 from control_plane.operator import reach, setup
 from control_plane.operator.setup import BotRow, Standing
+from control_plane.orders.idempotency import Key
 from control_plane.release.line import carrying, install_line
 from control_plane.settings import Settings
 from control_plane.wire.job import JobView, SubmitRequest
@@ -89,7 +90,7 @@ async def order_first_picture(call: Call[Person, PictureRequest, Nothing]) -> AS
     if row.picture_job_id is not None and row.picture_state in ("queued", "running", "succeeded"):
         return answers.json(await desk.view(context, who.user_id, row.picture_job_id), status=201)
     order = jobs.permitted(who, await _order(context, standing, call.body.prompt))
-    key = f"setup-{row.worker_id}-{row.picture_job_id or 'first'}"
+    key = Key.bound(f"setup-{row.worker_id}-{row.picture_job_id or 'first'}", order)
     placed = await desk.submit(context, who.user_id, order, key, by=who.key)
     await setup.await_picture(context.database, placed.job.id)
     return answers.json(placed.job, status=201)

@@ -9,7 +9,6 @@ read off its jobs: there is nothing else to keep.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from control_plane.errors import (
 from control_plane.jobs import desk, listing, views
 from control_plane.jobs.desk import Ready
 from control_plane.money import plans
+from control_plane.orders.idempotency import Key
 from control_plane.people import caps
 from control_plane.people.credentials import ApiKey
 from control_plane.queue import admission
@@ -69,28 +69,23 @@ ADD = Query("batches.add", datetime)
 GET = Query("batches.get", Batch)
 OF_JOB = Query("batches.of_job", UUID)
 
-_encode = msgspec.json.Encoder().encode
-
 
 async def submit(
     context: Context,
     user_id: UUID,
     request: BatchRequest,
-    key: str | None = None,
+    key: Key | None = None,
     *,
     by: ApiKey | None = None,
     traceparent: str | None = None,
 ) -> PlacedBatch:
     """Places every order of a batch, or none; committed when this returns. Raises what `desk.submit` raises, with the
     pointer of the member that is to blame. `by`: whose daily cap it counts for."""
-    request_sha256 = hashlib.sha256(b"batch\n" + _encode(request)).digest() if key is not None else None
     async with context.repetitions.alone(user_id, key):
         try:
-            return await _submit(context, user_id, request, key, request_sha256, by, traceparent)
+            return await _submit(context, user_id, request, key, by, traceparent)
         except desk.OVERRULED:
-            known = {"user_id": user_id, "key": key, "request_sha256": request_sha256}
-            first = await context.database.one(desk.ACCEPTED, known)
-            if first is None:
+            if (first := await desk.accepted(context, user_id, key)) is None:
                 raise
             return await _replayed(context, user_id, first, None)
 
@@ -99,8 +94,7 @@ async def _submit(
     context: Context,
     user_id: UUID,
     request: BatchRequest,
-    key: str | None,
-    request_sha256: bytes | None,
+    key: Key | None,
     by: ApiKey | None,
     traceparent: str | None,
 ) -> PlacedBatch:
@@ -109,11 +103,7 @@ async def _submit(
     batch_id = await context.database.one(NEW_ID)
     assert batch_id is not None
     orders = [
-        each.order(
-            *(user_id, version, key if n == 0 else None, request_sha256 if n == 0 else None),
-            batch_id=batch_id,
-            traceparent=traceparent,
-        )
+        each.order(user_id, version, key if n == 0 else None, batch_id=batch_id, traceparent=traceparent)
         for n, (each, version) in enumerate(ready)
     ]
     for n, (each, _) in enumerate(ready):

@@ -7,7 +7,6 @@ the line of the lane.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -33,6 +32,7 @@ from control_plane.jobs.views import JobFacts
 from control_plane.money import plans
 from control_plane.money.plans import Standing
 from control_plane.orders import pricing, specs
+from control_plane.orders.idempotency import Key
 from control_plane.orders.models import Model
 from control_plane.orders.specs import Ordered
 from control_plane.people import caps
@@ -93,8 +93,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
         self,
         user_id: UUID,
         policy_version: int,
-        key: str | None,
-        request_sha256: bytes | None,
+        key: Key | None,
         *,
         batch_id: UUID | None = None,
         repeat_of: UUID | None = None,
@@ -122,8 +121,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
             metadata=_encode(self.request.metadata).decode(),
             webhook_url=self.request.webhook_url,
             max_wait=self.request.max_wait,
-            key=key,
-            request_sha256=request_sha256,
+            key=key.name if key is not None else None,
+            request_sha256=key.sha256 if key is not None else None,
             policy_version=policy_version,
         )
 
@@ -173,34 +172,45 @@ async def submit(
     context: Context,
     user_id: UUID,
     order: SubmitRequest,
-    key: str | None = None,
+    key: Key | None = None,
     *,
     repeat_of: UUID | None = None,
     by: ApiKey | None = None,
     traceparent: str | None = None,
 ) -> Placed:
     """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `ModeratedInput`, `DiskLow` and
-    what the dispatcher refuses. `key` is the Idempotency-Key; what was accepted under it stays so, also when the rules
-    of conduct have changed since, the input is gone or the key's day is used up. `by`: whose daily cap it counts for;
+    what the dispatcher refuses. What was accepted under `key` stays so, also when the rules of conduct
+    have changed since, the input is gone or the key's day is used up. `by`: whose daily cap it counts for;
     `traceparent`: the trace that it belongs to."""
-    request_sha256 = _digest(order, repeat_of) if key is not None else None
     async with context.repetitions.alone(user_id, key):
         try:
-            return await _submit(context, user_id, order, key, request_sha256, repeat_of, by, traceparent)
+            return await _submit(context, user_id, order, key, repeat_of, by, traceparent)
         except OVERRULED:
-            known = {"user_id": user_id, "key": key, "request_sha256": request_sha256}
-            job_id = await context.database.one(ACCEPTED, known)
-            if job_id is None:
+            if (placed := await replayed(context, user_id, key)) is None:
                 raise
-            return Placed(job=await _replayed(context, user_id, job_id, key), replayed=True, rate=None)
+            return placed
+
+
+async def replayed(context: Context, user_id: UUID, key: Key | None) -> Placed | None:
+    """The answer to an order that was accepted under this key, as it was the first time."""
+    job_id = await accepted(context, user_id, key)
+    if job_id is None:
+        return None
+    return Placed(job=await _replayed(context, user_id, job_id, key), replayed=True, rate=None)
+
+
+async def accepted(context: Context, user_id: UUID, key: Key | None) -> UUID | None:
+    """The job, the first one of a batch, that was ordered under this key with the same words."""
+    if key is None:
+        return None
+    return await context.database.one(ACCEPTED, {"user_id": user_id, "key": key.name, "request_sha256": key.sha256})
 
 
 async def _submit(
     context: Context,
     user_id: UUID,
     order: SubmitRequest,
-    key: str | None,
-    request_sha256: bytes | None,
+    key: Key | None,
     repeat_of: UUID | None,
     by: ApiKey | None,
     traceparent: str | None,
@@ -210,7 +220,7 @@ async def _submit(
     context.disk.check()
     await knock(context, user_id, ready)
     sent_at = context.lines.clock()
-    placed = ready.order(user_id, policy_version, key, request_sha256, repeat_of=repeat_of, traceparent=traceparent)
+    placed = ready.order(user_id, policy_version, key, repeat_of=repeat_of, traceparent=traceparent)
     async with caps.spending(context.database, by, ready.cost):
         try:
             submitted = await context.dispatcher.submit(placed)
@@ -238,16 +248,11 @@ async def _submit(
     return Placed(job=views.view(context, fresh, ready.spec, order.metadata), replayed=False, rate=submitted.rate)
 
 
-async def _replayed(context: Context, user_id: UUID, job_id: UUID, key: str | None) -> JobView:
+async def _replayed(context: Context, user_id: UUID, job_id: UUID, key: Key | None) -> JobView:
     """The answer that the order got the first time, whatever has become of the job since. Raises `NotFound`."""
     row = await views.row(context, user_id, job_id)
     told = await context.repetitions.kept(user_id, key) if key is not None else None
     return views.ordered(context, row, told or await views.waits(context, row))
-
-
-def _digest(order: SubmitRequest, repeat_of: UUID | None) -> bytes:
-    """What an Idempotency-Key is bound to."""
-    return hashlib.sha256(_encode(order) + (repeat_of.bytes if repeat_of else b"")).digest()
 
 
 async def quote(context: Context, user_id: UUID, order: SubmitRequest) -> Quote:

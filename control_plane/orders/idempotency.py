@@ -9,6 +9,7 @@ repetition in the same process waits for it a little and is then told to come ag
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -29,12 +30,25 @@ KEEP_SECONDS = 0.1
 KEEP: Query[None] = Query("idempotency.keep")
 KEPT = Query("idempotency.kept", str)
 
-Key = tuple[UUID, str]
-"""A user and what they call their order."""
-
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Waiting).decode
+
+
+class Key(msgspec.Struct, frozen=True):
+    """An Idempotency-Key, and what it is bound to."""
+
+    name: str
+    sha256: bytes
+    """Of what was sent, whatever was made of it: a default or the job that is repeated may have changed since."""
+
+    @classmethod
+    def bound(cls, name: str, *sent: object) -> Key:
+        return cls(name, hashlib.sha256(b"".join(map(_encode, sent))).digest())
+
+
+Owned = tuple[UUID, str]
+"""A user and what they call their order."""
 
 
 class Repetitions:
@@ -42,43 +56,44 @@ class Repetitions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._flying: dict[Key, asyncio.Event] = {}
-        self._unwritten: dict[Key, str] = {}
+        self._flying: dict[Owned, asyncio.Event] = {}
+        self._unwritten: dict[Owned, str] = {}
         self._filled = asyncio.Event()
 
     @asynccontextmanager
-    async def alone(self, user_id: UUID, key: str | None) -> AsyncIterator[None]:
+    async def alone(self, user_id: UUID, key: Key | None) -> AsyncIterator[None]:
         """No other order with this key is on its way here meanwhile. Raises `IdempotencyInFlight`."""
         if key is None:
             yield
             return
-        await self._landed((user_id, key))
-        self._flying[user_id, key] = landed = asyncio.Event()
+        owned = (user_id, key.name)
+        await self._landed(owned)
+        self._flying[owned] = landed = asyncio.Event()
         try:
             yield
         finally:
-            del self._flying[user_id, key]
+            del self._flying[owned]
             landed.set()
 
-    async def _landed(self, key: Key) -> None:
+    async def _landed(self, owned: Owned) -> None:
         try:
             async with asyncio.timeout(IN_FLIGHT_SECONDS):
-                while key in self._flying:
-                    await self._flying[key].wait()
+                while owned in self._flying:
+                    await self._flying[owned].wait()
         except TimeoutError:
             sentence = "The order with this Idempotency-Key is still on its way. Repeat it in a moment."
             raise IdempotencyInFlight(sentence, retry_after=IN_FLIGHT_SECONDS) from None
 
-    def keep(self, user_id: UUID, key: str, waiting: Waiting) -> None:
+    def keep(self, user_id: UUID, key: Key, waiting: Waiting) -> None:
         """What the first answer says of the wait, for its repetitions."""
-        self._unwritten[user_id, key] = _encode(waiting).decode()
+        self._unwritten[user_id, key.name] = _encode(waiting).decode()
         self._filled.set()
 
-    async def kept(self, user_id: UUID, key: str) -> Waiting | None:
+    async def kept(self, user_id: UUID, key: Key) -> Waiting | None:
         """What it said; None when that was lost, as when the process was killed in that moment."""
-        told = self._unwritten.get((user_id, key))
+        told = self._unwritten.get((user_id, key.name))
         if told is None:
-            told = await self._database.one(KEPT, {"user_id": user_id, "key": key})
+            told = await self._database.one(KEPT, {"user_id": user_id, "key": key.name})
         return _decode(told) if told is not None else None
 
     async def run(self) -> None:
@@ -100,5 +115,5 @@ class Repetitions:
             await self._database.run(KEEP, row)
         except (Unavailable, psycopg.Error) as error:
             log.warning("idempotency.not_kept", answers=len(answers), error=type(error.__cause__ or error).__name__)
-        for key in answers:
-            del self._unwritten[key]
+        for owned in answers:
+            del self._unwritten[owned]

@@ -137,6 +137,27 @@ async def test_a_repetition_with_a_key_happens_once_and_can_be_priced_before(con
     assert len((await control_plane.call("GET", f"{API}/jobs", key)).json["data"]) == 2
 
 
+async def test_a_repetition_with_a_key_stays_ordered_whatever_becomes_of_the_job_and_of_the_defaults(
+    control_plane: Plane,
+) -> None:
+    service = control_plane.service
+    job = await service.done()
+    sent = {"Idempotency-Key": "again-2"}
+    first = await _repeat(control_plane, service.key, job["id"], **sent)
+    chosen = await control_plane.call("PUT", f"{API}/user/preferences", service.key, {"embed_metadata": False})
+    assert (first.status, chosen.status) == (201, 200)
+
+    async def later() -> dict[str, Any]:
+        return await control_plane.order(service.key)
+
+    await eventually(later, lambda order: order["embed_metadata"] is False)
+    assert (await _repeat(control_plane, service.key, job["id"], **sent)).json["id"] == first.json["id"]
+    assert (await service.as_customer(f"{API}/jobs/{job['id']}/artifacts", "DELETE")).status == 204
+    again = await _repeat(control_plane, service.key, job["id"], **sent)
+    assert (again.status, again.json["id"], again.headers["Idempotent-Replayed"]) == (201, first.json["id"], "true")
+    assert (await _repeat(control_plane, service.key, job["id"])).status == 422, "without the key it is an order anew"
+
+
 async def test_what_was_erased_can_be_repeated_with_words_of_its_own_only(control_plane: Plane) -> None:
     service = control_plane.service
     job = await service.done()
