@@ -1,7 +1,7 @@
 "use client";
 
 /** Somebody, by name, id or identity: what they are, tokens for them, the door for them. */
-import { useState, type FormEvent } from "react";
+import { useRef, useState, type FormEvent } from "react";
 
 import { useAct } from "@/data/act";
 import { call, get } from "@/data/api";
@@ -17,6 +17,7 @@ export function People() {
   const [found, setFound] = useState<UserFound["user"] | null>(null);
   const [amount, setAmount] = useState("100");
   const [reason, setReason] = useState("");
+  const dialog = useRef<HTMLDialogElement>(null);
   const plans = useResource<PlanList>("/api/v1/plans").data?.data ?? [];
   const look = async () => setFound((await get<UserFound>(`/api/v1/admin/users?name=${encodeURIComponent(name)}`)).user);
   const find = (event: FormEvent) => {
@@ -38,10 +39,9 @@ export function People() {
       setFound((await call<UserFound>("POST", `/api/v1/admin/users/${found.id}/plan`, { plan })).user);
       say(`${found.name} is on ${plan}.`);
     });
-  const door = (verb: "suspend" | "restore") =>
+  const restore = () =>
     act(async () => {
-      if (verb === "suspend" && !confirm(`Shut ${found?.name} out? What they have ordered is canceled.`)) return;
-      await call("POST", `/api/v1/admin/users/${found?.id}/${verb}`, { reason });
+      await call("POST", `/api/v1/admin/users/${found?.id}/restore`, {});
       await look();
     });
   return (
@@ -59,8 +59,8 @@ export function People() {
           <div className="row apart">
             <span><b>{found.name}</b> <span className="chip cap">{found.plan}</span> {found.status !== "active" && <span className="chip bad">{found.status}</span>}<br /><span className="small soft">{found.identities.map((one) => `${one.provider}:${one.subject}`).join(", ") || "no linked identity"}</span></span>
             {found.status === "active"
-              ? <button type="button" className="button small danger" disabled={busy} onClick={() => void door("suspend")}>Suspend</button>
-              : <button type="button" className="button small" disabled={busy} onClick={() => void door("restore")}>Restore</button>}
+              ? <button type="button" className="button small danger" disabled={busy} onClick={() => dialog.current?.showModal()}>Suspend</button>
+              : <button type="button" className="button small" disabled={busy} onClick={() => void restore()}>Restore</button>}
           </div>
           <div className="field">
             <label htmlFor="plan">Plan, until you change it</label>
@@ -74,8 +74,40 @@ export function People() {
             <div className="field grow"><label htmlFor="reason">Why</label><input id="reason" className="input" required maxLength={300} value={reason} onChange={(event) => setReason(event.target.value)} /></div>
             <button className="button" disabled={busy}>Give</button>
           </form>
+          <dialog ref={dialog} aria-labelledby="suspend-title">
+            <Suspend user={found} look={look} close={() => dialog.current?.close()} />
+          </dialog>
         </>
       )}
     </section>
+  );
+}
+
+function Suspend({ user, look, close }: { user: UserFound["user"]; look: () => Promise<void>; close: () => void }) {
+  const { busy, wrong, act } = useAct();
+  const [reason, setReason] = useState("");
+  const send = (event: FormEvent) => {
+    event.preventDefault();
+    void act(async () => {
+      await call("POST", `/api/v1/admin/users/${user.id}/suspend`, { reason });
+      close();
+      setReason("");
+      await look();
+    }, `${user.name} is shut out.`);
+  };
+  return (
+    <form className="stack" onSubmit={send}>
+      <h2 id="suspend-title">Shut {user.name} out?</h2>
+      <p className="small soft">What they have ordered is canceled, and every way in answers that the account is suspended. You can undo that.</p>
+      <div className="field">
+        <label htmlFor="suspend-reason">Why; it is kept in the audit log</label>
+        <input id="suspend-reason" className="input" maxLength={300} value={reason} onChange={(event) => setReason(event.target.value)} />
+      </div>
+      {wrong && <p className="notice bad" role="alert">{wrong}</p>}
+      <div className="row">
+        <button className="button danger" disabled={busy}>Shut them out</button>
+        <button type="button" className="button" onClick={close}>Cancel</button>
+      </div>
+    </form>
   );
 }

@@ -4,7 +4,7 @@
 import { useRef, useState, type FormEvent } from "react";
 
 import { useAct } from "@/data/act";
-import { call, local, sentence } from "@/data/api";
+import { call, get, local, sentence } from "@/data/api";
 import { useResource } from "@/data/resource";
 import type { Proposal, ProposalList } from "@/data/types";
 import { moment } from "@/data/words";
@@ -14,14 +14,23 @@ const STATES = [["proposed", "Waiting"], ["approved", "Shown"], ["refused", "Ref
 
 export function Proposals() {
   const [state, setState] = useState<string>("proposed");
-  const { data, error, reload } = useResource<ProposalList>(`/api/v1/admin/publications?state=${state}`, LOOK_MILLISECONDS);
+  const path = `/api/v1/admin/publications?state=${state}`;
+  const { data, error, reload } = useResource<ProposalList>(path, LOOK_MILLISECONDS);
+  const [rest, setRest] = useState<ProposalList[]>([]);
   const [refused, setRefused] = useState<Proposal | null>(null);
   const dialog = useRef<HTMLDialogElement>(null);
   const { busy, act } = useAct();
+  const last = rest.at(-1) ?? data;
+  const all = [...new Map([...(data?.data ?? []), ...rest.flatMap((page) => page.data)].map((one) => [one.id, one])).values()];
+  const next = () => act(async () => setRest([...rest, await get<ProposalList>(`${path}&cursor=${last?.next_cursor}`)]));
+  const anew = async () => {
+    setRest([]);
+    await reload();
+  };
   const approve = (one: Proposal) =>
     act(async () => {
       await call("POST", `/api/v1/admin/publications/${one.id}/approve`);
-      await reload();
+      await anew();
     }, "Everybody sees it.");
   const ask = (one: Proposal) => {
     setRefused(one);
@@ -31,14 +40,14 @@ export function Proposals() {
     <section className="card stack proposals">
       <div className="row apart">
         <h2>Gallery</h2>
-        <select className="select narrow" aria-label="Which of them" value={state} onChange={(event) => setState(event.target.value)}>
+        <select className="select narrow" aria-label="Which of them" value={state} onChange={(event) => { setRest([]); setState(event.target.value); }}>
           {STATES.map(([value, title]) => <option key={value} value={value}>{title}</option>)}
         </select>
       </div>
       {error !== null && <p className="notice bad" role="alert">{sentence(error)}</p>}
       {data?.data.length === 0 && <p className="soft">{state === "proposed" ? "Nothing waits for you." : "None."}</p>}
       <ul className="proposed">
-        {data?.data.map((one) => (
+        {all.map((one) => (
           <li key={one.id}>
             <a href={local(one.url)} target="_blank" rel="noreferrer" aria-label={`${one.prompt ?? "Without words"}, from ${one.user}, larger`}>
               {one.thumbnail_url ? <img src={local(one.thumbnail_url)} alt="" width={one.width} height={one.height} loading="lazy" decoding="async" /> : "Look at it"}
@@ -55,16 +64,16 @@ export function Proposals() {
           </li>
         ))}
       </ul>
-      {data?.has_more && <p className="small soft">There is more: it comes when these are decided.</p>}
+      {last?.has_more && <div><button type="button" className="button" disabled={busy} onClick={() => void next()}>Show more</button></div>}
       <dialog ref={dialog} aria-labelledby="refuse-title" onClose={() => setRefused(null)}>
-        {refused && <Why one={refused} reload={reload} close={() => dialog.current?.close()} />}
+        {refused && <Why one={refused} reload={anew} close={() => dialog.current?.close()} />}
       </dialog>
     </section>
   );
 }
 
 function Why({ one, reload, close }: { one: Proposal; reload: () => Promise<void>; close: () => void }) {
-  const { busy, act } = useAct();
+  const { busy, wrong, act } = useAct();
   const [reason, setReason] = useState("");
   const send = (event: FormEvent) => {
     event.preventDefault();
@@ -82,6 +91,7 @@ function Why({ one, reload, close }: { one: Proposal; reload: () => Promise<void
         <label htmlFor="refuse-reason">Why; {one.user} reads it</label>
         <input id="refuse-reason" className="input" required maxLength={300} value={reason} onChange={(event) => setReason(event.target.value)} />
       </div>
+      {wrong && <p className="notice bad" role="alert">{wrong}</p>}
       <div className="row">
         <button className="button danger" disabled={busy}>Refuse it</button>
         <button type="button" className="button" onClick={close}>Cancel</button>

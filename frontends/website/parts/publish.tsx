@@ -58,7 +58,7 @@ const sentence = (one: Publication) =>
   `${one.state === "approved" ? "Everybody sees it" : "Everybody sees it once it is approved"}, ${one.show_prompt ? "with its words" : "without its words"}.`;
 
 function Ask({ job, free, reload, close }: { job: Job; free: Artifact[]; reload: () => Promise<void>; close: () => void }) {
-  const { busy, act } = useAct();
+  const { busy, wrong, act } = useAct();
   const [words, setWords] = useState(false);
   const [wanted, setWanted] = useState(0);
   const index = (free.find((artifact) => artifact.index === wanted) ?? free[0])?.index ?? 0;
@@ -84,6 +84,7 @@ function Ask({ job, free, reload, close }: { job: Job; free: Artifact[]; reload:
         </div>
       )}
       {job.prompt && <label className="check"><input type="checkbox" checked={words} onChange={(event) => setWords(event.target.checked)} /> Show its words, too</label>}
+      {wrong && <p className="notice bad" role="alert">{wrong}</p>}
       <div className="row">
         <button className="button main" disabled={busy}>Publish</button>
         <button type="button" className="button" onClick={close}>Cancel</button>

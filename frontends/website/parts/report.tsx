@@ -3,29 +3,26 @@
 /** Tells the operator that something is wrong with a result. */
 import { useState, type FormEvent, type RefObject } from "react";
 
-import { call, sentence } from "@/data/api";
+import { useAct } from "@/data/act";
+import { call } from "@/data/api";
 import type { Job } from "@/data/types";
-import { useSay } from "@/parts/toasts";
 
 const CATEGORIES = [["sexual", "Sexual"], ["minors", "Involves minors"], ["violence", "Violence"], ["hate", "Hate"], ["person", "A real person"], ["copyright", "Copyright"], ["other", "Something else"]] as const;
 
 export function Report({ dialog, job, index }: { dialog: RefObject<HTMLDialogElement | null>; job: Pick<Job, "id">; index?: number }) {
-  const say = useSay();
+  const { busy, wrong, act } = useAct();
   const [category, setCategory] = useState<string>("other");
   const [text, setText] = useState("");
-  const send = async (event: FormEvent) => {
+  const send = (event: FormEvent) => {
     event.preventDefault();
-    try {
+    void act(async () => {
       await call("POST", "/api/v1/reports", { job_id: job.id, index, category, text });
-      say("Thank you. The operator will look at it.");
       dialog.current?.close();
-    } catch (problem) {
-      say(sentence(problem));
-    }
+    }, "Thank you. The operator will look at it.");
   };
   return (
     <dialog ref={dialog} aria-labelledby="report-title">
-      <form className="stack" onSubmit={(event) => void send(event)}>
+      <form className="stack" onSubmit={send}>
         <h2 id="report-title">Report this result</h2>
         <div className="field">
           <label htmlFor="category">What is wrong</label>
@@ -37,8 +34,9 @@ export function Report({ dialog, job, index }: { dialog: RefObject<HTMLDialogEle
           <label htmlFor="report-text">In your words</label>
           <textarea id="report-text" className="input" maxLength={1000} value={text} onChange={(event) => setText(event.target.value)} />
         </div>
+        {wrong && <p className="notice bad" role="alert">{wrong}</p>}
         <div className="row">
-          <button className="button main">Send</button>
+          <button className="button main" disabled={busy}>Send</button>
           <button type="button" className="button" onClick={() => dialog.current?.close()}>Cancel</button>
         </div>
       </form>

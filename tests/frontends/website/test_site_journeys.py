@@ -223,9 +223,7 @@ async def test_keys_and_webhooks_are_made_shown_once_and_ended(database_url: str
     async with working(database_url, tmp_path, site=site) as service, visiting(service) as visitor:
         page = visitor.page
         await visitor.signs_in()
-        await page.evaluate("window.confirm = () => true")
         await visitor.comes("/keys")
-        await page.evaluate("window.confirm = () => true")
         await visitor.types("#name", "my program")
         await visitor.presses("Make the key")
         await visitor.sees("never shown again")
@@ -269,7 +267,6 @@ async def test_the_history_goes_on_while_one_scrolls_is_filtered_and_forgets(
         await visitor.page.evaluate(PICK)
         await visitor.page.until(f"{TILES} === 1")
         await visitor.sees("lighthouse 3")
-        await visitor.page.evaluate("window.confirm = () => true")
         await visitor.presses("Delete: lighthouse 3")
         await visitor.sees("Nothing fits")
         erased = (await service.as_customer(f"/api/v1/jobs/{service.jobs[3]}")).json
