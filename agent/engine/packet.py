@@ -8,7 +8,7 @@ is needed to make the file again. Nothing in it depends on the moment: the same 
 from __future__ import annotations
 
 import re
-from xml.sax.saxutils import escape
+from html import escape
 
 import msgspec
 
@@ -64,4 +64,4 @@ def _json(value: object) -> str:
 
 
 def _element(name: str, text: str) -> str:
-    return f"<{name}>{escape(_FORBIDDEN.sub('', text))}</{name}>"
+    return f"<{name}>{escape(_FORBIDDEN.sub('', text), quote=False)}</{name}>"

@@ -29,14 +29,13 @@ def measure(scratch: Scratch) -> list[Row]:
             with machine.metered({"agent": agent.process.pid}) as load:
                 _until_done(connection, jobs)
             status = agent.status()
-            main, children = _memory(agent.process.pid)
+            worked = _memory(agent.process.pid)
             time.sleep(SETTLE_SECONDS)
             with machine.metered({"agent": agent.process.pid}) as idle:
                 time.sleep(idle_seconds)
-            main_idle, children_idle = _memory(agent.process.pid)
+            rested = _memory(agent.process.pid)
     p95 = (status.idle_gap_p95_seconds or float("inf")) * 1e3
     p50 = (status.idle_gap_p50_seconds or float("inf")) * 1e3
-    heaviest = max(main + children, main_idle + children_idle)
     return [
         within(
             "GPU idle gap with a backlog, p95",
@@ -48,14 +47,14 @@ def measure(scratch: Scratch) -> list[Row]:
         ),
         within(
             "agent, resident",
-            heaviest,
+            max(worked[0], rested[0]),
             MEMORY_MIB,
             "MiB",
             notes=[
-                f"after {jobs} pictures: main {main:.0f}, its engine's process {children:.0f} MiB;"
-                f" while it waits: {main_idle:.0f} and {children_idle:.0f} MiB"
+                f"after {jobs} pictures {worked[0]:.0f} MiB (main {worked[1]:.0f}, its engine's {worked[2]:.0f},"
+                f" what both map counted in each); while it waits {rested[0]:.0f} ({rested[1]:.0f} and {rested[2]:.0f})"
             ],
-            figures={"main_mib": main, "children_mib": children},
+            figures={"worked_mib": worked[0], "rested_mib": rested[0]},
         ),
         within(
             "agent, CPU while it waits",
@@ -77,6 +76,7 @@ def _until_done(connection: fill.Connection, jobs: int) -> None:
     raise RuntimeError(f"the agent did not finish {jobs} pictures in {LIMIT_SECONDS:g} s")
 
 
-def _memory(pid: int) -> tuple[float, float]:
-    """MiB of the agent and of the processes of its engines."""
-    return machine.resident_mib(pid), sum(map(machine.resident_mib, machine.children(pid)))
+def _memory(pid: int) -> tuple[float, float, float]:
+    """MiB of the agent with the processes of its engines together; of itself, and of those."""
+    engines = machine.children(pid)
+    return machine.together_mib((pid, *engines)), machine.resident_mib(pid), sum(map(machine.resident_mib, engines))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,6 +92,23 @@ def own_cpu_seconds(pid: int) -> float:
 def resident_mib(pid: int) -> float:
     """Resident memory of one process, shared pages included."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_MIB
+
+
+def together_mib(pids: Iterable[int]) -> float:
+    """Resident memory of some processes: what each has for itself, and each page of a file that they map once."""
+    own, shared = 0, dict[tuple[str, str], int]()
+    for pid in pids:
+        place, resident = ("", ""), 0
+        for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+            fields = line.split()
+            if not fields[0].endswith(":"):
+                place = (" ".join(fields[5:]), fields[2])
+            elif fields[0] == "Rss:":
+                resident = int(fields[1])
+            elif fields[0] == "Anonymous:":
+                own += int(fields[1])
+                shared[place] = max(shared.get(place, 0), resident - int(fields[1]))
+    return (own + sum(shared.values())) / 1024
 
 
 def children(pid: int) -> list[int]:
