@@ -34,7 +34,7 @@ async def submit_batch(call: Call[Person, BatchRequest, SubmitQuery]) -> ASGIApp
     body = BatchRequest(jobs=[permitted(call.who, order) for order in call.body.jobs])
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
-        return answers.json(await batches.quote(call.context, call.who.user_id, body))
+        return answers.json(await batches.quote(call.context, call.who.user_id, body, by=call.who.key))
     trace = traces.traceparent(call.request.scope)
     placed = await batches.submit(call.context, call.who.user_id, body, key, by=call.who.key, traceparent=trace)
     call.request.scope["state"]["rate"] = placed.rate

@@ -60,7 +60,7 @@ async def admit_order(call: Call[Person, AdmitRequest, Nothing]) -> ASGIApp:
     Nothing is ordered yet. Ask with the Idempotency-Key of the order: asked twice, it counts once.
     """
     context, body = call.context, call.body
-    quote = await desk.quote(context, call.who.user_id, permitted(call.who, body.order))
+    quote = await desk.quote(context, call.who.user_id, permitted(call.who, body.order), by=call.who.key)
     return answers.json(await chats.admit(context.database, _chat(call), body, quote))
 
 

@@ -16,6 +16,7 @@ from control_plane.api.guards import Person
 from control_plane.api.operation import Call, Header, Nothing, count_read, operation
 from control_plane.cursors import Cursor
 from control_plane.errors import (
+    CapReached,
     DiskLow,
     Forbidden,
     IdempotencyInFlight,
@@ -58,6 +59,7 @@ SUBMIT_PROBLEMS = (
     IdempotencyInFlight,
     IdempotencyMismatch,
     TokensShort,
+    CapReached,
     PlanForbids,
     Suspended,
     RateLimited,
@@ -134,7 +136,7 @@ async def submit_job(call: Call[Person, SubmitRequest, SubmitQuery]) -> ASGIApp:
     order = permitted(call.who, call.body)
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
-        return answers.json(await desk.quote(call.context, call.who.user_id, order))
+        return answers.json(await desk.quote(call.context, call.who.user_id, order, by=call.who.key))
     trace = traces.traceparent(call.request.scope)
     placed = await desk.submit(call.context, call.who.user_id, order, key, by=call.who.key, traceparent=trace)
     return await _placed(call, placed)
@@ -216,7 +218,7 @@ async def repeat_job(call: Call[Person, RepeatRequest, SubmitQuery]) -> ASGIApp:
         return await _placed(call, placed)  # it was there, and whole, when this was ordered first
     if call.query.dry_run:
         count_read(call.request.scope, call.context, call.who)
-        return answers.json(await desk.quote(call.context, user_id, order))
+        return answers.json(await desk.quote(call.context, user_id, order, by=call.who.key))
     trace = traces.traceparent(call.request.scope)
     placed = await desk.submit(call.context, user_id, order, key, repeat_of=job_id, by=call.who.key, traceparent=trace)
     return await _placed(call, placed)

@@ -122,13 +122,15 @@ async def _submit(
     return PlacedBatch(batch=await _as_ordered(context, user_id, batch_id), replayed=False, rate=_rate(rows))
 
 
-async def quote(context: Context, user_id: UUID, request: BatchRequest) -> BatchQuote:
-    """What a batch would cost, and whether it would be taken now; nothing is placed, counted or held."""
+async def quote(context: Context, user_id: UUID, request: BatchRequest, *, by: ApiKey | None = None) -> BatchQuote:
+    """What a batch would cost, and whether it would be taken now; nothing is placed, counted or held. `by`: whose
+    daily cap it would count for, as a whole."""
     ready = [each for each, _ in await _prepared(context, user_id, request.jobs)]
     standing = await plans.standing(context.database, user_id, context.dispatcher.board.spent_plans)
+    capped = await caps.foreseen(context.database, by, sum(each.cost for each in ready))
     quotes: list[Quote] = []
     for each in ready:
-        quotes.append(await desk.quoted(context, standing, each, before=quotes))
+        quotes.append(await desk.quoted(context, standing, each, capped, before=quotes))
     refused = next(((n, told.refusal) for n, told in enumerate(quotes) if told.refusal is not None), None)
     return BatchQuote(
         cost=sum(each.cost for each in ready),

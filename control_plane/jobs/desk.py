@@ -255,20 +255,24 @@ async def _replayed(context: Context, user_id: UUID, job_id: UUID, key: Key | No
     return views.ordered(context, row, told or await views.waits(context, row))
 
 
-async def quote(context: Context, user_id: UUID, order: SubmitRequest) -> Quote:
-    """What an order would cost, and whether it would be taken now; nothing is placed, counted or held."""
+async def quote(context: Context, user_id: UUID, order: SubmitRequest, *, by: ApiKey | None = None) -> Quote:
+    """What an order would cost, and whether it would be taken now; nothing is placed, counted or held. `by`: whose
+    daily cap it would count for."""
     ready = await prepare(context, user_id, order)
     context.conduct.check(ready.spec, order.typed)
     standing = await plans.standing(context.database, user_id, context.dispatcher.board.spent_plans)
-    return await quoted(context, standing, ready)
+    return await quoted(context, standing, ready, await caps.foreseen(context.database, by, ready.cost))
 
 
-async def quoted(context: Context, standing: Standing, ready: Ready, before: Sequence[Quote] = ()) -> Quote:
-    """What is told of an order before it is placed; `before`: those that would be placed right before it."""
+async def quoted(
+    context: Context, standing: Standing, ready: Ready, capped: CapReached | None, before: Sequence[Quote] = ()
+) -> Quote:
+    """What is told of an order before it is placed; `capped`: what its key's day refuses it with, `before`: those that
+    would be placed right before it."""
     line = await views.line(context, ready.lane_id)
     left = msgspec.structs.replace(standing, calls=standing.calls - len(before), queued=standing.queued + len(before))
     spent = sum(told.cost for told in before)
-    refusal = await _foreseen(context, left, ready, standing.available - spent)
+    refusal = await _foreseen(context, left, ready, standing.available - spent, capped)
     return Quote(
         cost=ready.cost,
         feasible_now=line.service.slots > 0,
@@ -281,14 +285,20 @@ async def quoted(context: Context, standing: Standing, ready: Ready, before: Seq
     )
 
 
-async def _foreseen(context: Context, standing: Standing, ready: Ready, available: int) -> TesseraError | None:
-    """What admission would refuse this order with at this moment, in the same order and words."""
+async def _foreseen(
+    context: Context, standing: Standing, ready: Ready, available: int, capped: CapReached | None
+) -> TesseraError | None:
+    """What a submit would refuse this order with at this moment, in the same order and words."""
+    try:
+        context.disk.check()
+    except DiskLow as error:
+        return error
+    if refusal := _at_the_door(ready, standing) or capped:
+        return refusal
     if standing.status != "active":
         return admission.suspended()
     if ready.model.paused or standing.submits_paused or context.dispatcher.board.lanes[ready.lane_id].paused:
         return admission.paused()
-    if refusal := _at_the_door(ready, standing):
-        return refusal
     if forbidden := plans.forbidden(ready.size, standing, await context.database.many(plans.LIST)):
         return forbidden
     if standing.calls <= 0:
@@ -297,10 +307,6 @@ async def _foreseen(context: Context, standing: Standing, ready: Ready, availabl
         return admission.queue_full()
     if ready.cost > available:
         return admission.tokens_short(ready.cost, available, standing.resets_at, standing.resets_in)
-    try:
-        context.disk.check()
-    except DiskLow as error:
-        return error
     return None
 
 

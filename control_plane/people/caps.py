@@ -15,6 +15,7 @@ from control_plane.errors import CapReached, TesseraError, Unavailable
 from control_plane.people.credentials import ApiKey
 
 SPEND = Query("credentials.spend", int)
+SPENT = Query("credentials.spent", int)
 UNSPEND: Query[None] = Query("credentials.unspend")
 
 
@@ -29,17 +30,29 @@ def spending(database: Database, key: ApiKey | None, cost: int) -> AbstractAsync
 @asynccontextmanager
 async def _counted(database: Database, key: ApiKey, cost: int) -> AsyncIterator[None]:
     if await database.one(SPEND, {"id": key.id, "cost": cost, "daily_cap": key.daily_cap}) is None:
-        raise CapReached(
-            f"This key may order for {key.daily_cap} tokens a day (UTC), and this order would be more.",
-            daily_cap=key.daily_cap,
-            needed=cost,
-        )
+        raise _reached(key, cost)
     try:
         yield
     except TesseraError as error:
         if not isinstance(error, Unavailable):  # then nobody knows whether it was placed
             await unspend(database, key, cost)
         raise
+
+
+async def foreseen(database: Database, key: ApiKey | None, cost: int) -> CapReached | None:
+    """What an order of this many tokens would be refused with now; nothing is counted."""
+    if key is None or key.daily_cap is None:
+        return None
+    spent = await database.one(SPENT, {"id": key.id}) or 0
+    return _reached(key, cost) if spent + cost > key.daily_cap else None
+
+
+def _reached(key: ApiKey, cost: int) -> CapReached:
+    return CapReached(
+        f"This key may order for {key.daily_cap} tokens a day (UTC), and this order would be more.",
+        daily_cap=key.daily_cap,
+        needed=cost,
+    )
 
 
 async def unspend(database: Database, key: ApiKey | None, cost: int) -> None:

@@ -95,6 +95,10 @@ on conflict (key_id) do update set day = excluded.day,
 where case s.day when excluded.day then s.tokens else 0 end + excluded.tokens <= %(daily_cap)s::integer
 returning tokens;
 
+-- spent :value
+-- What a key with a daily cap has ordered today.
+select coalesce((select s.tokens from key_spending s where s.key_id = %(id)s::text and s.day = utc_day(now())), 0)::integer;
+
 -- unspend :run
 -- What was counted came to nothing.
 update key_spending set tokens = greatest(0, tokens - %(cost)s::integer)

@@ -171,10 +171,14 @@ async def test_a_key_with_a_cap_orders_so_much_a_day_whatever_its_account_has(
     refused = await control_plane.call("POST", submit, capped, {**SMALL, "model": "nonsense"})
     assert refused.status == 422
     batch = {"jobs": [SMALL] * 3}
+    foreseen = (await control_plane.call("POST", f"{API}/jobs/batch?dry_run=true", capped, batch)).json["refusal"]
     beyond = await control_plane.call("POST", f"{API}/jobs/batch", capped, batch)
     assert (beyond.status, beyond.code) == (429, "cap-reached")
+    assert (foreseen["status"], foreseen["code"], foreseen["detail"]) == (429, "cap-reached", beyond.json["detail"])
     assert (await control_plane.call("POST", f"{API}/jobs/batch", capped, {"jobs": [SMALL] * 2})).status == 201
     beyond = await control_plane.call("POST", submit, capped, SMALL)
+    foreseen = (await control_plane.call("POST", f"{submit}?dry_run=true", capped, SMALL)).json["refusal"]
+    assert foreseen == {"code": "cap-reached", "status": 429, "detail": beyond.json["detail"]}
     assert (beyond.json["daily_cap"], beyond.json["needed"]) == (3, 1)
     with rows(owner_url) as sql:
         assert one(sql, "select tokens from key_spending") == 3
