@@ -67,9 +67,9 @@ async def credit(
 ) -> tuple[PaymentView, bool]:
     """The payment as it stands, and whether it was credited just now.
 
-    Raises `Invalid` for a pack or a currency that is none, `AlreadyCredited` when somebody else has it; the operator is
-    told, since the money is taken. Raises `Merged` when the account has just become part of another: nothing is written
-    then, and it is to be told again."""
+    Raises `Invalid` for a pack or a currency that is none and for less than a token, `AlreadyCredited` when somebody
+    else has it; the operator is told, since the money is taken. Raises `Merged` when the account has just become part
+    of another: nothing is written then, and it is to be told again."""
     named = {"provider": paid.provider, "provider_id": paid.provider_id}
     try:
         return await _credited(database, user_id, paid, payer, actor)
@@ -86,7 +86,7 @@ async def _credited(
         tokens = _worth(await PACK.one(connection, {"name": paid.pack}), paid)
         given = {"user_id": user_id, **named, "pack": paid.pack, "amount": paid.amount, "currency": paid.currency}
         payment_id = await ADD.one(connection, given | {"tokens": tokens, "place": paid.place, "payer": payer})
-        if payment_id is not None and tokens:
+        if payment_id is not None:
             reason = f"payment {paid.provider}"
             if await GRANT.one(connection, {"user_id": user_id, "amount": tokens, "reason": reason}) is None:
                 raise Merged("This account has just become part of another one. Tell it again.", retry_after=1)
@@ -102,12 +102,25 @@ async def _credited(
 
 
 async def refund(database: Database, provider: str, provider_id: str, reason: str, actor: Actor) -> PaymentRow:
-    """Takes back what was credited, once; idempotent. Raises `NotFound`, `Merged`."""
+    """Takes back what was credited, once; idempotent. Raises `NotFound`, `Merged`.
+
+    A payment that nobody has told of yet is refused, since whoever asked must not give the money back before tokens can
+    be taken; that it was asked is written down, so that a payment which comes later is not forgotten."""
     named = {"provider": provider, "provider_id": provider_id}
+    try:
+        return await _refunded(database, named, reason, actor)
+    except NotFound:
+        detail = {"provider": provider, "reason": reason}
+        await audit.record(database, actor, "refund_unknown", ("payment", provider_id), detail)
+        log.warning("payment.refund_unknown", provider=provider, provider_id=provider_id)
+        raise
+
+
+async def _refunded(database: Database, named: dict[str, str], reason: str, actor: Actor) -> PaymentRow:
     async with database.transaction() as connection:
         found = await _found(connection, named)
         if await REFUND.one(connection, {"payment_id": found.id}) is not None:
-            why = f"refund {provider}"
+            why = f"refund {named['provider']}"
             taken = {"user_id": found.user_id, "amount": -found.tokens, "reason": why}
             if found.tokens and await ADJUST.one(connection, taken) is None:
                 raise Merged("The payer's account has just become part of another one. Try again.", retry_after=1)
@@ -139,4 +152,7 @@ def _worth(pack: PackView | None, paid: PaymentRequest) -> int:
     if paid.currency not in (STARS, pack.currency):
         raise Invalid.at("/currency", f"This pack is paid in {STARS} or {pack.currency}.", "unknown")
     price = pack.stars if paid.currency == STARS else pack.price_cents
-    return pack.tokens * paid.amount // price
+    worth = pack.tokens * paid.amount // price
+    if worth < 1:
+        raise Invalid.at("/amount", "This is worth less than one token of the pack.", "out_of_range")
+    return worth

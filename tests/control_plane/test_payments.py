@@ -16,6 +16,7 @@ from control_plane.people import users
 from control_plane.wire.payment import PaymentRequest
 from tests.fixtures.api import API, BOTS_SCOPES, Plane
 from tests.fixtures.people import Person, count, violations
+from tests.fixtures.queue import rows
 from tests.fixtures.worker import Answered
 
 PAID = {"provider": "telegram_stars", "provider_id": "charge-1", "pack": "small", "amount": 150, "currency": "XTR"}
@@ -72,6 +73,16 @@ async def test_money_for_what_is_not_sold_is_known_as_unmatched_until_it_is_cred
     assert count(owner_url, unmatched) == 0
 
 
+async def test_money_for_less_than_a_token_is_not_taken_in_silence(ada: Person, owner_url: str) -> None:
+    with rows(owner_url) as sql:
+        sql.execute("update packs set tokens = 100 where name = 'small'")
+    assert (await _pay(ada, amount=2, provider_id="charge-2")).json["tokens"] == 1
+    refused = await _pay(ada, amount=1)
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/amount")
+    assert count(owner_url, "select count(*) from payments_unmatched where reason = 'invalid'") == 1
+    assert count(owner_url, "select count(*) from payments") == 1
+
+
 async def test_what_is_credited_follows_from_what_was_paid(ada: Person) -> None:
     half = (await _pay(ada, amount=75)).json
     assert (half["tokens"], half["payer"]) == (250, "1")
@@ -94,6 +105,8 @@ async def test_a_refund_takes_the_tokens_back_once_and_names_where_the_money_was
     assert await _purchased(ada) == 0
     missing = await lovelace.call("POST", "/admin/payments/refund", refund | {"provider_id": "charge-9"})
     assert missing.status == 404
+    asked = "select count(*) from audit_log where verb = 'refund_unknown' and object_id = 'charge-9'"
+    assert count(owner_url, asked) == 1
     assert (await _pay(ada)).json["state"] == "refunded"
     assert await _purchased(ada) == 0
     assert violations(owner_url) == []
