@@ -83,7 +83,7 @@ def pack(target: Path, members: Iterable[Member]) -> None:
 def unpack(source: Path, folder: Path) -> Manifest:
     """Everything below the folder. Raises `BackupError` for what is no backup of ours."""
     try:
-        with tarfile.open(source) as tar:
+        with tarfile.open(source, "r:") as tar:  # ours is not compressed; a small file that unpacks without end is
             for info in tar:
                 _extract(tar, info, folder)
         return _manifest(folder)
@@ -92,13 +92,17 @@ def unpack(source: Path, folder: Path) -> Manifest:
 
 
 def pictures(folder: Path) -> list[Picture]:
-    return msgspec.json.Decoder(Picture).decode_lines((folder / PICTURES).read_bytes())
+    """Raises `BackupError`."""
+    try:
+        return msgspec.json.Decoder(Picture).decode_lines((folder / PICTURES).read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise BackupError(f"The list of pictures in this backup cannot be read: {error}.") from error
 
 
 def _extract(tar: tarfile.TarFile, info: tarfile.TarInfo, folder: Path) -> None:
     """Plain files only, and none outside: an archive may come from anywhere."""
     parts = PurePosixPath(info.name).parts
-    content = tar.extractfile(info) if info.isreg() else None
+    content = tar.extractfile(info) if info.isreg() and not info.issparse() else None
     if content is None or ".." in parts or info.name.startswith("/"):
         raise BackupError(f"The archive holds {info.name!r}, which no backup does. It is not used.")
     target = folder.joinpath(*parts)

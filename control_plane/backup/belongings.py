@@ -28,6 +28,11 @@ SQLITE = b"SQLite format 3\0"
 SQLITE_BESIDE = ("-wal", "-shm", "-journal")
 
 
+def is_left(name: str) -> bool:
+    """Whether something of this name in the data folder is in no backup; so none may bring it back either."""
+    return name in LEFT or name.startswith(LEFT_PREFIX)
+
+
 class Belongings:
     """Found once; `left_out` says what was too large or could not be read."""
 
@@ -40,7 +45,7 @@ class Belongings:
         chosen = self._settings
         yield Member(SETTINGS, settings_toml(chosen).encode())
         for entry in sorted(chosen.data_dir.glob("*")):
-            if entry.name not in LEFT and not entry.name.startswith(LEFT_PREFIX):
+            if not is_left(entry.name):
                 yield from self._below(entry, DATA, chosen.data_dir)
         elsewhere = (chosen.policy, chosen.workflows, *chosen.backup_also)
         for path in dict.fromkeys(path for path in elsewhere if path is not None):

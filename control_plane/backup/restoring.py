@@ -16,6 +16,7 @@ import msgspec
 from control_plane import migrate
 from control_plane.backup import BackupError, archive, dump, names, pictures, proving
 from control_plane.backup.archive import Manifest
+from control_plane.backup.belongings import is_left
 from control_plane.backup.places import FolderPlace, Place, open_place
 from control_plane.backup.sealing import Opener
 from control_plane.settings import Settings
@@ -70,13 +71,14 @@ async def choose(address: str) -> Chosen:
 
 
 async def opened(chosen: Chosen, opener: Opener, spool: Path) -> Manifest:
-    """Fetched, opened and unpacked into `spool`."""
+    """Fetched, opened and unpacked into `spool`. Raises `BackupError` for what cannot be used here."""
     await chosen.place.get(chosen.name, spool / "sealed")
     closed = names.is_sealed(chosen.name)
     await in_thread(lambda: opener.open(spool / "sealed", spool / "archive.tar", closed=closed))
     (spool / "sealed").unlink()
     manifest = await in_thread(archive.unpack, spool / "archive.tar", spool / "content")
     (spool / "archive.tar").unlink()
+    check_belongings(spool / "content")
     known = [f"{one.number:04d}_{one.name}" for one in migrate.migrations()]
     if newer := [name for name in manifest.migrations if name not in known]:
         raise BackupError(
@@ -84,6 +86,14 @@ async def opened(chosen: Chosen, opener: Opener, spool: Path) -> Manifest:
             " Install that Tessera, and restore with it."
         )
     return manifest
+
+
+def check_belongings(content: Path) -> None:
+    """Raises `BackupError` for what no backup brings: files of the machine, which would lie under its server."""
+    folder = content / archive.DATA
+    for entry in folder.iterdir() if folder.exists() else ():
+        if is_left(entry.name):
+            raise BackupError(f"The archive holds {archive.DATA}/{entry.name}, which no backup does. It is not used.")
 
 
 def check_folder(data_dir: Path, *, force: bool) -> None:
