@@ -39,6 +39,8 @@ test: check ## check it: linters, types, dependency contracts and every test
 quick: dev ## the fast part of the tests
 	@$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and $(DAILY)" tests/sql tests/control_plane tests/test_*.py
 
+# New examples for the properties in each run; `make test` has the same ones, so that a commit has one answer.
+test-all torture: export TESSERA_TEST_EXPLORE = 1
 test-all: test torture ## everything, also what takes long or wants a bare system
 	$(call stage,long tests)
 	@$(BIN)/python -m pytest -q -m long
