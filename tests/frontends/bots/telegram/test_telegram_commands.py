@@ -144,7 +144,7 @@ async def test_every_button_of_a_page_leads_where_it_says(stage: Stage) -> None:
         ann = stage.telegram.person(42, "Ann", "ru")
         for number in range(2):
             await ann.says(f"{number}, {ORDER}", to=stage.account)
-        await ann.sees("1, a lighthouse")
+            await ann.sees(f"“{number}, a lighthouse")
         await ann.says("/status", to=stage.account)
         page = await ann.sees(lambda message: len(message.buttons) >= 1 and "2. " in message.text)
         await ann.presses(page.button(say("button.cancel_one", "ru", number=1)))
