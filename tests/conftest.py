@@ -8,6 +8,8 @@ import signal
 
 from hypothesis import settings
 
+from tests.fixtures.outcomes import EXPLORES
+
 pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.queue",
@@ -32,9 +34,5 @@ for _name in [name for name in os.environ if name.startswith("TESSERA_") and not
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# One commit, one answer: `make test` draws the same examples in every run, whatever machine it takes this for. The long
-# runs look for new ones (`TESSERA_TEST_EXPLORE`).
-settings.register_profile(
-    "tessera", deadline=None, derandomize="TESSERA_TEST_EXPLORE" not in os.environ, print_blob=True
-)
+settings.register_profile("tessera", deadline=None, derandomize=not EXPLORES, print_blob=True)
 settings.load_profile("tessera")

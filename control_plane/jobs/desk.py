@@ -179,9 +179,9 @@ async def submit(
     traceparent: str | None = None,
 ) -> Placed:
     """Places an order; committed when this returns. Raises `Invalid`, `NoSuchModel`, `ModeratedInput`, `DiskLow` and
-    what the dispatcher refuses. What was accepted under `key` stays so, also when the rules of conduct
-    have changed since, the input is gone or the key's day is used up. `by`: whose daily cap it counts for;
-    `traceparent`: the trace that it belongs to."""
+    what the dispatcher refuses. What was accepted under `key` stays so, also when the rules of conduct have changed
+    since, the input is gone or the key's day is used up. `by`: whose daily cap it counts for; `traceparent`: the trace
+    that it belongs to."""
     async with context.repetitions.alone(user_id, key):
         try:
             return await _submit(context, user_id, order, key, repeat_of, by, traceparent)
@@ -196,7 +196,7 @@ async def replayed(context: Context, user_id: UUID, key: Key | None) -> Placed |
     job_id = await accepted(context, user_id, key)
     if job_id is None:
         return None
-    return Placed(job=await _replayed(context, user_id, job_id, key), replayed=True, rate=None)
+    return Placed(job=await _as_ordered(context, user_id, job_id, key), replayed=True, rate=None)
 
 
 async def accepted(context: Context, user_id: UUID, key: Key | None) -> UUID | None:
@@ -228,7 +228,7 @@ async def _submit(
             raise await explained(context, user_id, ready.size, error) from None
     if submitted.created_at is None:
         await caps.unspend(context.database, by, ready.cost)
-        job = await _replayed(context, user_id, submitted.job_id, key)
+        job = await _as_ordered(context, user_id, submitted.job_id, key)
         return Placed(job=job, replayed=submitted.replayed, rate=submitted.rate)
     test = is_test(user_id)
     queued = Queued(id=submitted.job_id, tag=submitted.tag, cost=ready.cost, test=test)
@@ -248,7 +248,7 @@ async def _submit(
     return Placed(job=views.view(context, fresh, ready.spec, order.metadata), replayed=False, rate=submitted.rate)
 
 
-async def _replayed(context: Context, user_id: UUID, job_id: UUID, key: Key | None) -> JobView:
+async def _as_ordered(context: Context, user_id: UUID, job_id: UUID, key: Key | None) -> JobView:
     """The answer that the order got the first time, whatever has become of the job since. Raises `NotFound`."""
     row = await views.row(context, user_id, job_id)
     told = await context.repetitions.kept(user_id, key) if key is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from tests.bench import agents, fill, machine, service
 from tests.bench.report import Row, within
@@ -47,14 +48,15 @@ def measure(scratch: Scratch) -> list[Row]:
         ),
         within(
             "agent, resident",
-            max(worked[0], rested[0]),
+            max(worked.together, rested.together),
             MEMORY_MIB,
             "MiB",
             notes=[
-                f"after {jobs} pictures {worked[0]:.0f} MiB (main {worked[1]:.0f}, its engine's {worked[2]:.0f},"
-                f" what both map counted in each); while it waits {rested[0]:.0f} ({rested[1]:.0f} and {rested[2]:.0f})"
+                f"after {jobs} pictures {worked.together:.0f} MiB (main {worked.main:.0f}, its engine's"
+                f" {worked.engines:.0f}, what both map counted in each); while it waits {rested.together:.0f}"
+                f" ({rested.main:.0f} and {rested.engines:.0f})"
             ],
-            figures={"worked_mib": worked[0], "rested_mib": rested[0]},
+            figures={"worked_mib": worked.together, "rested_mib": rested.together},
         ),
         within(
             "agent, CPU while it waits",
@@ -76,7 +78,16 @@ def _until_done(connection: fill.Connection, jobs: int) -> None:
     raise RuntimeError(f"the agent did not finish {jobs} pictures in {LIMIT_SECONDS:g} s")
 
 
-def _memory(pid: int) -> tuple[float, float, float]:
-    """MiB of the agent with the processes of its engines together; of itself, and of those."""
+class Memory(NamedTuple):
+    """MiB of an agent and the processes of its engines."""
+
+    together: float
+    """A page that several map counts once."""
+    main: float
+    engines: float
+
+
+def _memory(pid: int) -> Memory:
     engines = machine.children(pid)
-    return machine.together_mib((pid, *engines)), machine.resident_mib(pid), sum(map(machine.resident_mib, engines))
+    alone = machine.resident_mib(pid), sum(map(machine.resident_mib, engines))
+    return Memory(machine.together_mib((pid, *engines)), *alone)

@@ -14,12 +14,13 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, seed, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from control_plane import embedded
 from control_plane.database import SESSION_OPTIONS, statements
+from tests.fixtures.outcomes import meet_all
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import add_lane, add_user, add_worker, alone, rows
 
@@ -200,8 +201,4 @@ def what(row: dict[str, Any]) -> str:
 
 
 def test_a_lone_claim_gets_what_a_batch_of_one_would_get(world: World) -> None:
-    for number in range(12):
-        seed(number)(compare)(world)
-        if all(world.told[outcome] >= floor for outcome, floor in FLOORS.items()):
-            return
-    pytest.fail(f"too little happened: {world.told}")
+    meet_all(compare, world, FLOORS)

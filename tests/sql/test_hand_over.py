@@ -15,13 +15,14 @@ from uuid import uuid4
 import msgspec
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from control_plane import embedded
 from control_plane.database import SESSION_OPTIONS, statements
 from control_plane.queue.admission import Order, lone_submit
+from tests.fixtures.outcomes import meet_all
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import add_lane, add_user, add_worker, alone, order, rows
 
@@ -176,8 +177,4 @@ FLOORS |= {"revoked": 1, "draining": 1, "quarantined": 1, "slot_full in company"
 
 
 def test_what_is_handed_over_is_what_a_claim_behind_the_order_would_get(world: World) -> None:
-    for number in range(12):
-        seed(number)(compare)(world)
-        if all(world.told[outcome] >= floor for outcome, floor in FLOORS.items()):
-            return
-    pytest.fail(f"too little happened: {world.told}")
+    meet_all(compare, world, FLOORS)

@@ -14,13 +14,14 @@ from uuid import UUID
 import msgspec
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from control_plane import embedded
 from control_plane.database import SESSION_OPTIONS, columns, statements
 from control_plane.queue.admission import Order, lone_submit
+from tests.fixtures.outcomes import meet_all
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.queue import add_user, lane_of_the_testcard, order, rows
 
@@ -161,8 +162,4 @@ FLOORS = {
 
 
 def test_a_lone_order_becomes_what_it_would_have_become_in_a_batch_of_one(world: World) -> None:
-    for number in range(12):
-        seed(number)(compare)(world)
-        if all(world.told[outcome] >= floor for outcome, floor in FLOORS.items()):
-            return
-    pytest.fail(f"too little happened: {world.told}")
+    meet_all(compare, world, FLOORS)

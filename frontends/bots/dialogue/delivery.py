@@ -44,13 +44,16 @@ def sent(turn: Turn, event: Sent) -> None:
 
 def _arrived(turn: Turn, order: Order, message: str) -> None:
     """The message that shows a job."""
-    if order.told and not order.ending:
+    if order.told and not order.ending and not order.given_up:
         turn.delete(message)  # the end overtook it
         turn.drop(order)
         return
     if order.old_message:
         turn.edit(order.old_message, Card(lines=[said("order.moved")]))
     order = msgspec.structs.replace(order, message=message, old_message="")
+    if order.given_up:
+        _give_up(turn, order)
+        return
     turn.keep(order)
     watch(turn, order)
     if order.job.status in waiting.FINISHED:
@@ -124,7 +127,11 @@ def _end_refused(turn: Turn, order: Order, pending: Pending, event: Unsent) -> N
 
 
 def _give_up(turn: Turn, order: Order) -> None:
-    """There is no way to tell it here: it stays in the history, and the message that showed it says so, if it can."""
+    """There is no way to tell it here: it stays in the history, and the message that shows the job says so; where that
+    is still on its way, when it has come."""
+    if not order.message and not order.lost:
+        turn.keep(msgspec.structs.replace(order, given_up=True))
+        return
     if order.message:
         turn.edit(order.message, Card(lines=[said("order.look_later")]))
     turn.drop(order)

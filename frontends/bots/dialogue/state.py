@@ -141,6 +141,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Keys of the messages that tell the end, as far as they are not there."""
     told: bool = False
     """The end is told, or being told."""
+    given_up: bool = False
+    """The end cannot be told; the message that shows the job is still to come, and will say so."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

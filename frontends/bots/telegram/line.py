@@ -68,6 +68,8 @@ class Line:
         self._refused: BotRefused | None = None
         self._media_lock = asyncio.Lock()
         self._renewing = asyncio.Lock()
+        self._asking: set[asyncio.Timeout] = set()
+        """Calls that are under way; the library forgets them when it closes, and tells nobody."""
         self.me: Any = None
         """The bot as Telegram knows it (`pyrogram.types.User`), once it is logged in."""
 
@@ -103,6 +105,8 @@ class Line:
         client, self._client = self._client, None
         if client is not None:
             self._standing.clear()
+            for limit in self._asking:
+                limit.reschedule(asyncio.get_running_loop().time())
             client.connect_handler = client.disconnect_handler = None
             await _closed(client)
 
@@ -133,13 +137,16 @@ class Line:
         if self._refused is not None:
             raise self._refused
         client = self.client
-        async with asyncio.timeout(2 * seconds):
-            session = await self._media_session(client) if media else client.session
-            await session.is_started.wait()
+        async with asyncio.timeout(2 * seconds) as limit:
+            self._asking.add(limit)
             try:
+                session = await self._media_session(client) if media else client.session
+                await session.is_started.wait()
                 answer = await session.send(query, timeout=seconds)
             except AttributeError as error:  # the library forgets its connection for a moment when it makes a new one
                 raise ConnectionError("the connection was being made anew") from error
+            finally:
+                self._asking.discard(limit)
         await client.fetch_peers(getattr(answer, "users", None) or [])
         await client.fetch_peers(getattr(answer, "chats", None) or [])
         return answer

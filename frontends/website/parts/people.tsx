@@ -9,6 +9,7 @@ import { useResource } from "@/data/resource";
 import type { GrantView, PlanList, UserFound } from "@/data/types";
 import { tokens } from "@/data/words";
 import { useSay } from "@/parts/toasts";
+import { Why } from "@/parts/why";
 
 export function People() {
   const { busy, act } = useAct();
@@ -74,40 +75,20 @@ export function People() {
             <div className="field grow"><label htmlFor="reason">Why</label><input id="reason" className="input" required maxLength={300} value={reason} onChange={(event) => setReason(event.target.value)} /></div>
             <button className="button" disabled={busy}>Give</button>
           </form>
-          <dialog ref={dialog} aria-labelledby="suspend-title">
-            <Suspend user={found} look={look} close={() => dialog.current?.close()} />
+          <dialog ref={dialog} aria-labelledby="suspend-reason-title" onClose={() => void act(look)}>
+            <Why
+              id="suspend-reason"
+              title={`Shut ${found.name} out?`}
+              note="What they have ordered is canceled, and every way in answers that the account is suspended. You can undo that."
+              label="Why; it is kept in the audit log"
+              verb="Shut them out"
+              done={`${found.name} is shut out.`}
+              act={(reason) => call("POST", `/api/v1/admin/users/${found.id}/suspend`, { reason })}
+              close={() => dialog.current?.close()}
+            />
           </dialog>
         </>
       )}
     </section>
-  );
-}
-
-function Suspend({ user, look, close }: { user: UserFound["user"]; look: () => Promise<void>; close: () => void }) {
-  const { busy, wrong, act } = useAct();
-  const [reason, setReason] = useState("");
-  const send = (event: FormEvent) => {
-    event.preventDefault();
-    void act(async () => {
-      await call("POST", `/api/v1/admin/users/${user.id}/suspend`, { reason });
-      close();
-      setReason("");
-      await look();
-    }, `${user.name} is shut out.`);
-  };
-  return (
-    <form className="stack" onSubmit={send}>
-      <h2 id="suspend-title">Shut {user.name} out?</h2>
-      <p className="small soft">What they have ordered is canceled, and every way in answers that the account is suspended. You can undo that.</p>
-      <div className="field">
-        <label htmlFor="suspend-reason">Why; it is kept in the audit log</label>
-        <input id="suspend-reason" className="input" maxLength={300} value={reason} onChange={(event) => setReason(event.target.value)} />
-      </div>
-      {wrong && <p className="notice bad" role="alert">{wrong}</p>}
-      <div className="row">
-        <button className="button danger" disabled={busy}>Shut them out</button>
-        <button type="button" className="button" onClick={close}>Cancel</button>
-      </div>
-    </form>
   );
 }

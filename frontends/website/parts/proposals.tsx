@@ -1,13 +1,14 @@
 "use client";
 
 /** What people want everybody to see, for the operator to decide; words only where their owner shows them. */
-import { useRef, useState, type FormEvent } from "react";
+import { useRef, useState } from "react";
 
 import { useAct } from "@/data/act";
 import { call, get, local, sentence } from "@/data/api";
 import { useResource } from "@/data/resource";
 import type { Proposal, ProposalList } from "@/data/types";
 import { moment } from "@/data/words";
+import { Why } from "@/parts/why";
 
 const LOOK_MILLISECONDS = 15_000;
 const STATES = [["proposed", "Waiting"], ["approved", "Shown"], ["refused", "Refused"]] as const;
@@ -65,37 +66,21 @@ export function Proposals() {
         ))}
       </ul>
       {last?.has_more && <div><button type="button" className="button" disabled={busy} onClick={() => void next()}>Show more</button></div>}
-      <dialog ref={dialog} aria-labelledby="refuse-title" onClose={() => setRefused(null)}>
-        {refused && <Why one={refused} reload={anew} close={() => dialog.current?.close()} />}
+      <dialog ref={dialog} aria-labelledby="refuse-reason-title" onClose={() => { setRefused(null); void anew(); }}>
+        {refused && (
+          <Why
+            id="refuse-reason"
+            title="Refuse it?"
+            note="That stays: this picture cannot be proposed again."
+            label={`Why; ${refused.user} reads it`}
+            required
+            verb="Refuse it"
+            done="Nobody but its owner sees it."
+            act={(reason) => call("POST", `/api/v1/admin/publications/${refused.id}/refuse`, { reason })}
+            close={() => dialog.current?.close()}
+          />
+        )}
       </dialog>
     </section>
-  );
-}
-
-function Why({ one, reload, close }: { one: Proposal; reload: () => Promise<void>; close: () => void }) {
-  const { busy, wrong, act } = useAct();
-  const [reason, setReason] = useState("");
-  const send = (event: FormEvent) => {
-    event.preventDefault();
-    void act(async () => {
-      await call("POST", `/api/v1/admin/publications/${one.id}/refuse`, { reason });
-      close();
-      await reload();
-    }, "Nobody but its owner sees it.");
-  };
-  return (
-    <form className="stack" onSubmit={send}>
-      <h2 id="refuse-title">Refuse it?</h2>
-      <p className="small soft">That stays: this picture cannot be proposed again.</p>
-      <div className="field">
-        <label htmlFor="refuse-reason">Why; {one.user} reads it</label>
-        <input id="refuse-reason" className="input" required maxLength={300} value={reason} onChange={(event) => setReason(event.target.value)} />
-      </div>
-      {wrong && <p className="notice bad" role="alert">{wrong}</p>}
-      <div className="row">
-        <button className="button danger" disabled={busy}>Refuse it</button>
-        <button type="button" className="button" onClick={close}>Cancel</button>
-      </div>
-    </form>
   );
 }

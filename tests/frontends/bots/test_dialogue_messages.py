@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from frontends.bots.dialogue.effects import Delete, Say, Timer
 from frontends.bots.dialogue.events import Expiring, Passed, Sent, Unsent
 from tests.fixtures.theatre import NOW, Theatre, job, scene
@@ -28,6 +30,30 @@ def test_a_status_message_that_nobody_can_find_any_more_is_left_alone_and_the_en
     stage.news(job(1, "succeeded"))
     stage.settle()
     assert [bool(shown.media) for shown in stage.messages.values()] == [True]
+    assert stage.state.idle
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["it comes", "it never does"])
+def test_an_end_that_is_given_up_while_the_status_message_is_on_its_way_is_said_there(comes: bool) -> None:
+    stage = Theatre()
+    stage.command("generate", "a cat")
+    while stage.calls:
+        stage.answer(stage.calls[0])
+    (status,) = stage.unacknowledged
+    stage.news(job(1, "succeeded"))
+    for _ in range(2):  # neither with its files nor by links
+        (end,) = [effect for effect in stage.unacknowledged if effect is not status]
+        stage.unacknowledged.remove(end)
+        stage.tell(Unsent(key=end.key, at=stage.now, why="too_large"))
+    stage.restart()
+    (status,) = stage.unacknowledged
+    if comes:
+        stage.arrive(status)
+        assert "/history" in stage.text
+    else:
+        stage.unacknowledged.clear()
+        stage.tell(Unsent(key=status.key, at=stage.now, why="refused"))
+    assert [shown.keys for shown in stage.messages.values()] == [[]] * comes
     assert stage.state.idle
 
 

@@ -35,6 +35,14 @@ TWICE = """(() => {
   form.requestSubmit()
   form.requestSubmit()
 })()"""
+SENT = """window.sent = []
+  const real = window.fetch
+  window.fetch = (url, options) => {
+    if ((options?.method ?? "GET") !== "GET") sent.push(options.method)
+    return real(url, options)
+  }"""
+TURN = "new Promise(done => setTimeout(done, 0))"
+"""What a press sends is sent by then."""
 PAGE_LENGTH = 24
 
 
@@ -123,14 +131,15 @@ async def test_a_machine_is_revoked_once_that_was_confirmed_and_one_in_quarantin
         assert look("select quarantined_at from slots where worker_id = %s", worker_id) == [(None,)]
         revoked = "select revoked_at is not null from workers where id = %s"
         visitor.page.agrees = False
+        await visitor.page.evaluate(SENT)
         await visitor.presses("Revoke")
-        await visitor.page.until("true")
-        assert (len(visitor.page.asked), look(revoked, worker_id)) == (1, [(False,)])
+        await visitor.page.evaluate(TURN)
+        assert (len(visitor.page.asked), await visitor.page.evaluate("sent")) == (1, [])
         assert "End the rights of bench for ever?" in visitor.page.asked[0]
         visitor.page.agrees = True
         await visitor.presses("Revoke")
         await visitor.sees("No machine yet")
-        assert look(revoked, worker_id) == [(True,)]
+        assert (look(revoked, worker_id), await visitor.page.evaluate("sent")) == ([(True,)], ["POST"])
         assert (await service.hands.call("/claim", {})).status == 401
         assert visitor.page.complaints == []
 
@@ -221,12 +230,15 @@ async def test_somebody_is_signed_out_everywhere_once_they_said_yes(
         await beside.comes("/history")
         await visitor.comes("/account")
         visitor.page.agrees = False
+        await visitor.page.evaluate(SENT)
         await visitor.presses("Sign out everywhere")
-        await visitor.page.until("true")
+        await visitor.page.evaluate(TURN)
+        assert await visitor.page.evaluate("sent") == []
         assert look("select count(*) from sessions where expires_at > now()") == [(2,)]
         visitor.page.agrees = True
         await visitor.presses("Sign out everywhere")
         await visitor.sees("Code from a bot")
+        assert await visitor.page.evaluate("sent") == ["DELETE"]
         assert visitor.page.asked == ["Sign out in every browser, this one too?"] * 2
         assert look("select count(*) from sessions where expires_at > now()") == [(0,)]
         await beside.comes("/account")
