@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 import aiohttp
@@ -236,6 +236,7 @@ async def test_one_job_ended_by_everybody_at_once_is_settled_once(
 
 
 STORM_SECONDS = 6.0
+Answer = TypeVar("Answer")
 STORM_FLOORS = {"admitted": 100, "tokens-short": 20, "succeeded": 30, "canceled": 20, "failed": 3, "midnight": 2}
 
 
@@ -268,12 +269,12 @@ async def test_everything_at_once_leaves_the_books_in_order(
             if placed and chance.random() < 0.3:
                 await plane.cancel(*chance.choice(placed[-20:]))
 
-    async def beside(statement: Callable[..., object], *parameters: object) -> None:
-        """Rows that others hold must not stop everybody here."""
-        await asyncio.to_thread(statement, *parameters)
+    async def beside(statement: Callable[..., Answer], *parameters: object) -> Answer:
+        """Rows that others hold must not stop everybody here, nor must who waits for them on the same connection."""
+        return await asyncio.to_thread(statement, *parameters)
 
     async def worker(plane: Dispatcher) -> None:
-        slot = Slot(plane, add_worker(sql))
+        slot = Slot(plane, await beside(add_worker, sql))
         while going():
             if (lease := await slot.claim(wait=0.05)) is None:
                 continue
@@ -283,7 +284,7 @@ async def test_everything_at_once_leaves_the_books_in_order(
                 happened["lease lost"] += 1
             if chance.random() < 0.05:
                 await plane.revoke(slot.worker_id)
-                slot = Slot(plane, add_worker(sql))
+                slot = Slot(plane, await beside(add_worker, sql))
 
     async def _work(slot: Slot, lease: Lease) -> None:
         await slot.start(lease)
