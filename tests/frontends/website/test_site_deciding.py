@@ -38,7 +38,7 @@ TWICE = """(() => {
 SENT = """window.sent = []
   const real = window.fetch
   window.fetch = (url, options) => {
-    if ((options?.method ?? "GET") !== "GET") sent.push(options.method)
+    if (!["GET", "HEAD"].includes(options?.method ?? "GET")) sent.push(options.method)
     return real(url, options)
   }"""
 TURN = "new Promise(done => setTimeout(done, 0))"
